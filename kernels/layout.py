@@ -1,0 +1,140 @@
+"""The frozen meaning of a model's counts: which slot a value of a feature lands in.
+
+Slots of a numeric feature:      0 missing, 1 non-finite, 2 below, 3… bins, last above.
+Slots of a categorical feature:  0 missing, 1 novel, 2 other, 3… categories.
+
+Features are ragged: the slots of feature f are `counts[start[f]:start[f + 1]]`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+NUMERIC = 0
+CATEGORICAL = 1
+
+MISSING = 0
+NON_FINITE = 1
+BELOW = 2
+NOVEL = 1
+OTHER = 2
+FIRST_BIN = 3
+"""First value slot of either kind."""
+
+LATENCY_GAMMA = 1.01 / 0.99
+"""Ratio of neighbouring latency bin edges: 1 % relative error (DDSketch's guarantee)."""
+LATENCY_MIN_MS = 1e-3
+LATENCY_BINS = 1152
+"""0: missing or negative, 1: up to LATENCY_MIN_MS, then log bins up to about 2.6 hours, last: above."""
+
+SUM_WORDS = 3
+"""Words of the exact moments of a numeric feature: sum, low and high word of the sum of squares."""
+SUM_SCALE = 65536.0
+SUM_CLIP = 65536.0
+
+
+class Layout(NamedTuple):
+    """Arrays that give the slots of all features of a model; immutable.
+
+    kind        int8[features]        NUMERIC or CATEGORICAL
+    column      int32[features]       row of the feature in `values` (numeric) or `codes` (categorical)
+    start       int32[features + 1]   first slot of each feature; the last entry is the slot count
+    edges       float64[all edges]    ascending within a feature, at least two per numeric feature
+    edge_start  int32[numeric + 1]    edges of numeric column c are edges[edge_start[c]:edge_start[c + 1]]
+    center      float64[numeric]      reference median; origin of the exact moments
+    scale       float64[numeric]      reference scale, > 0; unit of the exact moments
+
+    A numeric value x with k edges <= x lands in slot 2 + k: bins are right-open, and the last
+    edge lies just above the reference maximum. So a numeric feature has len(edges) + 3 slots.
+    """
+
+    kind: NDArray[np.int8]
+    column: NDArray[np.int32]
+    start: NDArray[np.int32]
+    edges: NDArray[np.float64]
+    edge_start: NDArray[np.int32]
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    @property
+    def features(self) -> int:
+        return len(self.kind)
+
+    @property
+    def slots(self) -> int:
+        return int(self.start[-1])
+
+    @property
+    def numeric(self) -> int:
+        return len(self.center)
+
+    @property
+    def categorical(self) -> int:
+        return self.features - self.numeric
+
+
+class CellArrays(NamedTuple):
+    """Mutable state of the open cells of one model and one source partition; one row per cell.
+
+    counts      int64[cells, slots]
+    sums        int64[cells, numeric, SUM_WORDS]   see `kernels.moments`
+    extremes    float64[cells, numeric, 2]         min and max of finite values; +inf, -inf when none
+    latency     int64[cells, LATENCY_BINS]
+    rows        int64[cells]                       rows counted
+    errors      int64[cells]                       rows whose error status is set
+    violations  int64[cells, rules]                contract breaches by rule, see `plan.ModelPlan.rules`
+    rejects     int64[cells, reasons]              by `names.REASONS`
+    first       int64[cells]                       smallest offset counted, -1 when none
+    last        int64[cells]                       largest offset counted, -1 when none
+    """
+
+    counts: NDArray[np.int64]
+    sums: NDArray[np.int64]
+    extremes: NDArray[np.float64]
+    latency: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    errors: NDArray[np.int64]
+    violations: NDArray[np.int64]
+    rejects: NDArray[np.int64]
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+
+
+def allocate(layout: Layout, *, cells: int, rules: int, reasons: int) -> CellArrays:
+    """Empty state for `cells` cells."""
+    extremes = np.empty((cells, layout.numeric, 2))
+    extremes[:, :, 0] = np.inf
+    extremes[:, :, 1] = -np.inf
+    return CellArrays(
+        counts=np.zeros((cells, layout.slots), np.int64),
+        sums=np.zeros((cells, layout.numeric, SUM_WORDS), np.int64),
+        extremes=extremes,
+        latency=np.zeros((cells, LATENCY_BINS), np.int64),
+        rows=np.zeros(cells, np.int64),
+        errors=np.zeros(cells, np.int64),
+        violations=np.zeros((cells, rules), np.int64),
+        rejects=np.zeros((cells, reasons), np.int64),
+        first=np.full(cells, -1, np.int64),
+        last=np.full(cells, -1, np.int64),
+    )
+
+
+def grow(cells: CellArrays, layout: Layout, *, to: int) -> CellArrays:
+    """A copy of `cells` with room for `to` cells; the new ones are empty."""
+    wider = allocate(layout, cells=to, rules=cells.violations.shape[1], reasons=cells.rejects.shape[1])
+    for old, new in zip(cells, wider, strict=True):
+        new[: len(old)] = old
+    return wider
+
+
+def clear(cells: CellArrays, index: int) -> None:
+    """Make one cell empty again."""
+    for array in cells:
+        array[index] = 0
+    cells.extremes[index, :, 0] = np.inf
+    cells.extremes[index, :, 1] = -np.inf
+    cells.first[index] = -1
+    cells.last[index] = -1

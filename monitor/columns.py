@@ -1,0 +1,87 @@
+"""A batch on its way from bytes to rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.names import Reason, Source
+
+
+@dataclass(slots=True)
+class Batch:
+    """The records of one poll of one source partition, in offset order. Step 1.
+
+    values      the record values; None is a null value
+    keys        the record keys, for dead letters
+    headers     the record headers as the client gives them, for dead letters
+    offsets     int64[records]
+    timestamps  int64[records]  record timestamp, milliseconds; -1 when the record has none
+    log_append  True when the timestamps are the broker's (LogAppendTime)
+    """
+
+    source: Source
+    values: Sequence[bytes | None]
+    keys: Sequence[bytes | None]
+    headers: Sequence[list[tuple[str, bytes | None]] | None]
+    offsets: NDArray[np.int64]
+    timestamps: NDArray[np.int64]
+    log_append: bool = False
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(slots=True)
+class Reject:
+    """A record that cannot become a row.
+
+    `detail` says what is wrong, where, and what would be right; never a feature's value.
+    """
+
+    index: int
+    """Position in the batch."""
+    reason: Reason
+    detail: str
+    model: str = ""
+    """The model it names, "" when it names none."""
+
+
+@dataclass(slots=True)
+class Columns:
+    """The accepted records of one batch for one model, as arrays. Steps 2 and 3.
+
+    index       int64[rows]                 position of each row in the batch, ascending
+    offsets     int64[rows]
+    timestamps  int64[rows]                 record timestamps, milliseconds, -1 when absent
+    events      int64[rows]                 event times, milliseconds
+    values      float64[numeric, rows]      NaN is missing; infinities are kept
+    codes       int32[categorical, rows]    slot of the category (`kernels.layout`): 0 missing,
+                                            1 novel, 2 other, 3… categories
+    latency     float64[rows]               milliseconds, NaN when absent
+    errors      uint8[rows]                 1 when the record reports an error
+    group       int32[rows]                 index into `groups`
+    groups      the distinct (version, variant, segment) of the batch
+    violations  int32[rows, rules] or empty; breaches of each rule, summed per cell by the fold
+    novel       categorical column → {row: category}; the rows whose code is 1
+    """
+
+    model: str
+    index: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    timestamps: NDArray[np.int64]
+    events: NDArray[np.int64]
+    values: NDArray[np.float64]
+    codes: NDArray[np.int32]
+    latency: NDArray[np.float64]
+    errors: NDArray[np.uint8]
+    group: NDArray[np.int32]
+    groups: tuple[tuple[str, str, str], ...]
+    violations: NDArray[np.int32]
+    novel: Mapping[int, Mapping[int, str]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.offsets)

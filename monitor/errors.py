@@ -1,0 +1,79 @@
+"""Everything driftline raises on purpose.
+
+DriftlineError
+├── ConfigError            the configuration is invalid (every finding at once; exit 78)
+├── ReferenceInvalid         a reference file cannot be built, read or used
+│   └── ReferenceTooNew    written by a newer driftline
+├── StateError
+│   ├── StateMissing       offsets were committed but the state is gone
+│   ├── StateDamaged       a stored record does not verify
+│   ├── StateTooNew        written by a newer driftline
+│   └── StateConflict      another process owns the state directory
+├── IntakeError
+│   └── DeadLetterError    a rejected record could not be made durable
+├── DeliveryRefused        a target is not allowed (address, scheme, redirect)
+└── UsageError             a command was called with arguments that cannot work (exit 2)
+
+Messages have one grammar: what is wrong - where - what would be right.
+"""
+
+from __future__ import annotations
+
+
+class DriftlineError(Exception):
+    """Base of every error that is reported to the user without a stack."""
+
+
+class ConfigError(DriftlineError):
+    """The configuration is invalid; `findings` holds every error and warning found.
+
+    Raised only by `monitor.config`. `findings` are `monitor.config.finding.Finding`.
+    """
+
+    def __init__(self, message: str, *, findings: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.findings = findings
+
+
+class ReferenceInvalid(DriftlineError):
+    """A reference cannot be built, read or used."""
+
+
+class ReferenceTooNew(ReferenceInvalid):
+    """The reference file was written by a newer driftline."""
+
+
+class StateError(DriftlineError):
+    """The state log cannot be used as it is."""
+
+
+class StateMissing(StateError):
+    """Input was consumed before, but its state is gone."""
+
+
+class StateDamaged(StateError):
+    """A stored record does not verify."""
+
+
+class StateTooNew(StateError):
+    """The state was written by a newer driftline."""
+
+
+class StateConflict(StateError):
+    """Another process owns this state directory."""
+
+
+class IntakeError(DriftlineError):
+    """Input cannot be read."""
+
+
+class DeadLetterError(IntakeError):
+    """A rejected record could not be made durable; its offset must not be covered."""
+
+
+class DeliveryRefused(DriftlineError):
+    """A target is not allowed: private address, scheme, redirect."""
+
+
+class UsageError(DriftlineError):
+    """A command was called with arguments that cannot work."""

@@ -1,0 +1,184 @@
+"""Plain values that the daemon builds from the configuration for the layers below it.
+
+Lower layers never see configuration classes (ARCHITECTURE.md, who may import whom).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Path = tuple[str | int, ...]
+"""A dotted path, split: ("features", "age"), ("inputs", 0, "data", 3)."""
+
+
+class TimeUnit(enum.StrEnum):
+    SECONDS = "s"
+    MILLISECONDS = "ms"
+    MICROSECONDS = "us"
+    NANOSECONDS = "ns"
+    RFC3339 = "rfc3339"
+
+
+class Kind(enum.StrEnum):
+    NUMERIC = "numeric"
+    CATEGORICAL = "categorical"
+    BOOLEAN = "boolean"
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturePlan:
+    """One monitored column and its contract. The prediction is a feature named "prediction"."""
+
+    name: str
+    path: Path
+    kind: Kind
+    nullable: bool = True
+    range: tuple[float | None, float | None] = (None, None)
+    """Closed interval of allowed values; None is open."""
+    allowed: tuple[str, ...] = ()
+    """Allowed categories; empty allows all."""
+    numbers_in_strings: bool = False
+    """Accept "1.5" for 1.5."""
+
+
+class RuleKind(enum.StrEnum):
+    NULL = "null"
+    RANGE = "range"
+    CATEGORY = "category"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One countable breach: index in `Sketch.violations` is its place in `ModelPlan.rules`."""
+
+    feature: str
+    kind: RuleKind
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSpec:
+    """A family of windows. `size`, `step` in milliseconds; step == size is tumbling.
+
+    Ends lie at multiples of `step` since the epoch in UTC, or since local midnight in `timezone`
+    when `step` is a multiple of a day.
+    """
+
+    name: str
+    size: int
+    step: int
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """False pages that the operator accepts: `pages` per `period` milliseconds."""
+
+    pages: float
+    period: int
+
+
+@dataclass(frozen=True, slots=True)
+class RawRule:
+    """A raw limit outside the budget: `score(feature) op limit for windows windows`."""
+
+    name: str
+    score: str
+    feature: str
+    operator: str
+    """One of > >= < <=."""
+    limit: float
+    windows: int
+    action: str
+    """ticket | page | retrain"""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainPlan:
+    mode: str = "off"
+    """off | suggest | auto"""
+    windows: int = 1
+    """Consecutive drifting windows before a request."""
+    cooldown: int = 86_400_000
+    """Milliseconds between requests of one model."""
+    max_per_day: int = 1
+    min_records: int = 0
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlan:
+    """All that ingest, evaluate and the judge need to know about one model. Times in ms."""
+
+    name: str
+    source: str
+    features: tuple[FeaturePlan, ...]
+    """In layout order: the order of the reference's features."""
+    rules: tuple[Rule, ...]
+    windows: tuple[WindowSpec, ...]
+    pane: int
+    budget: Budget
+    config: str
+    """Digest of the layout, the paths, the contract rules and the pane: what gives counts meaning."""
+    reference: str = ""
+    """Path of the reference file; "" when there is none yet."""
+    champion: str = "champion"
+    """Rows of this variant, and rows that name none, are judged."""
+    lateness: int = 300_000
+    min_records: int = 50
+    tolerance: Mapping[str, float] = field(default_factory=dict)
+    """Test or "test(feature)" → fixed PSI-unit tolerance; absent means learnt."""
+    ratio_tolerance: float = 0.005
+    detectors: tuple[str, ...] = ()
+    """Extra scores that vote, by name."""
+    raw_rules: tuple[RawRule, ...] = ()
+    retrain: RetrainPlan = field(default_factory=RetrainPlan)
+    clear_after: int = 2
+    """Consecutive ok windows that resolve an incident."""
+    runbook: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterPlan:
+    to: str = "file"
+    """topic | file | count"""
+    path: str = ""
+    """File path, or topic name."""
+    limit: float = 0.05
+    """Share of rejects in the last `over` records of a partition above which it is paused; 1 never."""
+    over: int = 1000
+    max_bytes: int = 1 << 30
+    """Size cap of a dead-letter file; at the cap the partition waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePlan:
+    """One input topic and how its records are read. Times in milliseconds."""
+
+    name: str
+    topic: str
+    id: Path = ()
+    time: Path = ()
+    """Empty: the record timestamp is the event time."""
+    time_unit: TimeUnit = TimeUnit.MILLISECONDS
+    model: Path = ()
+    """Empty: the source carries exactly one model."""
+    version: Path = ()
+    variant: Path = ()
+    latency: Path = ()
+    latency_unit: TimeUnit = TimeUnit.MILLISECONDS
+    error: Path = ()
+    """A field that is present and neither null, false, 0, "", "ok" nor a 2xx status: an error."""
+    max_bytes: int = 1 << 20
+    max_depth: int = 64
+    models: tuple[str, ...] = ()
+    dead_letter: DeadLetterPlan = field(default_factory=DeadLetterPlan)
+    start: str = "earliest"
+    """Where a partition without state starts: earliest | latest."""
+    max_future: int = 300_000
+    bound: int = 30_000
+    """Watermark bound."""
+    idle: int = 60_000
+    max_ahead: int = 604_800_000
+    """How far ahead of the agreed watermark a row may lie before it needs AGREE rows that agree."""

@@ -1,0 +1,132 @@
+"""The immutable profile of what is normal for a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.layout import CATEGORICAL, FIRST_BIN, NUMERIC, Layout
+from monitor.plan import Kind, Path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureProfile:
+    """The frozen bins of one feature and what the reference knew of it.
+
+    edges       float64[bins + 1]  numeric only; ascending, the last just above the maximum
+    coarse      int16[bins]        numeric only: coarse group (0…19) of each fine bin
+    categories  categorical and boolean only, in slot order; slot FIRST_BIN is categories[0]
+    """
+
+    name: str
+    path: Path
+    kind: Kind
+    edges: NDArray[np.float64]
+    coarse: NDArray[np.int16]
+    categories: tuple[str, ...]
+    center: float
+    """Reference median."""
+    scale: float
+    """Unit of the exact moments: IQR, or the standard deviation where it is 0, or 1."""
+    minimum: float
+    maximum: float
+    mean: float
+    std: float
+    iqr: float
+    design: float = 1.0
+    """Design effect: variance of shares between blocks over the binomial variance, at least 1."""
+    design_measured: bool = False
+    coarse_levels: tuple[int, ...] = (20, 10, 5, 2)
+
+    @property
+    def slots(self) -> int:
+        if self.kind is Kind.NUMERIC:
+            return len(self.edges) + 3
+        return FIRST_BIN + len(self.categories)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Panes:
+    """Counts of the reference per pane, in event-time order, sparse (CSR over slots of all features).
+
+    starts   int64[panes]       milliseconds since the epoch
+    indptr   int64[panes + 1]   row p is slots[indptr[p]:indptr[p + 1]], values alike
+    slots    int32[nnz]
+    values   int64[nnz]
+    rows     int64[panes]
+    errors   int64[panes]
+    latency_indptr, latency_bins, latency_values: the same for the latency histogram
+    """
+
+    starts: NDArray[np.int64]
+    indptr: NDArray[np.int64]
+    slots: NDArray[np.int32]
+    values: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    errors: NDArray[np.int64]
+    latency_indptr: NDArray[np.int64]
+    latency_bins: NDArray[np.int32]
+    latency_values: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """What `driftline reference build` writes and the judge compares against.
+
+    Untimed references have one pane and `timed` False; everything that needs time says so.
+    """
+
+    model: str
+    name: str
+    created: int
+    origin: Mapping[str, Any]
+    features: tuple[FeatureProfile, ...]
+    panes: Panes
+    pane: int
+    """Pane size, milliseconds; 0 when untimed."""
+    timed: bool
+    rows: int
+    errors: int
+    counts: NDArray[np.int64]
+    """int64[slots of all features]: the sum over panes."""
+    latency: NDArray[np.int64]
+    """int64[LATENCY_BINS]: the sum over panes."""
+    digest: str = ""
+    """sha256 of the file's content."""
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+    def layout(self) -> Layout:
+        """The slot arrays of this reference's features, in its order."""
+        kinds, columns, start, edges, edge_start = [], [], [0], [], [0]
+        center, scale = [], []
+        numeric = categorical = 0
+        for profile in self.features:
+            if profile.kind is Kind.NUMERIC:
+                kinds.append(NUMERIC)
+                columns.append(numeric)
+                numeric += 1
+                edges.append(profile.edges)
+                edge_start.append(edge_start[-1] + len(profile.edges))
+                center.append(profile.center)
+                scale.append(profile.scale)
+            else:
+                kinds.append(CATEGORICAL)
+                columns.append(categorical)
+                categorical += 1
+            start.append(start[-1] + profile.slots)
+        return Layout(
+            kind=np.array(kinds, np.int8),
+            column=np.array(columns, np.int32),
+            start=np.array(start, np.int32),
+            edges=np.concatenate(edges) if edges else np.empty(0),
+            edge_start=np.array(edge_start, np.int32),
+            center=np.array(center, np.float64),
+            scale=np.array(scale, np.float64),
+        )

@@ -1,0 +1,147 @@
+"""The state log: where sketches, offsets and what follows from them are durable.
+
+Three implementations: `local` (SQLite), `kafka` (compacted topics), `simulated`. One
+conformance suite runs over all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from monitor.names import Source
+from monitor.sketch import Sketch
+
+AGREE = 20
+"""How many event times must agree before they move the watermark of a CreateTime topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What closes a checkpoint of one source partition: a function of the log prefix [0, applied).
+
+    `largest` are the AGREE largest event times seen, descending, -1 where fewer; `watermark` is -1
+    before it is defined. `live` maps a model to the start of its oldest pane that can still change.
+    `since` is the smallest event time that is covered when consumption began in the middle of the
+    log, else -1. `tallies` counts rejects since the start, by "model|reason".
+    """
+
+    source: Source
+    applied: int
+    start: int
+    """First offset that was ever applied."""
+    watermark: int
+    largest: tuple[int, ...]
+    live: Mapping[str, int]
+    since: int = -1
+    records: int = 0
+    """Records consumed since the start, rows and rejects together."""
+    tallies: Mapping[str, int] | None = None
+    epoch: int = -1
+    """Leader epoch of the last record, -1 when unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a source partition is, as its ingest sees it; not a function of the prefix."""
+
+    source: Source
+    applied: int
+    end: int
+    """End offset of the partition, -1 when unknown."""
+    watermark: int
+    idle: bool
+    """Known zero lag for the idle time, neither paused nor recovering."""
+    paused: str
+    """Why the partition is paused, "" when it is not."""
+    observed: int
+    """Wall time of this report, milliseconds."""
+    since: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What `recover` returns: the marker and the live sketches of that source partition."""
+
+    marker: Marker
+    sketches: tuple[Sketch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One ledger entry. `body` is JSON-able; None removes the entry.
+
+    kinds: cursor (windows judged so far), verdict, incident, intent (the outbox), outcome, claim,
+    clock (durable timers), budget, retrain.
+    """
+
+    kind: str
+    id: str
+    body: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The live entries of one model: kind → id → body."""
+
+    model: str
+    term: int
+    entries: Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+    def of(self, kind: str) -> Mapping[str, Mapping[str, Any]]:
+        return self.entries.get(kind, {})
+
+
+class StateLog(Protocol):
+    """Durable on return, unless said otherwise. Safe to call from several threads."""
+
+    def recover(self, source: Source) -> Checkpoint | None:
+        """The newest valid checkpoint; None when the partition was never checkpointed.
+
+        Raises StateMissing, StateDamaged, StateTooNew.
+        """
+        ...
+
+    def checkpoint(self, source: Source, sketches: Sequence[Sketch], marker: Marker) -> None:
+        """Store sketches (replacing those of equal key) and the marker; all or nothing to `recover`."""
+        ...
+
+    def report(self, progress: Progress) -> None:
+        """Publish how far a partition is. Need not be durable."""
+        ...
+
+    def changes(
+        self, models: Collection[str], after: int
+    ) -> tuple[int, Sequence[Sketch], Sequence[Progress]]:
+        """Sketches of `models` that changed since `after`, newest per key, and all progress.
+
+        Returns the position to pass next time. A fresh reader passes 0. The sketches of the
+        source ledger (model "") are returned when "" is in `models`.
+        """
+        ...
+
+    def ledger(self, model: str) -> Ledger:
+        ...
+
+    def append(self, model: str, entries: Sequence[Entry]) -> None:
+        """Store all entries or none. An entry replaces the one with equal kind and id."""
+        ...
+
+    def claim(self, model: str, intent: str, attempt: int) -> bool:
+        """True when the caller may make this attempt of this intent; durable before it returns.
+
+        False: it was claimed before, or someone else speaks for this model.
+        """
+        ...
+
+    def prune(self, model: str, before: int) -> int:
+        """Forget sketches of panes that start before `before`, except live ones; how many."""
+        ...
+
+    def sources(self) -> Iterator[Source]:
+        """Every source partition with a checkpoint."""
+        ...
+
+    def close(self) -> None:
+        ...

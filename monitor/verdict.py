@@ -1,0 +1,126 @@
+"""What the judge says about a window, and what it says it from."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.names import Source
+
+
+class State(enum.StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    DRIFT = "drift"
+    UNKNOWN = "unknown"
+
+
+class Unknown(enum.StrEnum):
+    """Why there is no verdict; a closed set."""
+
+    NOT_ENOUGH_DATA = "not_enough_data"
+    REFERENCE_TOO_SMALL = "reference_too_small"
+    NO_REFERENCE = "no_reference"
+    NO_DATA = "no_data"
+    LOW_COVERAGE = "low_coverage"
+    NOT_ALL_PARTITIONS = "not_all_partitions"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The merged counts of one model over one span of event time. Step 7.
+
+    Array shapes are those of `monitor.sketch.Sketch`. `offsets` are [first, last] per source
+    partition, inclusive. `coverage` is the share of expected source partitions that are in it
+    and complete.
+    """
+
+    model: str
+    name: str
+    """Name of its `plan.WindowSpec`."""
+    start: int
+    end: int
+    rows: int
+    errors: int
+    counts: NDArray[np.int64]
+    sums: NDArray[np.int64]
+    extremes: NDArray[np.float64]
+    latency: NDArray[np.int64]
+    violations: NDArray[np.int64]
+    rejects: NDArray[np.int64]
+    coverage: float = 1.0
+    missing_partitions: tuple[Source, ...] = ()
+    offsets: Mapping[Source, tuple[int, int]] = field(default_factory=dict)
+    versions: Mapping[str, int] = field(default_factory=dict)
+    novel: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One voting test of one feature in one window.
+
+    `feature` is "latency" or "error" for those two. x = score / threshold; x > 1 names the feature.
+    `effect` is the plain size of the change in the score's own units; n and m are the effective
+    row counts the p-value was computed with.
+    """
+
+    feature: str
+    test: str
+    """psi | ks | g | missing | non_finite | novel | latency | error | violation"""
+    score: float
+    threshold: float
+    x: float
+    p: float
+    n: float
+    m: float
+    tolerance: float
+    effect: float
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement of one closed window. JSON-able with `monitor.judge.record.to_json`."""
+
+    model: str
+    window: str
+    start: int
+    end: int
+    revision: int
+    state: State
+    reason: Unknown | None
+    detail: str
+    """One sentence for people."""
+    rows: int
+    coverage: float
+    p: float
+    """Probability of a window statistic this large under no change."""
+    statistic: float
+    """M, the largest x over all voting tests."""
+    alpha: float
+    """What this window may spend of the budget."""
+    proven: bool
+    """False: "budget not proven", too few reference windows."""
+    reference: str
+    reference_windows: int
+    windows_needed: int
+    tests: tuple[Test, ...] = ()
+    """All voting tests, largest x first."""
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Feature → score name → value; all scores, voting or not."""
+    rules: tuple[str, ...] = ()
+    """Names of the raw rules that hold in this window."""
+    offsets: Mapping[Source, tuple[int, int]] = field(default_factory=dict)
+    versions: Mapping[str, int] = field(default_factory=dict)
+    blind: tuple[str, ...] = ()
+    """Features that could not be judged."""
+
+    @property
+    def named(self) -> tuple[Test, ...]:
+        """The tests that name a feature, largest x first."""
+        return tuple(test for test in self.tests if test.x > 1)

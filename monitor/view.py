@@ -1,0 +1,60 @@
+"""Immutable pictures of the daemon, swapped whole, that the web thread reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from monitor.plan import ModelPlan
+from monitor.reference.profile import Reference
+from monitor.state.log import Progress
+from monitor.verdict import Verdict, Window
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """One model as last judged. `latest` and `windows` are keyed by window name."""
+
+    plan: ModelPlan
+    reference: Reference | None
+    latest: Mapping[str, Verdict] = field(default_factory=dict)
+    windows: Mapping[str, Window] = field(default_factory=dict)
+    """The merged counts the latest verdicts were made from."""
+    history: tuple[Mapping[str, Any], ...] = ()
+    """Verdict records, oldest first, bounded."""
+    incidents: tuple[Mapping[str, Any], ...] = ()
+    """Incident bodies of the ledger, newest first, bounded."""
+    closed: Mapping[str, int] = field(default_factory=dict)
+    """Windows judged since the start, by window name."""
+    skipped: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Windows without a verdict, by (window name, reason)."""
+    pages_sent: int = 0
+    pages_expected: float = 0.0
+    """Pages expected by chance so far in the current budget period."""
+    blind_since: int = -1
+    """Milliseconds; since when there have been only unknown verdicts, -1 when not."""
+    watermark: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything the web pages, the API and `/metrics` show. Built by the daemon, read by the web."""
+
+    version: str
+    started: int
+    now: int
+    ready: bool
+    ready_reason: str
+    """Why it is not ready; "" when it is."""
+    models: tuple[ModelView, ...] = ()
+    partitions: tuple[Progress, ...] = ()
+    outbox: Mapping[str, int] = field(default_factory=dict)
+    """Pending intents by integration."""
+    config_redacted: str = ""
+    """The effective configuration as YAML, secrets as <secret>."""
+    config_ok: bool = True
+    config_loaded: int = -1
+    checkpoint_last: int = -1
+    checkpoint_bytes: int = 0
+    backend: str = "numba-cpu"
