@@ -1,0 +1,1 @@
+"""The driftline daemon. An application, not a library: see ARCHITECTURE.md."""
