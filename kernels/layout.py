@@ -8,10 +8,13 @@ Features are ragged: the slots of feature f are `counts[start[f]:start[f + 1]]`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+Array = NDArray[Any]
+"""An array whose type and shape the docstring gives."""
 
 NUMERIC = 0
 CATEGORICAL = 1
@@ -138,3 +141,16 @@ def clear(cells: CellArrays, index: int) -> None:
     cells.extremes[index, :, 1] = -np.inf
     cells.first[index] = -1
     cells.last[index] = -1
+
+
+def merge(into: CellArrays, other: CellArrays) -> None:
+    """Add `other` to `into`, cell by cell. Associative and commutative to the last bit."""
+    for name in ("counts", "sums", "latency", "rows", "errors", "violations", "rejects"):
+        total = getattr(into, name)
+        total += getattr(other, name)
+    low, high = into.extremes[:, :, 0], into.extremes[:, :, 1]
+    np.minimum(low, other.extremes[:, :, 0], out=low)
+    np.maximum(high, other.extremes[:, :, 1], out=high)
+    seen = (other.first >= 0) & ((into.first < 0) | (other.first < into.first))
+    into.first[seen] = other.first[seen]
+    np.maximum(into.last, other.last, out=into.last)

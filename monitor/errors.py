@@ -12,6 +12,7 @@ DriftlineError
 ├── IntakeError
 │   └── DeadLetterError    a rejected record could not be made durable
 ├── DeliveryRefused        a target is not allowed (address, scheme, redirect)
+├── RequestError           a target gave no complete answer; `reason` is the closed reason
 └── UsageError             a command was called with arguments that cannot work (exit 2)
 
 Messages have one grammar: what is wrong - where - what would be right.
@@ -73,6 +74,17 @@ class DeadLetterError(IntakeError):
 
 class DeliveryRefused(DriftlineError):
     """A target is not allowed: private address, scheme, redirect."""
+
+
+class RequestError(DriftlineError):
+    """A target gave no complete answer: refused, reset, timed out, TLS. It may or may not have acted.
+
+    `reason` is a `monitor.http.Failure`.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class UsageError(DriftlineError):

@@ -14,7 +14,7 @@ NOVEL_KEPT = 64
 """Novel values kept per feature: those of smallest hash, so that merging loses nothing exact."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Sketch:
     """Counts of one (model, config, version, variant, segment, pane, source partition).
 
@@ -23,6 +23,8 @@ class Sketch:
     shapes are those of one row of `kernels.layout.CellArrays`.
 
     novel: categorical column → {category: count}, the NOVEL_KEPT categories of smallest hash.
+
+    Compared by identity; equal content is equal `state.codec.digest`.
     """
 
     key: SketchKey

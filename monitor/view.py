@@ -25,6 +25,8 @@ class ModelView:
     """Verdict records, oldest first, bounded."""
     incidents: tuple[Mapping[str, Any], ...] = ()
     """Incident bodies of the ledger, newest first, bounded."""
+    retrains: tuple[Mapping[str, Any], ...] = ()
+    """Retraining requests of the ledger, newest first, bounded."""
     closed: Mapping[str, int] = field(default_factory=dict)
     """Windows judged since the start, by window name."""
     skipped: Mapping[tuple[str, str], int] = field(default_factory=dict)

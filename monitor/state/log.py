@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from monitor.names import Source
+from monitor.names import SketchKey, Source
 from monitor.sketch import Sketch
 
 AGREE = 20
@@ -40,6 +40,14 @@ class Marker:
     tallies: Mapping[str, int] | None = None
     epoch: int = -1
     """Leader epoch of the last record, -1 when unknown."""
+
+    def keeps(self, key: SketchKey) -> bool:
+        """True when the sketch can still change: `recover` returns it and `prune` spares it.
+
+        All sketches of a model that `live` does not name are kept.
+        """
+        oldest = self.live.get(key.model)
+        return oldest is None or key.pane >= oldest
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +101,46 @@ class Ledger:
         return self.entries.get(kind, {})
 
 
+def wanted(kind: str, kinds: Collection[str] | None) -> bool:
+    """Whether `StateLog.ledger` returns entries of `kind` when it is asked for `kinds`."""
+    return kinds is None or kind in kinds or (not kinds and kind != "verdict")
+
+
 class StateLog(Protocol):
-    """Durable on return, unless said otherwise. Safe to call from several threads."""
+    """Durable on return, unless said otherwise. Safe to call from several threads.
+
+    Every call may raise StateError; after one that is not StateDamaged or StateTooNew the same
+    call may be repeated, and then counts once.
+    """
+
+    @property
+    def divergences(self) -> int:
+        """Sketches stored since the start that had the `applied` of the stored one and other content.
+
+        The fold is a function of the prefix, so anything but 0 is a defect of driftline.
+        """
+        ...
+
+    def expect(self, source: Source) -> None:
+        """Say that input of this partition was consumed before (the group has a committed offset).
+
+        From then on `recover` raises StateMissing instead of returning None. Not called when the
+        operator accepts the loss.
+        """
+        ...
 
     def recover(self, source: Source) -> Checkpoint | None:
         """The newest valid checkpoint; None when the partition was never checkpointed.
 
-        Raises StateMissing, StateDamaged, StateTooNew.
+        Its sketches are those the marker `keeps`. Raises StateMissing, StateDamaged, StateTooNew.
         """
         ...
 
     def checkpoint(self, source: Source, sketches: Sequence[Sketch], marker: Marker) -> None:
-        """Store sketches (replacing those of equal key) and the marker; all or nothing to `recover`."""
+        """Store sketches (replacing those of equal key) and the marker; all or nothing to `recover`.
+
+        Raises ValueError when a sketch or the marker belongs to another source.
+        """
         ...
 
     def report(self, progress: Progress) -> None:
@@ -116,13 +152,13 @@ class StateLog(Protocol):
     ) -> tuple[int, Sequence[Sketch], Sequence[Progress]]:
         """Sketches of `models` that changed since `after`, newest per key, and all progress.
 
-        Returns the position to pass next time. A fresh reader passes 0. The sketches of the
-        source ledger (model "") are returned when "" is in `models`.
+        Returns the position to pass next time. A fresh reader passes 0, and so does one that adds
+        a model: the position is that of the log, not of a model. The sketches of the source ledger
+        (model "") are returned when "" is in `models`.
         """
         ...
 
-    def ledger(self, model: str) -> Ledger:
-        ...
+    def ledger(self, model: str) -> Ledger: ...
 
     def append(self, model: str, entries: Sequence[Entry]) -> None:
         """Store all entries or none. An entry replaces the one with equal kind and id."""
@@ -131,7 +167,9 @@ class StateLog(Protocol):
     def claim(self, model: str, intent: str, attempt: int) -> bool:
         """True when the caller may make this attempt of this intent; durable before it returns.
 
-        False: it was claimed before, or someone else speaks for this model.
+        False: it was claimed before, or someone else speaks for this model. A claim is the ledger
+        entry of kind "claim" and id "intent/attempt", body {intent, attempt, at}; what counts
+        requests counts these.
         """
         ...
 
@@ -143,5 +181,4 @@ class StateLog(Protocol):
         """Every source partition with a checkpoint."""
         ...
 
-    def close(self) -> None:
-        ...
+    def close(self) -> None: ...

@@ -1,0 +1,72 @@
+# The whole developer interface. `make demo` and `make test` need nothing but Python 3.11 or newer.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+BASE ?= python:3.11-slim-bookworm
+IMAGE ?= driftline:latest
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types format bench bench-smoke proof night image lock schema clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/.base ## Watch real prediction logs drift, in under two minutes
+	$(BIN)/driftline demo $(ARGS)
+
+test: $(VENV)/.dev ## All tests that need no more than five minutes
+	$(BIN)/python -m kernels.warm
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" $(ARGS)
+
+lint: $(VENV)/.dev ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.dev ## Write the format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.dev ## mypy --strict on monitor/
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev ## The figures of bench/README.md
+	$(BIN)/python bench/run.py $(ARGS)
+
+bench-smoke: $(VENV)/.dev ## The same figures, small, without a judgement
+	$(BIN)/python bench/run.py --smoke
+
+night: $(VENV)/.dev ## Everything, in full; a dated report under bench/reports/
+	$(BIN)/python bench/night.py $(ARGS)
+
+image: ## The container image, with Docker or buildah
+	configs/image/build.sh $(IMAGE) $(BASE)
+
+lock: ## Resolve the lock files anew (needs uv)
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
+	  --custom-compile-command "make lock" --extra demo pyproject.toml configs/image/build.in -o requirements.lock
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
+	  --custom-compile-command "make lock" --extra test --extra demo --extra parquet pyproject.toml configs/image/build.in \
+	  -o requirements-dev.lock
+
+schema: $(VENV)/.dev ## Write the JSON Schema of the configuration
+	$(BIN)/driftline config schema > configs/schema/driftline.schema.json
+
+clean: ## Remove what the targets above made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build *.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: $(VENV)/bin/python requirements.lock pyproject.toml
+	@test -e $(VENV)/.dev || (echo "installing from requirements.lock …" && \
+	  $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python requirements-dev.lock pyproject.toml
+	@echo "installing from requirements-dev.lock …"
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@

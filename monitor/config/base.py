@@ -1,0 +1,38 @@
+"""What all classes of settings share."""
+
+from __future__ import annotations
+
+import typing
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from monitor.secret import Secret
+
+
+class Group(BaseModel):
+    """A mapping with known keys. Frozen; unknown keys are errors; errors never hold values.
+
+    A group with a `shorthand` may be written as one scalar, the value of that key.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, strict=False,
+                              arbitrary_types_allowed=True, protected_namespaces=())
+
+    shorthand: typing.ClassVar[str] = ""
+
+    def secret(self, field: str) -> Secret:
+        """The secret of the twins `field` and `field_file`; empty when neither is given."""
+        file = getattr(self, f"{field}_file")
+        given = getattr(self, field)
+        return Secret(file=file) if file else given or Secret()
+
+
+def expand(group: type[Group]) -> Any:
+    """A validator that lets `group` be written as one scalar, or as a list, the value of its shorthand."""
+    from pydantic import BeforeValidator
+
+    def validate(value: Any) -> Any:
+        return {group.shorthand: value} if isinstance(value, str | list) else value
+
+    return BeforeValidator(validate, json_schema_input_type=group | str)

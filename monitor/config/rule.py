@@ -1,0 +1,76 @@
+"""The grammar of raw limits, `psi(age) > 0.25 for 3 windows`, and of retraining conditions."""
+
+from __future__ import annotations
+
+import re
+
+from monitor.config.finding import nearest
+from monitor.config.quantity import parse_number
+
+SCORES = (
+    "psi", "ks", "js", "hellinger", "total_variation", "linf", "wasserstein", "g",
+    "missing", "non_finite", "novel", "violation", "error", "latency",
+    "mean", "std", "median", "p01", "p99", "p50", "p90",
+)
+"""Names of the scores a rule or `detectors` may name."""
+TESTS = ("psi", "ks", "g", "missing", "non_finite", "novel", "violation", "latency", "error")
+"""Voting tests, which take a tolerance."""
+MAX_WINDOWS = 1000
+
+_RULE = re.compile(
+    r"\s*(?P<score>[\w-]+)\s*\(\s*(?P<feature>.+?)\s*\)\s*(?P<operator>>=|<=|>|<)\s*(?P<limit>\S+)"
+    r"(?:\s+for\s+(?P<windows>\d{1,6})\s+windows?)?\s*"
+)
+_CALL = re.compile(r"\s*(?P<test>[\w-]+)\s*(?:\(\s*(?P<feature>.+?)\s*\))?\s*")
+_DRIFT = re.compile(r"\s*drift\s+for\s+(\d{1,6})\s+windows?\s*")
+
+
+class GrammarError(ValueError):
+    """A text does not follow the grammar; `suggestion` names the word that was probably meant."""
+
+    def __init__(self, text: str, *, suggestion: str = "") -> None:
+        super().__init__(text)
+        self.suggestion = suggestion
+
+
+def parse_limit(text: str) -> tuple[str, str, str, float, int]:
+    """`psi(age) > 0.25 for 3 windows` → ("psi", "age", ">", 0.25, 3). Raises GrammarError."""
+    match = _RULE.fullmatch(text)
+    if match is None:
+        raise GrammarError("a rule is written like `psi(age) > 0.25 for 3 windows`")
+    score = match["score"]
+    if score not in SCORES:
+        raise GrammarError(f"`{score}` is not a known score; known: {', '.join(SCORES)}",
+                           suggestion=nearest(score, SCORES))
+    try:
+        limit = parse_number(match["limit"])
+    except ValueError as error:
+        raise GrammarError(f"the limit of a rule is a number: {error}") from None
+    return score, match["feature"], match["operator"], limit, _windows(match["windows"] or "1")
+
+
+def parse_test(text: str) -> tuple[str, str]:
+    """`psi` → ("psi", ""); `psi(age)` → ("psi", "age"). Raises GrammarError."""
+    match = _CALL.fullmatch(text)
+    if match is None or match["test"] not in TESTS:
+        raise GrammarError(f"a tolerance is given per test, `psi`, or test and feature, `psi(age)`; "
+                           f"tests: {', '.join(TESTS)}", suggestion=nearest(text.split("(")[0], TESTS))
+    return match["test"], match["feature"] or ""
+
+
+def parse_drift(text: str) -> int:
+    """`drift for 3 windows` → 3; `drift` → 1. Raises GrammarError."""
+    if text.strip() == "drift":
+        return 1
+    match = _DRIFT.fullmatch(text)
+    if match is None:
+        raise GrammarError("a retraining condition is written like `drift for 3 windows`; conditions on "
+                           "performance (accuracy < 0.92 for 24h) are not supported by this version")
+    return _windows(match[1])
+
+
+def _windows(digits: str) -> int:
+    windows = int(digits)
+    if not 1 <= windows <= MAX_WINDOWS:
+        raise GrammarError(f"a rule holds for 1 to {MAX_WINDOWS} windows")
+    return windows

@@ -1,0 +1,227 @@
+"""Delivery of edge-triggered intents: claim, send, record the outcome. Step 12.
+
+A crash between the claim and the outcome repeats the attempt under a new claim with the same id:
+delivery is at least once, and receivers deduplicate by the id.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+
+from monitor import metrics
+from monitor.clock import Clock
+from monitor.deliver.attempt import Attempt, Outcome
+from monitor.deliver.backoff import Backoff
+from monitor.deliver.watch import Watch
+from monitor.errors import DriftlineError
+from monitor.failpoint import fail_point
+from monitor.http import Failure
+from monitor.state.log import Entry, Ledger
+
+POLL = 1.0
+"""Seconds between looks at the outbox; what a page waits at most before it leaves."""
+
+CLAIMS_TRIED = 3
+"""Attempt numbers tried in one look. Each crash leaves at most one claim without an outcome, so
+more than a few in a row mean that another process speaks for the model."""
+
+CLAIM_PAUSE = 30.0
+"""Seconds before an intent whose claims were all refused is looked at again."""
+
+log = structlog.get_logger(__name__)
+
+
+class Integration(Protocol):
+    """One receiver of intents. Called by one thread, the one that runs its loop."""
+
+    name: str
+    backoff: Backoff
+
+    def send(self, intent: str, body: Mapping[str, Any]) -> Attempt:
+        """Make one attempt. Never raises for what the receiver or the network does."""
+        ...
+
+    def ready_in(self) -> float:
+        """Seconds until the integration's own rate limit lets the next attempt through."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    model: str
+    id: str
+    body: Mapping[str, Any]
+    attempt: int
+    """Number of the next attempt, the first is 0."""
+    due: int
+    """Wall time, ms, from which it may be made."""
+
+
+@dataclass(slots=True)
+class Deliverer:
+    """Delivers the intents of one integration, those of one incident strictly in order.
+
+    Order matters: a resolve that overtakes its trigger is dropped by PagerDuty, and the trigger
+    then stands for ever.
+    """
+
+    integration: Integration
+    watch: Watch
+    clock: Clock
+    draw: random.Random = field(default_factory=random.SystemRandom)
+    _claimed: dict[str, int] = field(default_factory=dict)
+    """Intent → next attempt number, where claims were refused."""
+    _paused: dict[str, float] = field(default_factory=dict)
+    """Intent → monotonic time before which it is left alone, for the same reason."""
+
+    @property
+    def name(self) -> str:
+        return self.integration.name
+
+    def run(self, stop: threading.Event) -> None:
+        """Deliver until `stop` is set. Returns between attempts; a running attempt is finished."""
+        while not self.clock.wait(stop, self._guarded_tick(stop)):
+            pass
+
+    def tick(self, stop: threading.Event | None = None) -> float:
+        """Make every attempt that is due; returns the seconds until it is worth looking again."""
+        waits = [POLL * 10]
+        for model, ledger in self.watch.ledgers().items():
+            for pending in heads(model, ledger, self.name):
+                if stop is not None and stop.is_set():
+                    return 0.0
+                waits.append(self._advance(pending))
+        return max(min(waits), 0.0) if min(waits) < POLL else POLL
+
+    def _guarded_tick(self, stop: threading.Event) -> float:
+        """The state log may be away for a while; deliveries wait for it."""
+        try:
+            return self.tick(stop)
+        except DriftlineError as error:
+            metrics.INTERNAL_ERRORS_TOTAL.labels("deliver").inc()
+            log.warning("delivery_waits", integration=self.name, reason=str(error))
+            return POLL * 10
+
+    def _advance(self, pending: _Pending) -> float:
+        wait = (pending.due - self.clock.now_ms()) / 1000
+        pause = self._paused.get(pending.id, 0.0) - self.clock.monotonic()
+        wait = max(wait, pause, self.integration.ready_in())
+        if wait > 0:
+            return wait
+        attempt = self._claim(pending)
+        if attempt is None:
+            return CLAIM_PAUSE
+        fail_point("send.before")
+        result = self._timed_send(pending)
+        fail_point("send.inside")
+        self.watch.append(pending.model, self._entries(pending, attempt, result))
+        self._claimed.pop(pending.id, None)
+        fail_point("send.after")
+        return 0.0
+
+    def _claim(self, pending: _Pending) -> int | None:
+        """The attempt number that is ours to make; None when somebody else speaks for the model."""
+        first = max(pending.attempt, self._claimed.get(pending.id, 0))
+        for attempt in range(first, first + CLAIMS_TRIED):
+            if self.watch.log.claim(pending.model, pending.id, attempt):
+                return attempt
+        self._claimed[pending.id] = first + CLAIMS_TRIED
+        self._paused[pending.id] = self.clock.monotonic() + CLAIM_PAUSE
+        log.warning("claim_refused", integration=self.name, model=pending.model, intent=pending.id)
+        return None
+
+    def _timed_send(self, pending: _Pending) -> Attempt:
+        start = self.clock.monotonic()
+        try:
+            attempt = self.integration.send(pending.id, pending.body)
+        except Exception as error:  # boundary: one broken intent must not stop the others
+            metrics.INTERNAL_ERRORS_TOTAL.labels("deliver").inc()
+            log.exception("delivery_broke", integration=self.name, model=pending.model, intent=pending.id)
+            attempt = Attempt(Outcome.RETRY, Failure.OTHER, type(error).__name__)
+        seconds = self.clock.monotonic() - start
+        count(self.name, attempt, seconds)
+        if pending.body["action"] == "retrain":
+            metrics.RETRAIN_REQUESTS_TOTAL.labels(pending.model, self.name).inc()
+            if attempt.outcome is not Outcome.SENT:
+                metrics.RETRAIN_REQUESTS_FAILED_TOTAL.labels(pending.model, self.name).inc()
+        return attempt
+
+    def _entries(self, pending: _Pending, attempt: int, result: Attempt) -> list[Entry]:
+        """The outcome; a finished intent leaves the outbox in the same append."""
+        now = self.clock.now_ms()
+        wait, outcome = 0.0, result.outcome
+        backoff = self.integration.backoff
+        if outcome is Outcome.RETRY:
+            wait = max(backoff.wait(attempt + 1, draw=self.draw.random()), result.after or 0.0)
+            elapsed = (now - int(pending.body["created"])) / 1000 + wait
+            if backoff.is_spent(attempt + 1, elapsed):
+                outcome = Outcome.DEAD
+        body = {
+            "state": str(outcome),
+            "reason": str(result.reason or ""),
+            "detail": result.detail,
+            "attempt": attempt,
+            "at": now,
+            "next": now + round(wait * 1000) if outcome is Outcome.RETRY else -1,
+            "integration": self.name,
+            "action": pending.body["action"],
+            "incident": pending.body["incident"]["id"],
+        }
+        entries = [Entry("outcome", pending.id, body)]
+        if outcome is not Outcome.RETRY:
+            entries.append(Entry("intent", pending.id, None))
+        if result.disable:
+            entries.append(Entry("clock", disabled_id(self.name), {"at": now, "detail": result.detail}))
+        tell = log.info if outcome is Outcome.SENT else log.warning
+        tell(f"delivery_{outcome}", integration=self.name, model=pending.model, intent=pending.id,
+             attempt=attempt, reason=body["reason"], detail=result.detail)  # fmt: skip
+        return entries
+
+
+def heads(model: str, ledger: Ledger, integration: str) -> Iterator[_Pending]:
+    """The oldest undelivered intent of each incident, oldest first."""
+    outcomes = ledger.of("outcome")
+    waiting = sorted(
+        (int(body["created"]), int(body["sequence"]), identity, body)
+        for identity, body in ledger.of("intent").items()
+        if body["integration"] == integration
+        and outcomes.get(identity, {}).get("state") not in {Outcome.SENT, Outcome.DEAD}
+    )
+    seen: set[str] = set()
+    for _created, _sequence, identity, body in waiting:
+        incident = str(body["incident"]["id"])
+        if incident in seen:
+            continue
+        seen.add(incident)
+        last = outcomes.get(identity)
+        attempt = int(last["attempt"]) + 1 if last else 0
+        yield _Pending(model, identity, body, attempt, int(last["next"]) if last else 0)
+
+
+def pending_counts(ledgers: Mapping[str, Ledger]) -> dict[str, int]:
+    """Integration → intents in the outbox; for the view."""
+    counts: dict[str, int] = {}
+    for ledger in ledgers.values():
+        for body in ledger.of("intent").values():
+            counts[str(body["integration"])] = counts.get(str(body["integration"]), 0) + 1
+    return counts
+
+
+def disabled_id(integration: str) -> str:
+    """Id of the clock entry that says that a target is gone for good."""
+    return f"disabled|{integration}"
+
+
+def count(integration: str, attempt: Attempt, seconds: float) -> None:
+    """Add one attempt to the metrics."""
+    metrics.NOTIFICATIONS_TOTAL.labels(integration).inc()
+    metrics.NOTIFICATION_DURATION_SECONDS.labels(integration).observe(seconds)
+    if attempt.outcome is not Outcome.SENT:
+        reason = str(attempt.reason or Failure.OTHER)
+        metrics.NOTIFICATIONS_FAILED_TOTAL.labels(integration, reason).inc()

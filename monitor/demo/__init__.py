@@ -1,0 +1,1 @@
+"""The demonstration: a delay model's prediction logs, from a real winter."""

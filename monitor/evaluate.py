@@ -1,0 +1,249 @@
+"""The evaluate loop: sketches to durable intents. Steps 7 to 11 and the picture for step 13.
+
+One thread. Everything it decides is pure (`monitor.judgement`); here are only the effects, in the
+order that makes a crash at any point harmless: verdict, cursor, incidents and intents become
+durable in one append, and only then is the window taken as judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+import structlog
+
+from monitor import metrics
+from monitor.clock import Clock
+from monitor.deliver.plan import AlertsPlan
+from monitor.errors import StateError
+from monitor.incident.forget import forget
+from monitor.incident.intend import Intentions, intend
+from monitor.incident.model import Incident
+from monitor.judge.record import to_json
+from monitor.judgement import HISTORY, Context, Judged, Judgement, since_id, verdict_entry
+from monitor.names import Source
+from monitor.plan import ModelPlan
+from monitor.state.log import Entry, Progress, StateLog
+from monitor.verdict import State
+from monitor.view import ModelView
+from monitor.window.completeness import Patience
+
+log = structlog.get_logger(__name__)
+
+KEPT = 48 * 3_600_000
+"""Sketches outlive the windows that need them by two days, so that a wrong verdict can be recounted."""
+SHOWN = 200
+"""Verdict records and incidents in a view."""
+FORGET_EVERY = 3_600.0
+"""Seconds between clean-ups of the ledger."""
+BLIND_AFTER = 24 * 3_600_000
+
+
+class Evaluate:
+    """Owns the judgements. One thread calls `tick`; `models` may be read by others."""
+
+    def __init__(
+        self,
+        contexts: Mapping[str, Context],
+        *,
+        state: StateLog,
+        clock: Clock,
+        alerts: AlertsPlan,
+        patience: Patience,
+        expected: Callable[[str], Collection[Source]],
+        topics: Mapping[str, str],
+    ) -> None:
+        """`topics` maps a source name to its topic; `expected` gives all partitions of a topic."""
+        self.last_tick = clock.monotonic()
+        self.progress: dict[Source, Progress] = {}
+        self.models: dict[str, ModelView] = {}
+        self._state = state
+        self._clock = clock
+        self._alerts = alerts
+        self._patience = patience
+        self._expected = expected
+        self._topics = dict(topics)
+        self._after = 0
+        self._next_forget = clock.monotonic() + FORGET_EVERY
+        self._judgements = {name: self._judgement(context) for name, context in contexts.items()}
+
+    def tick(self) -> int:
+        """Take what is new and judge what is due; how many windows were judged."""
+        self.last_tick = self._clock.monotonic()
+        self._after, sketches, progress = self._state.changes(list(self._judgements), self._after)
+        self.progress.update({report.source: report for report in progress})
+        for name, judgement in self._judgements.items():
+            judgement.observe([sketch for sketch in sketches if sketch.key.model == name])
+        judged = 0
+        for name, judgement in self._judgements.items():
+            try:
+                count = self._judge(judgement)
+            except StateError as error:
+                log.error("ledger_refused", model=name, error=str(error))
+                continue
+            except Exception:
+                # boundary: trouble with one model must not silence the others
+                metrics.INTERNAL_ERRORS_TOTAL.labels("judge").inc()
+                log.exception("judge_raised", model=name)
+                continue
+            judged += count
+            if count or name not in self.models or sketches or progress:
+                self.models[name] = self._view(judgement)
+        if self._clock.monotonic() >= self._next_forget:
+            self._next_forget = self._clock.monotonic() + FORGET_EVERY
+            self.forget()
+        return judged
+
+    def renew(
+        self, contexts: Mapping[str, Context], *, alerts: AlertsPlan, patience: Patience,
+        topics: Mapping[str, str],
+    ) -> None:  # fmt: skip
+        """Apply a reloaded configuration between two ticks; called on the evaluate thread."""
+        self._alerts, self._patience, self._topics = alerts, patience, dict(topics)
+        judgements = {}
+        for name, context in contexts.items():
+            old = self._judgements.get(name)
+            if old is not None and old.plan.config == context.plan.config and old.plan.windows == context.plan.windows:
+                old.renew(context)
+                judgements[name] = old
+                continue
+            if old is not None and old.plan.config != context.plan.config:
+                since = Entry("clock", since_id(context.plan), {"since": self._newest(context.plan)})
+                self._state.append(name, [since])
+            judgements[name] = self._judgement(context)
+            self._after = 0
+        self._judgements = judgements
+        self.models = {name: view for name, view in self.models.items() if name in judgements}
+
+    def forget(self) -> None:
+        """Remove what is too old to matter from the state log."""
+        for name, judgement in self._judgements.items():
+            ends = [verdict.end for verdict in judgement.latest.values()]
+            if len(ends) == len(judgement.plan.windows):
+                reach = max(spec.size for spec in judgement.plan.windows) + judgement.plan.lateness + KEPT
+                self._state.prune(name, min(ends) - reach)
+            entries = list(forget(self._state.ledger(name), self._clock.now_ms()))
+            entries += self._old_verdicts(name)
+            if entries:
+                self._state.append(name, entries)
+
+    def _judgement(self, context: Context) -> Judgement:
+        judgement = Judgement(context, patience=self._patience)
+        judgement.restore(self._state.ledger(context.plan.name, kinds=None))
+        return judgement
+
+    def _newest(self, plan: ModelPlan) -> int:
+        topic = self._topics[plan.source]
+        return max((p.watermark for source, p in self.progress.items() if source.topic == topic), default=-1)
+
+    def _judge(self, judgement: Judgement) -> int:
+        plan = judgement.plan
+        expected = self._expected(self._topics[plan.source])
+        progress = {source: self.progress[source] for source in expected if source in self.progress}
+        count = 0
+        for judged in judgement.due(expected=expected, progress=progress, now=self._clock.now_ms()):
+            self._commit(judgement, judged)
+            count += 1
+            self.last_tick = self._clock.monotonic()
+        return count
+
+    def _commit(self, judgement: Judgement, judged: Judged) -> None:
+        """Step 11: durable first, then taken as judged."""
+        plan = judgement.plan
+        entries: list[Entry] = [verdict_entry(judged.verdict)]
+        intentions = Intentions(())
+        if judged.transitions:
+            intentions = intend(
+                judged.transitions,
+                self._state.ledger(plan.name),
+                plan=plan,
+                alerts=self._alerts,
+                now=self._clock.now_ms(),
+            )
+        entries += intentions.entries
+        if judged.verdict.revision == 0:
+            entries.append(judged.cursor)
+        self._state.append(plan.name, entries)
+        judgement.accept(judged)
+        for guard in intentions.suppressed:
+            metrics.RETRAIN_SUPPRESSED_TOTAL.labels(plan.name, str(guard)).inc()
+        verdict = judged.verdict
+        log.info(
+            "window_judged",
+            model=plan.name,
+            window=verdict.window,
+            start=verdict.start,
+            end=verdict.end,
+            revision=verdict.revision,
+            state=str(verdict.state),
+            reason=str(verdict.reason or ""),
+            records=verdict.rows,
+            p=verdict.p,
+            causes=[f"{test.test}({test.feature})" for test in verdict.named[:3]],
+            transitions=[str(transition.kind) for transition in judged.transitions],
+        )
+
+    def _old_verdicts(self, model: str) -> list[Entry]:
+        known = sorted(self._state.ledger(model, kinds=("verdict",)).of("verdict"))
+        by_window: dict[str, list[str]] = {}
+        for identity in known:
+            by_window.setdefault(identity.rsplit("|", 1)[0], []).append(identity)
+        return [Entry("verdict", old, None) for ids in by_window.values() for old in ids[:-HISTORY]]
+
+    def _view(self, judgement: Judgement) -> ModelView:
+        plan = judgement.plan
+        incidents = sorted(
+            (incident.to_json() for incident in self._incidents(plan.name)),
+            key=lambda body: (body["state"] != "firing", -int(body["opened"])),
+        )
+        now = max((verdict.end for verdict in judgement.latest.values()), default=0)
+        recent = [
+            verdict
+            for history in judgement.history.values()
+            for verdict in history
+            if verdict.end > now - plan.budget.period
+        ]
+        judged = [verdict for verdict in recent if verdict.state is not State.UNKNOWN]
+        marks = [
+            self.progress[source].watermark
+            for source in self._expected(self._topics[plan.source])
+            if source in self.progress
+        ]
+        return ModelView(
+            plan=plan,
+            reference=judgement.context.reference,
+            latest=dict(judgement.latest),
+            windows=dict(judgement.windows),
+            history=tuple(
+                to_json(verdict)
+                for history in judgement.history.values()
+                for verdict in list(history)[-SHOWN:]
+            ),
+            incidents=tuple(incidents[:SHOWN]),
+            closed=dict(judgement.closed),
+            skipped=dict(judgement.skipped),
+            pages_sent=sum(
+                body["severity"] == "critical" and int(body["opened"]) > now - plan.budget.period
+                for body in incidents
+            ),
+            pages_expected=sum(verdict.alpha for verdict in judged),
+            blind_since=_blind_since(judgement),
+            watermark=min(marks, default=-1),
+        )
+
+    def _incidents(self, model: str) -> list[Incident]:
+        bodies = self._state.ledger(model, kinds=("incident",)).of("incident")
+        return [Incident.from_json(body) for body in bodies.values()]
+
+
+def _blind_since(judgement: Judgement) -> int:
+    """End of the last window before an unbroken run of unknown verdicts of 24 h or more, else -1."""
+    since = -1
+    for history in judgement.history.values():
+        run = []
+        for verdict in reversed(history):
+            if verdict.state is not State.UNKNOWN:
+                break
+            run.append(verdict)
+        if run and run[0].end - run[-1].start >= BLIND_AFTER:
+            since = max(since, run[-1].start)
+    return since

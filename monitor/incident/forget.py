@@ -1,0 +1,44 @@
+"""Which ledger entries are too old to matter. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from monitor.state.log import Entry, Ledger
+
+KEPT = 200
+"""Resolved incidents kept whatever their age: at one a day the last half year, 1 MB at 5 kB each."""
+RETENTION = 30 * 86_400_000
+"""Wall time after which finished work is forgotten. Longer than any delivery is retried (4 days),
+so that an outcome outlives its intent, and than the longest cool-down that makes sense."""
+
+
+def forget(ledger: Ledger, now: int) -> tuple[Entry, ...]:
+    """Removals of finished entries older than RETENTION. Nothing open is ever removed."""
+    return (*_incidents(ledger, now), *_deliveries(ledger, now), *_requests(ledger, now))
+
+
+def _incidents(ledger: Ledger, now: int) -> Iterator[Entry]:
+    resolved = {
+        identity: max((int(span["ends"]) for span in body.get("spans", {}).values()), default=0)
+        for identity, body in ledger.of("incident").items()
+        if body["state"] == "resolved"
+    }
+    newest = set(sorted(resolved, key=lambda identity: -resolved[identity])[:KEPT])
+    for identity, ended in resolved.items():
+        if identity not in newest and now - ended > RETENTION:
+            yield Entry("incident", identity, None)
+
+
+def _deliveries(ledger: Ledger, now: int) -> Iterator[Entry]:
+    for identity, outcome in ledger.of("outcome").items():
+        if identity not in ledger.of("intent") and now - int(outcome["at"]) > RETENTION:
+            yield Entry("outcome", identity, None)
+
+
+def _requests(ledger: Ledger, now: int) -> Iterator[Entry]:
+    waiting = {"suggested"}
+    for identity, body in ledger.of("retrain").items():
+        decided = max(int(body["decided_at"]), int(body["created"]))
+        if body["state"] not in waiting and now - decided > RETENTION and identity not in ledger.of("intent"):
+            yield Entry("retrain", identity, None)

@@ -1,0 +1,267 @@
+"""From verdicts to incident transitions. Step 10; pure."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from monitor.incident.model import (
+    CAUSES_KEPT,
+    DRIFT,
+    Closed,
+    Incident,
+    Severity,
+    Status,
+    Streak,
+    cause_of,
+    evidence_of,
+    incident_id,
+)
+from monitor.plan import ModelPlan, RawRule
+from monitor.verdict import State, Verdict
+
+SEVERITIES = {"page": Severity.CRITICAL, "ticket": Severity.WARNING, "retrain": Severity.NONE}
+"""Action of a raw rule → severity of its incident."""
+
+
+class Kind(enum.StrEnum):
+    OPEN = "open"
+    UPDATE = "update"
+    """Nothing that anybody is told about edge-wise: evidence, streaks, an acknowledgement."""
+    RISE = "rise"
+    FALL = "fall"
+    RESOLVE = "resolve"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One change of one incident; `incident` is how it stands afterwards."""
+
+    kind: Kind
+    incident: Incident
+
+    @property
+    def pages(self) -> bool:
+        """True for what the budget counts: opening at critical, or rising to it."""
+        return self.kind in {Kind.OPEN, Kind.RISE} and self.incident.severity is Severity.CRITICAL
+
+
+def track(
+    incidents: Mapping[str, Incident], verdict: Verdict, plan: ModelPlan, *, segment: str = ""
+) -> tuple[Transition, ...]:
+    """What `verdict` does to the incidents of its model (and segment).
+
+    `incidents` maps rule → newest incident of that rule as `latest_incidents` gives it. Resolved
+    ones matter: they keep a late correction from paging a second time for the same window.
+
+    An incident stays open while any window family that drifted in it has not had
+    `plan.clear_after` consecutive ok windows. A warn window breaks that run, an unknown one
+    neither breaks nor counts. Call it once per verdict, in the order of window ends per family.
+    """
+    transitions: list[Transition] = []
+    for rule, severity in _rules(plan).items():
+        incident = incidents.get(rule)
+        if incident is not None and incident.firing:
+            why = _outlived(incident, verdict)
+            if not why:
+                transitions += _continue(incident, verdict, plan, severity=severity)
+                continue
+            closed = _close(incident, Closed.SUPERSEDED, note=why)
+            transitions.append(Transition(Kind.RESOLVE, closed))
+            incident = closed
+        if _opens(incident, verdict, rule):
+            transitions.append(Transition(Kind.OPEN, _open(incident, verdict, plan, rule, severity, segment)))
+    transitions += _orphans(incidents, plan)
+    return tuple(transitions)
+
+
+def supersede(incidents: Mapping[str, Incident], why: str) -> tuple[Transition, ...]:
+    """Close every open incident: a new reference or model version has come."""
+    return tuple(
+        Transition(Kind.RESOLVE, _close(incident, Closed.SUPERSEDED, note=why))
+        for incident in incidents.values()
+        if incident.firing
+    )
+
+
+def stand(incidents: Mapping[str, Incident], transitions: tuple[Transition, ...]) -> dict[str, Incident]:
+    """How `incidents` stand after `transitions`; what the next call of `track` takes."""
+    return {**incidents, **{item.incident.rule: item.incident for item in transitions}}
+
+
+def _rules(plan: ModelPlan) -> dict[str, Severity]:
+    raw = {rule.name: SEVERITIES[rule.action] for rule in plan.raw_rules}
+    return {DRIFT: Severity.CRITICAL, **raw}
+
+
+def _state(verdict: Verdict, rule: str) -> State:
+    """How this window stands for one rule. A raw limit that does not hold is ok, whatever else drifts."""
+    if verdict.state is State.UNKNOWN or rule == DRIFT:
+        return verdict.state
+    return State.DRIFT if rule in verdict.rules else State.OK
+
+
+def _outlived(incident: Incident, verdict: Verdict) -> str:
+    """Why this verdict speaks about another world than the incident; "" when it does not.
+
+    A version counts as new only when it was never seen during the incident: two versions that
+    take turns window by window would otherwise page at every turn.
+    """
+    if verdict.state is State.UNKNOWN or verdict.end <= incident.updated:
+        return ""
+    if verdict.reference and incident.reference and verdict.reference != incident.reference:
+        return "the reference was replaced"
+    if verdict.versions and incident.versions and not set(verdict.versions) & set(incident.versions):
+        return f"model version {_versions(verdict)[0]} replaced {incident.versions[0]}"
+    return ""
+
+
+def _opens(previous: Incident | None, verdict: Verdict, rule: str) -> bool:
+    """A window that an earlier incident of this key has taken into account never opens another."""
+    if _state(verdict, rule) is not State.DRIFT or verdict.coverage < 1:
+        return False
+    if previous is None or previous.closed_because == Closed.SUPERSEDED:
+        return previous is None or verdict.end > previous.last
+    return verdict.end > (previous.updated if verdict.revision else previous.last)
+
+
+def _open(
+    previous: Incident | None,
+    verdict: Verdict,
+    plan: ModelPlan,
+    rule: str,
+    severity: Severity,
+    segment: str,
+) -> Incident:
+    inherited: tuple[str, ...] = ()
+    if previous is not None and previous.closed_because == Closed.SUPERSEDED:
+        inherited = previous.versions
+    causes = _causes(verdict, plan, rule)
+    return Incident(
+        id=incident_id(verdict.model, segment, rule, verdict.end),
+        model=verdict.model,
+        segment=segment,
+        rule=rule,
+        severity=severity,
+        state=Status.FIRING,
+        opened=verdict.end,
+        onset=verdict.start,
+        last=verdict.end,
+        updated=verdict.end,
+        window=verdict.window,
+        cause=causes[0],
+        causes=causes,
+        streaks={verdict.window: Streak(drifting=1, clear=0, end=verdict.end)},
+        reference=verdict.reference,
+        versions=_merged(_versions(verdict), inherited),
+        evidence=evidence_of(verdict, _raw_rule(plan, rule)),
+    )
+
+
+def _continue(
+    incident: Incident, verdict: Verdict, plan: ModelPlan, *, severity: Severity
+) -> tuple[Transition, ...]:
+    kind = Kind.UPDATE
+    if severity is not incident.severity:
+        kind = Kind.RISE if _rank(severity) > _rank(incident.severity) else Kind.FALL
+    state = _state(verdict, incident.rule)
+    if state is State.UNKNOWN:
+        return () if kind is Kind.UPDATE else (Transition(kind, _changed(incident, severity=severity)),)
+    streaks = _streaks(incident, verdict, state, plan)
+    changed = _changed(
+        incident,
+        severity=severity,
+        streaks=streaks,
+        updated=max(incident.updated, verdict.end),
+        versions=_merged(incident.versions, _versions(verdict)),
+    )
+    if state is State.DRIFT:
+        changed = _drifted(changed, verdict, plan)
+    if _is_over(incident, changed, verdict, state, plan):
+        return (Transition(Kind.RESOLVE, _close(changed, Closed.RECOVERED)),)
+    return (Transition(kind, changed),)
+
+
+def _drifted(incident: Incident, verdict: Verdict, plan: ModelPlan) -> Incident:
+    """A further drifting window; an older one, corrected late, may only move the bounds."""
+    if verdict.end < incident.last:
+        return replace(incident, onset=min(incident.onset, verdict.start))
+    return replace(
+        incident,
+        last=verdict.end,
+        window=verdict.window,
+        causes=_merged(incident.causes, _causes(verdict, plan, incident.rule))[:CAUSES_KEPT],
+        evidence=evidence_of(verdict, _raw_rule(plan, incident.rule)),
+    )
+
+
+def _streaks(incident: Incident, verdict: Verdict, state: State, plan: ModelPlan) -> dict[str, Streak]:
+    """Runs after this window. Families that the configuration no longer has are forgotten."""
+    names = {spec.name for spec in plan.windows} | {verdict.window}
+    streaks = {name: run for name, run in incident.streaks.items() if name in names}
+    run = streaks.get(verdict.window)
+    if run is None:
+        if state is State.DRIFT:
+            streaks[verdict.window] = Streak(drifting=1, clear=0, end=verdict.end)
+    elif verdict.end > run.end:
+        streaks[verdict.window] = Streak(
+            drifting=run.drifting + 1 if state is State.DRIFT else 0,
+            clear=run.clear + 1 if state is State.OK else 0,
+            end=verdict.end,
+        )
+    elif verdict.end == run.end:
+        streaks[verdict.window] = Streak(
+            drifting=max(run.drifting, 1) if state is State.DRIFT else 0,
+            clear=max(run.clear, 1) if state is State.OK else 0,
+            end=verdict.end,
+        )
+    return streaks
+
+
+def _is_over(before: Incident, after: Incident, verdict: Verdict, state: State, plan: ModelPlan) -> bool:
+    if state is not State.OK:
+        return False
+    if verdict.end == before.opened == before.last and verdict.window == before.window:
+        return True  # the only window that ever drifted was corrected to ok
+    return all(run.clear >= plan.clear_after for run in after.streaks.values())
+
+
+def _orphans(incidents: Mapping[str, Incident], plan: ModelPlan) -> tuple[Transition, ...]:
+    """Open incidents of rules that the configuration no longer has."""
+    rules = _rules(plan)
+    orphans = {rule: incident for rule, incident in incidents.items() if rule not in rules}
+    return supersede(orphans, "the rule was removed from the configuration")
+
+
+def _raw_rule(plan: ModelPlan, name: str) -> RawRule | None:
+    return next((rule for rule in plan.raw_rules if rule.name == name), None)
+
+
+def _causes(verdict: Verdict, plan: ModelPlan, rule: str) -> tuple[str, ...]:
+    raw = _raw_rule(plan, rule)
+    if raw is not None:
+        return (f"{raw.score}({raw.feature})",)
+    named = verdict.named or verdict.tests[:1]
+    return tuple(cause_of(test) for test in named[:CAUSES_KEPT]) or ("unnamed",)
+
+
+def _versions(verdict: Verdict) -> tuple[str, ...]:
+    """Model versions in the window, the one with most rows first."""
+    return tuple(sorted(verdict.versions, key=lambda name: (-verdict.versions[name], name)))
+
+
+def _merged(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(first + second))
+
+
+def _rank(severity: Severity) -> int:
+    return (Severity.NONE, Severity.WARNING, Severity.CRITICAL).index(severity)
+
+
+def _changed(incident: Incident, **changes: object) -> Incident:
+    return replace(incident, revision=incident.revision + 1, **changes)  # type: ignore[arg-type]
+
+
+def _close(incident: Incident, because: Closed, *, note: str = "") -> Incident:
+    return _changed(incident, state=Status.RESOLVED, closed_because=str(because), note=note)

@@ -1,0 +1,346 @@
+"""The ingest loop: Kafka to sketches. Steps 1 to 6 of the data path, readable top to bottom.
+
+One thread polls, scans, folds and checkpoints. It does no I/O besides Kafka, the dead letters and
+the state log; kernels run with the GIL released.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+
+from monitor import metrics
+from monitor.clock import Clock
+from monitor.columns import Batch, Reject
+from monitor.errors import DeadLetterError, StateError
+from monitor.intake.consumer import Consumer
+from monitor.intake.contract import check
+from monitor.intake.dead_letter import DeadLetters, Limit
+from monitor.intake.decode import Decoder, Scanned
+from monitor.names import Reason, Source
+from monitor.partition import Folded, Model, Partition
+from monitor.plan import SourcePlan
+from monitor.state.log import Marker, Progress, StateLog
+
+log = structlog.get_logger(__name__)
+
+BATCH = 5_000
+"""Records per poll: at 250,000 records/s and core one batch is 20 ms, far inside every deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One source as ingest needs it."""
+
+    plan: SourcePlan
+    decoder: Decoder
+    models: Mapping[str, Model]
+    dead_letters: DeadLetters
+
+
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """Seconds between checkpoints; idle time in seconds by topic comes from the source plan."""
+
+    checkpoint: float = 10.0
+    poll: float = 0.2
+
+
+class Ingest:
+    """Owns the consumer and the fold state of every assigned partition. One thread calls `tick`."""
+
+    def __init__(
+        self,
+        inputs: Mapping[str, Input],
+        *,
+        connect: Callable[[Ingest], Consumer],
+        state: StateLog,
+        clock: Clock,
+        cadence: Cadence,
+    ) -> None:
+        """`inputs` by topic. `connect` opens the consumer that reports assignments to this object."""
+        self.partitions: dict[Source, Partition] = {}
+        self.last_tick = clock.monotonic()
+        self.checkpoint_last = -1
+        self.checkpoint_bytes = 0
+        self._inputs = inputs
+        self._state = state
+        self._clock = clock
+        self._cadence = cadence
+        self._limits: dict[Source, Limit] = {}
+        self._paused: dict[Source, str] = {}
+        self._markers: dict[Source, Marker] = {}
+        self._caught_up: dict[Source, float] = {}
+        self._idle: set[Source] = set()
+        self._next_checkpoint = clock.monotonic() + cadence.checkpoint
+        self._stalled = ""
+        self.consumer = connect(self)
+
+    def tick(self) -> int:
+        """One turn of the loop: at most one poll and one checkpoint. Returns the records applied."""
+        self.last_tick = self._clock.monotonic()
+        with _timed("poll", self._clock):
+            batches = self.consumer.poll(BATCH, self._cadence.poll)  # step 1
+        applied = sum(self._apply(batch) for batch in batches)
+        news = self._watch_idle()
+        if news or self._clock.monotonic() >= self._next_checkpoint:
+            self.checkpoint(list(self.partitions))
+            self._next_checkpoint = self._clock.monotonic() + self._cadence.checkpoint
+        return applied
+
+    # Assignments: called by the consumer inside poll
+
+    def positions(self, sources: Collection[Source]) -> dict[Source, int | None]:
+        """Recover the state of newly assigned partitions; where to read on, None where there is none."""
+        metrics.REBALANCES_TOTAL.inc()
+        return {source: self._open(source) for source in sources}
+
+    def began(self, source: Source, offset: int, *, since: int) -> None:
+        """A partition without state starts at `offset`; `since` is -1 when nothing lies before it."""
+        partition = self.partitions[source]
+        partition.position = partition.start = offset
+        partition.since = since
+
+    def revoked(self, sources: Collection[Source]) -> None:
+        """Make durable what can be, and let go."""
+        metrics.REBALANCES_TOTAL.inc()
+        self.checkpoint([source for source in sources if source in self.partitions])
+        self.lost(sources)
+
+    def lost(self, sources: Collection[Source]) -> None:
+        """Drop at once: somebody else folds these partitions already, from the last checkpoint."""
+        for source in sources:
+            for held in (self.partitions, self._limits, self._paused, self._markers, self._caught_up):
+                held.pop(source, None)
+
+    def resume(self) -> None:
+        """Read on where partitions were paused for their rejects; called after a reload."""
+        for source in list(self._paused):
+            plan = self._inputs[source.topic].plan
+            self._limits[source] = Limit(plan.dead_letter.limit, plan.dead_letter.over)
+            del self._paused[source]
+            self.consumer.resume(source)
+
+    def checkpoint(self, sources: Collection[Source]) -> bool:
+        """Step 6: dead letters first, then sketches and marker, then the advisory commit."""
+        done = True
+        with _timed("checkpoint", self._clock):
+            for source in sources:
+                done = self._checkpoint(source) and done
+        if done and self._stalled:
+            self._set_stalled("")
+        return done
+
+    def renew(self, inputs: Mapping[str, Input]) -> None:
+        """Apply a reloaded configuration between two batches; called on the ingest thread.
+
+        Sketches whose meaning changed are left in the state log as they are, and new ones start
+        at the current offset. Raises StateError, and keeps the old inputs, when the checkpoint
+        that must come first is refused.
+        """
+        if not self.checkpoint(list(self.partitions)):
+            raise StateError(self._stalled)
+        old = self._inputs
+        self._inputs = inputs
+        for source in list(self.partitions):
+            position = self.partitions[source].position
+            if self._open(source) is None:
+                self.partitions[source].position = position
+        self.resume()
+        for item in old.values():
+            item.dead_letters.close()
+
+    def close(self) -> None:
+        """Last checkpoint, then leave the group: the state must be durable before the partitions go."""
+        self.checkpoint(list(self.partitions))
+        for item in self._inputs.values():
+            item.dead_letters.close()
+        self.consumer.close()
+
+    def progress(self, source: Source) -> Progress:
+        """How far a partition is, in terms of what is durable."""
+        marker = self._markers.get(source)
+        partition = self.partitions[source]
+        end = self.consumer.end_offset(source)
+        applied = marker.applied if marker else partition.start
+        return Progress(
+            source=source,
+            applied=applied,
+            end=end,
+            watermark=marker.watermark if marker else -1,
+            idle=source in self._idle and applied == partition.position and applied >= end >= 0,
+            paused=self._paused.get(source, self._stalled),
+            observed=self._clock.now_ms(),
+            since=partition.since,
+        )
+
+    def _open(self, source: Source) -> int | None:
+        item = self._inputs[source.topic]
+        partition = Partition(source, item.plan, item.models, position=0)
+        found = self._state.recover(source)
+        if found is not None:
+            partition.restore(found)
+            self._markers[source] = found.marker
+            log.info("partition_recovered", source=str(source), offset=partition.position)
+        self.partitions[source] = partition
+        self._limits[source] = Limit(item.plan.dead_letter.limit, item.plan.dead_letter.over)
+        return partition.position if found is not None else None
+
+    def _apply(self, batch: Batch) -> int:
+        """Steps 2 to 5 for one batch of one partition."""
+        partition = self.partitions.get(batch.source)
+        if partition is None or batch.source in self._paused:
+            return 0
+        batch = _beyond(batch, partition.position)
+        if not len(batch):
+            return 0
+        item = self._inputs[batch.source.topic]
+        with _timed("scan", self._clock):
+            scanned = self._scan(item, batch)  # step 2
+        if self._diverts_too_much(batch, scanned.rejects):
+            return 0
+        with _timed("check", self._clock):
+            for columns in scanned.columns:
+                model = item.models[columns.model]
+                check(columns, model.plan, model.layout)  # step 3
+        if scanned.rejects:
+            item.dead_letters.put(batch, scanned.rejects)
+        with _timed("fold", self._clock):
+            folded = partition.fold(batch, scanned.columns, scanned.rejects)  # steps 4 and 5
+        self._count(batch, scanned, folded)
+        return len(batch)
+
+    def _scan(self, item: Input, batch: Batch) -> Scanned:
+        """Decoding never raises by contract; if it does, the records that cause it are rejected one by one."""
+        try:
+            return item.decoder.scan(batch)
+        except Exception as error:  # noqa: BLE001 boundary: no record may stop the daemon
+            metrics.INTERNAL_ERRORS_TOTAL.labels("scan").inc()
+            log.exception("scan_raised", source=str(batch.source), offset=int(batch.offsets[0]))
+            if len(batch) == 1:
+                reject = Reject(0, Reason.DECODE, f"internal error {type(error).__name__} - whole record")
+                return Scanned(columns=(), rejects=(reject,))
+        return self._scan_halves(item, batch)
+
+    def _scan_halves(self, item: Input, batch: Batch) -> Scanned:
+        middle = len(batch) // 2
+        columns, rejects = [], []
+        for start, stop in ((0, middle), (middle, len(batch))):
+            part = self._scan(item, _cut(batch, start, stop))
+            for block in part.columns:
+                block.index += start
+                columns.append(block)
+            for reject in part.rejects:
+                reject.index += start
+                rejects.append(reject)
+        return Scanned(columns=tuple(columns), rejects=tuple(rejects))
+
+    def _diverts_too_much(self, batch: Batch, rejects: Collection[Reject]) -> bool:
+        """Pause the partition, before this batch, when a bad deploy would divert everything."""
+        source = batch.source
+        if not self._limits[source].exceeds(len(rejects), len(batch)):
+            return False
+        self._paused[source] = "too many rejects"
+        self.consumer.seek(source, int(batch.offsets[0]))
+        self.consumer.pause(source)
+        reasons = sorted({str(reject.reason) for reject in rejects})
+        first = min(rejects, key=lambda reject: reject.index)
+        log.error(
+            "partition_paused",
+            source=str(source),
+            offset=int(batch.offsets[first.index]),
+            rejects=len(rejects),
+            records=len(batch),
+            reasons=reasons,
+            first=first.detail,
+            remedy="fix the producer or the mapping, then reload",
+        )
+        return True
+
+    def _checkpoint(self, source: Source) -> bool:
+        partition = self.partitions[source]
+        marker = self._markers.get(source)
+        if marker is None or marker.applied != partition.position:
+            sketches, marker = partition.checkpoint()
+            try:
+                self._inputs[source.topic].dead_letters.flush()
+                self._state.checkpoint(source, sketches, marker)
+            except (StateError, DeadLetterError) as error:
+                self._set_stalled(str(error))
+                return False
+            partition.confirm(marker)
+            self._markers[source] = marker
+            self.checkpoint_last = self._clock.now_ms()
+            self.checkpoint_bytes = sum(sketch.counts.nbytes for sketch in sketches)
+            self.consumer.commit(source, marker.applied)
+        self._state.report(self.progress(source))
+        return True
+
+    def _set_stalled(self, why: str) -> None:
+        """Stop fetching while nothing can be made durable, so that memory stays flat."""
+        if why and not self._stalled:
+            log.error("checkpoint_refused", error=why)
+        change = self.consumer.pause if why else self.consumer.resume
+        if bool(why) != bool(self._stalled):
+            for source in self.partitions:
+                if source not in self._paused:
+                    change(source)
+        self._stalled = why
+
+    def _watch_idle(self) -> bool:
+        """Note which partitions have known zero lag; True when one became or ceased to be idle."""
+        now = self._clock.monotonic()
+        idle = set()
+        for source, partition in self.partitions.items():
+            end = self.consumer.end_offset(source)
+            if not 0 <= end <= partition.position or source in self._paused or self._stalled:
+                self._caught_up.pop(source, None)
+            elif now - self._caught_up.setdefault(source, now) >= self._inputs[source.topic].plan.idle / 1000:
+                idle.add(source)
+        changed = idle != self._idle
+        self._idle = idle
+        return changed
+
+    def _count(self, batch: Batch, scanned: Scanned, folded: Folded) -> None:
+        topic = batch.source.topic
+        metrics.RECORDS_CONSUMED_TOTAL.labels(topic).inc(len(batch))
+        metrics.CONSUMED_BYTES_TOTAL.labels(topic).inc(sum(len(value or b"") for value in batch.values))
+        metrics.LAST_RECORD_PROCESSED_TIMESTAMP_SECONDS.labels(topic).set(self._clock.now_ms() / 1000)
+        for reject in scanned.rejects:
+            metrics.RECORDS_REJECTED_TOTAL.labels(topic, str(reject.reason)).inc()
+        for model, count in folded.late.items():
+            metrics.RECORDS_LATE_TOTAL.labels(model).inc(count)
+        metrics.RECORDS_FUTURE_TOTAL.labels(topic).inc(sum(folded.future.values()))
+        for columns in scanned.columns:
+            if columns.violations.size:
+                breaches = int(columns.violations.sum())
+                metrics.CONTRACT_VIOLATIONS_TOTAL.labels(columns.model).inc(breaches)
+
+
+def _beyond(batch: Batch, position: int) -> Batch:
+    """The records of `batch` that were not applied yet; after a seek a client may hand out older ones."""
+    skip = int(np.searchsorted(batch.offsets, position))
+    return _cut(batch, skip, len(batch)) if skip else batch
+
+
+def _cut(batch: Batch, start: int, stop: int) -> Batch:
+    return Batch(
+        source=batch.source,
+        values=batch.values[start:stop],
+        keys=batch.keys[start:stop],
+        headers=batch.headers[start:stop],
+        offsets=batch.offsets[start:stop],
+        timestamps=batch.timestamps[start:stop],
+        log_append=batch.log_append,
+    )
+
+
+@contextmanager
+def _timed(stage: str, clock: Clock) -> Iterator[None]:
+    begin = clock.monotonic()
+    yield
+    metrics.STAGE_DURATION_SECONDS.labels(stage).observe(clock.monotonic() - begin)

@@ -1,0 +1,1 @@
+"""Kafka to `Columns`: consumer, decoder, contract checks, dead letters."""

@@ -1,0 +1,284 @@
+"""From sketches to verdicts and what follows from them: steps 7 to 11, without any effects.
+
+`Judgement` holds what the evaluate loop knows of one model. `replay` drives the same object, so
+that live and replayed verdicts agree to the last digit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from kernels.layout import Layout
+from monitor.incident.model import Incident, latest_incidents
+from monitor.incident.track import Transition, apply, track
+from monitor.judge.policy import judge, judge_without_reference
+from monitor.judge.prepare import Prepared
+from monitor.judge.record import from_json, to_json
+from monitor.names import Source
+from monitor.plan import ModelPlan, WindowSpec
+from monitor.reference.profile import Reference
+from monitor.sketch import Sketch
+from monitor.state.log import Entry, Ledger, Progress
+from monitor.verdict import State, Unknown, Verdict, Window
+from monitor.window.completeness import Completeness, Patience, assess
+from monitor.window.grid import ends_holding, floor_pane, next_end, start_of
+from monitor.window.merge import merge
+from monitor.window.store import PaneStore
+
+HISTORY = 1_000
+"""Verdict records kept per window name: a month of hourly windows, which is what a budget counts."""
+HISTORICAL = 7 * 86_400_000
+"""A stream whose newest event is older than this was replayed and ended, it did not fall silent."""
+EMPTY_RUN = 48
+"""Windows without any data that are judged one by one; a longer gap is one verdict, or the silence
+between two seasons would be 10,000 of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a model is judged with; replaced whole when configuration or reference change."""
+
+    plan: ModelPlan
+    layout: Layout
+    reference: Reference | None
+    prepared: Mapping[str, Prepared]
+    """By window name; empty without a reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One verdict and everything that follows from it, to be made durable together."""
+
+    verdict: Verdict
+    window: Window
+    transitions: tuple[Transition, ...]
+    cursor: Entry
+
+
+class Judgement:
+    """The windows of one model. Evaluate thread only."""
+
+    def __init__(self, context: Context, *, patience: Patience) -> None:
+        self.context = context
+        self.latest: dict[str, Verdict] = {}
+        self.windows: dict[str, Window] = {}
+        self.history: dict[str, deque[Verdict]] = {}
+        self.incidents: dict[str, Incident] = {}
+        """Newest incident of every key, open or resolved."""
+        self.closed: dict[str, int] = {}
+        self.skipped: dict[tuple[str, str], int] = {}
+        self._patience = patience
+        self._store = PaneStore()
+        self._cursor: dict[str, int] = {}
+        self._since = -1
+        self._held: dict[tuple[str, int], int] = {}
+        self._revise: set[tuple[str, int]] = set()
+
+    @property
+    def plan(self) -> ModelPlan:
+        return self.context.plan
+
+    def restore(self, ledger: Ledger) -> None:
+        """Continue from what the ledger says was judged."""
+        for name, body in ledger.of("cursor").items():
+            self._cursor[name] = int(body["end"])
+        self._since = int(ledger.of("clock").get(since_id(self.plan), {"since": -1})["since"])
+        for _, body in sorted(ledger.of("verdict").items()):
+            self._remember(from_json(body))
+        self.incidents = latest_incidents(ledger.of("incident"))
+
+    def observe(self, sketches: Sequence[Sketch]) -> None:
+        """Take newer sketches; windows already judged that they change will be revised."""
+        for sketch in sketches:
+            if sketch.key.config != self.plan.config or not self._store.put(sketch):
+                continue
+            for spec in self.plan.windows:
+                cursor = self._cursor.get(spec.name)
+                if cursor is None or sketch.key.pane >= cursor:
+                    continue
+                for end in ends_holding(spec, sketch.key.pane, until=cursor):
+                    self._revise.add((spec.name, end))
+
+    def due(
+        self, *, expected: Collection[Source], progress: Mapping[Source, Progress], now: int
+    ) -> Iterator[Judged]:
+        """Judge every window that is complete or has been held too long, oldest first.
+
+        The caller makes each result durable before it asks for the next one.
+        """
+        for spec in self.plan.windows:
+            yield from self._revisions(spec, expected, progress)
+            while (judged := self._next(spec, expected, progress, now)) is not None:
+                yield judged
+        self._forget()
+
+    def accept(self, judged: Judged) -> None:
+        """Take note of a result that is durable now."""
+        verdict = judged.verdict
+        name = verdict.window
+        if verdict.revision == 0:
+            self._cursor[name] = verdict.end
+            self.closed[name] = self.closed.get(name, 0) + 1
+            if verdict.state is State.UNKNOWN and verdict.reason is not None:
+                key = (name, str(verdict.reason))
+                self.skipped[key] = self.skipped.get(key, 0) + 1
+        self._remember(verdict)
+        self.windows[name] = judged.window
+        self.incidents = apply(self.incidents, judged.transitions)
+
+    def renew(self, context: Context) -> None:
+        """Judge with a new context from now on; `track` supersedes incidents of another reference."""
+        self.context = context
+
+    def waiting(
+        self, *, expected: Collection[Source], progress: Mapping[Source, Progress], now: int
+    ) -> dict[str, Completeness]:
+        """Why the next window of each name is not closed yet."""
+        return {
+            spec.name: assess(
+                self._next_end(spec, expected, progress) + self.plan.lateness,
+                expected=expected,
+                progress=progress,
+                now=now,
+                patience=self._patience,
+            )
+            for spec in self.plan.windows
+            if spec.name in self._cursor or self._store.oldest() is not None
+        }
+
+    def _next(
+        self,
+        spec: WindowSpec,
+        expected: Collection[Source],
+        progress: Mapping[Source, Progress],
+        now: int,
+    ) -> Judged | None:
+        if spec.name not in self._cursor and self._store.oldest() is None:
+            return None
+        end = self._next_end(spec, expected, progress)
+        if spec.name in self._cursor and self._is_over(spec, end, progress, now):
+            return None
+        standing = assess(
+            end + self.plan.lateness, expected=expected, progress=progress, now=now, patience=self._patience
+        )
+        if standing.complete:
+            self._held.pop((spec.name, end), None)
+            return self._judge(spec, end, expected, (), revision=0, progress=progress)
+        if not standing.missing or standing.waiting_for:
+            return None
+        held = self._held.setdefault((spec.name, end), now)
+        if now - held < self._patience.max_hold:
+            return None
+        return self._judge(spec, end, expected, standing.missing, revision=0, progress=progress)
+
+    def _next_end(
+        self, spec: WindowSpec, expected: Collection[Source], progress: Mapping[Source, Progress]
+    ) -> int:
+        """End of the window to judge next; long runs of empty windows are jumped over."""
+        cursor = self._cursor.get(spec.name)
+        if cursor is None:
+            oldest = self._store.oldest()
+            assert oldest is not None
+            return next_end(spec, oldest)
+        end = next_end(spec, cursor)
+        ahead = self._store.oldest_from(start_of(spec, end))
+        mark = min((progress[s].watermark for s in expected if s in progress), default=-1)
+        reach = ahead if ahead is not None else mark
+        jump = next_end(spec, reach) if reach >= 0 else end
+        return jump if jump - end > EMPTY_RUN * spec.step else end
+
+    def _is_over(
+        self, spec: WindowSpec, end: int, progress: Mapping[Source, Progress], now: int
+    ) -> bool:
+        """Whether this is old data that came to its end, so that no empty windows follow it.
+
+        A live topic that falls silent is different: its empty windows are verdicts, `no_data`.
+        """
+        if self._store.oldest_from(start_of(spec, end)) is not None:
+            return False
+        newest = max((p.watermark for p in progress.values()), default=-1)
+        return newest < end and now - newest > HISTORICAL
+
+    def _judge(
+        self,
+        spec: WindowSpec,
+        end: int,
+        expected: Collection[Source],
+        missing: tuple[Source, ...],
+        *,
+        revision: int,
+        progress: Mapping[Source, Progress],
+    ) -> Judged:
+        start = start_of(spec, end)
+        partial = [s for s in expected if s in progress and max(progress[s].since, self._since) > start]
+        total = max(len(expected), 1)
+        coverage = 1.0 - (len(missing) + len(set(partial) - set(missing))) / total
+        window = merge(
+            self.plan.name, spec, start=start, end=end, sketches=self._store.between(start, end),
+            plan=self.plan, layout=self.context.layout, coverage=coverage, missing=missing, revision=revision,
+        )  # fmt: skip
+        verdict = self._verdict(spec, window)
+        if missing and verdict.state is State.UNKNOWN and any(s not in progress for s in missing):
+            verdict = replace(
+                verdict,
+                reason=Unknown.NOT_ALL_PARTITIONS,
+                detail=f"{len(missing)} of {total} source partitions are not assigned to this process",
+            )
+        transitions = track(self.incidents, verdict, self.plan)
+        return Judged(verdict, window, transitions, Entry("cursor", spec.name, {"end": end}))
+
+    def _verdict(self, spec: WindowSpec, window: Window) -> Verdict:
+        prepared = self.context.prepared.get(spec.name)
+        if prepared is None:
+            return judge_without_reference(window, self.plan, spec)
+        previous = tuple(self.history.get(spec.name, ()))
+        return judge(window, prepared, self.plan, previous=previous)
+
+    def _revisions(
+        self, spec: WindowSpec, expected: Collection[Source], progress: Mapping[Source, Progress]
+    ) -> Iterator[Judged]:
+        for key in sorted(self._revise):
+            if key[0] != spec.name:
+                continue
+            self._revise.discard(key)
+            before = next((v for v in self.history.get(spec.name, ()) if v.end == key[1]), None)
+            if before is None or (self._store.oldest() or 0) > before.start:
+                continue
+            judged = self._judge(
+                spec, key[1], expected, (), revision=before.revision + 1, progress=progress
+            )
+            if judged.verdict.rows != before.rows:
+                yield judged
+
+    def _remember(self, verdict: Verdict) -> None:
+        history = self.history.setdefault(verdict.window, deque(maxlen=HISTORY))
+        if verdict.revision > 0:
+            kept = [verdict if v.end == verdict.end else v for v in history]
+            self.history[verdict.window] = deque(kept, maxlen=HISTORY)
+        else:
+            history.append(verdict)
+        newest = self.latest.get(verdict.window)
+        if newest is None or verdict.end >= newest.end:
+            self.latest[verdict.window] = verdict
+
+    def _forget(self) -> None:
+        """Drop panes that no coming window needs; a correction later than that is not applied."""
+        if len(self._cursor) < len(self.plan.windows):
+            return
+        keep = min(
+            start_of(spec, self._cursor[spec.name]) - spec.step - self.plan.lateness
+            for spec in self.plan.windows
+        )
+        self._store.forget(floor_pane(keep, self.plan.pane))
+
+
+def since_id(plan: ModelPlan) -> str:
+    """Id of the `clock` entry that says from which event time on this configuration was counted."""
+    return f"config|{plan.config}"
+
+
+def verdict_entry(verdict: Verdict) -> Entry:
+    """The ledger entry of a verdict: one per window name and end, replaced by its revisions."""
+    return Entry("verdict", f"{verdict.window}|{verdict.end:015d}", to_json(verdict))

@@ -1,0 +1,203 @@
+"""Everything folded from one source partition: a pure function of its log prefix. Steps 4 and 5.
+
+The same code runs in the daemon and in `replay`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.layout import Layout
+from kernels.place import FUTURE, LATE, place, watermark
+from monitor.columns import Batch, Columns, Reject
+from monitor.names import REASONS, Reason, SketchKey, Source
+from monitor.plan import ModelPlan, SourcePlan
+from monitor.sketch import Sketch
+from monitor.state.log import AGREE, Checkpoint, Marker
+from monitor.window.cells import OpenCells
+from monitor.window.grid import floor_pane
+
+LEDGER_PANE = 300_000
+"""Pane of the source ledger: rejects that name no model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What became of one batch. `rows` were counted in panes; late and future by model."""
+
+    records: int
+    rows: int
+    late: Mapping[str, int]
+    future: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model as the fold needs it."""
+
+    plan: ModelPlan
+    layout: Layout
+
+
+class Partition:
+    """Fold state of one source partition, from assignment to revocation. Ingest thread only."""
+
+    def __init__(self, source: Source, plan: SourcePlan, models: Mapping[str, Model], *, position: int) -> None:
+        self.source = source
+        self.position = position
+        """Offset of the next record to be applied."""
+        self.start = position
+        self.since = -1
+        self.records = 0
+        self.epoch = -1
+        self.log_append = False
+        self._plan = plan
+        self._models = models
+        self._largest = np.full(AGREE, -1, np.int64)
+        self._cells = {name: OpenCells(model.plan, model.layout, source) for name, model in models.items()}
+        self._ledger: dict[int, NDArray[np.int64]] = {}
+        self._ledger_dirty: set[int] = set()
+        self._tallies: dict[str, int] = {}
+
+    @property
+    def watermark(self) -> int:
+        """Event time before which no more records are expected here, ms; -1 while undefined."""
+        return int(watermark(self._largest, int(self.log_append), self._plan.bound))
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue where a checkpoint ended."""
+        marker = checkpoint.marker
+        self.position = marker.applied
+        self.start = marker.start
+        self.since = marker.since
+        self.records = marker.records
+        self.epoch = marker.epoch
+        self._largest[:] = marker.largest
+        self._tallies = dict(marker.tallies or {})
+        for name, cells in self._cells.items():
+            cells.restore(sketch for sketch in checkpoint.sketches if sketch.key.model == name)
+        for sketch in checkpoint.sketches:
+            if sketch.key.model == "":
+                self._ledger[sketch.key.pane] = sketch.rejects.copy()
+
+    def fold(self, batch: Batch, columns: Sequence[Columns], rejects: Sequence[Reject]) -> Folded:
+        """Count one batch. Records below `position` were counted before and are skipped by the caller."""
+        self.log_append = batch.log_append
+        out, marks = self._place(batch, columns)
+        late: dict[str, int] = {}
+        future: dict[str, int] = {}
+        rows = 0
+        for block in columns:
+            panes = out[block.index]
+            self._cells[block.model].add(block, panes)
+            rows += int(np.count_nonzero(panes >= 0))
+            for code, reason, counts in ((LATE, Reason.LATE, late), (FUTURE, Reason.FUTURE, future)):
+                for at in block.index[panes == code]:
+                    self._reject(block.model, reason, int(batch.timestamps[at]), int(marks[at]))
+                    counts[block.model] = counts.get(block.model, 0) + 1
+        for reject in rejects:
+            at = reject.index
+            self._reject(reject.model, reject.reason, int(batch.timestamps[at]), int(marks[at]))
+        self.records += len(batch)
+        if len(batch):
+            self.position = int(batch.offsets[-1]) + 1
+        return Folded(len(batch), rows, late, future)
+
+    def checkpoint(self) -> tuple[list[Sketch], Marker]:
+        """The sketches that changed since the last `confirm`, and the marker that closes them."""
+        live = {name: self._live(cells.plan) for name, cells in self._cells.items()}
+        live[""] = floor_pane(max(self.watermark, 0), LEDGER_PANE)
+        sketches = [s for cells in self._cells.values() for s in cells.changed(self.position)]
+        sketches += self._changed_ledger()
+        marker = Marker(
+            source=self.source,
+            applied=self.position,
+            start=self.start,
+            watermark=self.watermark,
+            largest=tuple(int(x) for x in self._largest),
+            live=live,
+            since=self.since,
+            records=self.records,
+            tallies=dict(sorted(self._tallies.items())),
+            epoch=self.epoch,
+        )
+        return sketches, marker
+
+    def confirm(self, marker: Marker) -> None:
+        """The checkpoint closed by `marker` is durable: forget what is final. No fold in between."""
+        for name, cells in self._cells.items():
+            cells.confirm(marker.live[name])
+        self._ledger_dirty.clear()
+        for pane in [pane for pane in self._ledger if pane < marker.live[""]]:
+            del self._ledger[pane]
+
+    def _place(
+        self, batch: Batch, columns: Iterable[Columns]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Step 4: pane start of every record, negative where it has none, and the watermark before it."""
+        count = len(batch)
+        events = np.full(count, -1, np.int64)
+        lateness = np.zeros(count, np.int64)
+        pane = np.ones(count, np.int64)
+        for block in columns:
+            plan = self._models[block.model].plan
+            events[block.index] = block.events
+            lateness[block.index] = plan.lateness
+            pane[block.index] = plan.pane
+        out = np.empty(count, np.int64)
+        marks = np.empty(count, np.int64)
+        plan = self._plan
+        place(
+            events, batch.timestamps, lateness, pane, self._largest,
+            int(batch.log_append), plan.bound, plan.max_future, plan.max_ahead, out, marks,
+        )  # fmt: skip
+        return out, marks
+
+    def _reject(self, model: str, reason: Reason, timestamp: int, mark: int) -> None:
+        """Count in the pane of the record timestamp, moved into what can still change.
+
+        The bounds come from the watermark before the record, never from wall time, so that every
+        replay of the prefix counts it in the same pane.
+        """
+        known = model in self._models
+        lateness = self._models[model].plan.lateness if known else 0
+        at = max(timestamp, 0)
+        if mark >= 0:
+            at = min(max(at, mark - lateness), mark + self._plan.max_ahead)
+        if known:
+            self._cells[model].reject(floor_pane(at, self._models[model].plan.pane), REASONS.index(reason))
+        else:
+            pane = floor_pane(at, LEDGER_PANE)
+            counts = self._ledger.setdefault(pane, np.zeros(len(REASONS), np.int64))
+            counts[REASONS.index(reason)] += 1
+            self._ledger_dirty.add(pane)
+        key = f"{model if known else ''}|{reason}"
+        self._tallies[key] = self._tallies.get(key, 0) + 1
+
+    def _changed_ledger(self) -> list[Sketch]:
+        none = np.zeros(0, np.int64)
+        return [
+            Sketch(
+                key=SketchKey("", "", "", "", "", pane, self.source),
+                applied=self.position,
+                rows=0,
+                errors=0,
+                counts=none,
+                sums=none.reshape(0, 3),
+                extremes=np.zeros((0, 2)),
+                latency=none,
+                violations=none,
+                rejects=self._ledger[pane].copy(),
+                first=-1,
+                last=-1,
+            )
+            for pane in sorted(self._ledger_dirty)
+        ]
+
+    def _live(self, plan: ModelPlan) -> int:
+        mark = self.watermark
+        return floor_pane(max(mark - plan.lateness, 0), plan.pane) if mark >= 0 else 0

@@ -1,0 +1,233 @@
+"""Building a reference from rows of training or logged data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.layout import FIRST_BIN, LATENCY_BINS
+from monitor.errors import ReferenceInvalid
+from monitor.plan import Kind
+from monitor.reference.bins import GROUPS, LARGEST, QUANTILES, coarse_groups, numeric_edges
+from monitor.reference.design import block_effects, cluster_effects, window_size
+from monitor.reference.profile import FeatureProfile, Reference
+from monitor.reference.span import MAX_PANES, pane_size
+from monitor.reference.survey import ColumnSurvey, Survey, ranked, survey
+from monitor.reference.table import FeatureDeclaration, Table
+from monitor.reference.tally import Encoder, Placement, summed, tally
+
+PANE = 300_000
+CATEGORIES = 250
+"""Categories with a slot of their own; the tail shares `other`. 250 and the three special slots
+stay within the 2 kB per pane of a numeric feature."""
+NOTHING = float("nan")
+"""A statistic of a feature that has no values."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSettings:
+    """How finely a reference is kept.
+
+    window   size of the windows that will be judged, milliseconds; blocks inside them give the
+             design effects. 0: an hour, or a day when an hour holds fewer than 20 blocks of rows
+    unit     greatest common divisor of window sizes and steps; see `span.pane_size`
+    """
+
+    quantiles: int = QUANTILES
+    categories: int = CATEGORIES
+    max_panes: int = MAX_PANES
+    window: int = 0
+    unit: int = 0
+
+
+def build(
+    table: Table | Iterable[Table],
+    *,
+    model: str,
+    name: str,
+    features: Sequence[FeatureDeclaration] | None = None,
+    pane: int = PANE,
+    created: int = 0,
+    origin: Mapping[str, Any] | None = None,
+    settings: BuildSettings | None = None,
+) -> Reference:
+    """The reference of a table, or of a source of tables that can be read several times.
+
+    features  None: every column, its kind read off the values
+    pane      milliseconds; grows when there would be more than `settings.max_panes`
+    created   milliseconds; a parameter, so that equal input gives equal bytes
+
+    Raises ReferenceInvalid when there are no rows, a declared column is missing, or a column
+    does not fit its declared kind. The result has no `digest`; writing it gives one.
+    """
+    settings = settings or BuildSettings()
+    chunks = [table] if isinstance(table, Table) else table
+    declared = tuple(features) if features is not None else _undeclared(chunks)
+    found = survey(chunks, features=declared, pane=pane)
+    timed = found.timed
+    size = pane_size(found.panes, pane=pane, unit=settings.unit, limit=settings.max_panes) if timed else 0
+    profiles = tuple(_profile(column, settings) for column in found.columns)
+    encoder = Encoder(declared, profiles, _bare(profiles).layout())
+    panes = tally(chunks, encoder, _placement(size)).panes(size)
+    counts = summed(panes.indptr, panes.slots, panes.values, encoder.layout.slots)
+    profiles = tuple(
+        _grouped(profile, counts[encoder.layout.start[i] : encoder.layout.start[i + 1]])
+        for i, profile in enumerate(profiles)
+    )
+    profiles = _designed(chunks, replace(encoder, profiles=profiles), found, settings, pane=pane)
+    return Reference(
+        model=model,
+        name=name,
+        created=created,
+        origin=dict(origin or {}),
+        features=profiles,
+        panes=panes,
+        pane=size,
+        timed=timed,
+        rows=int(panes.rows.sum()),
+        errors=int(panes.errors.sum()),
+        counts=counts,
+        latency=summed(panes.latency_indptr, panes.latency_bins, panes.latency_values, LATENCY_BINS),
+        notes=_notes(found, size=size, pane=pane, unit=settings.unit),
+    )
+
+
+def _undeclared(chunks: Iterable[Table]) -> tuple[FeatureDeclaration, ...]:
+    for chunk in chunks:
+        return tuple(FeatureDeclaration(name) for name in chunk.columns)
+    raise ReferenceInvalid("there are no rows - the input of the reference - at least one row is right")
+
+
+def _placement(size: int) -> Placement:
+    def place(table: Table) -> NDArray[np.int64]:
+        if table.events is None or size == 0:
+            return np.zeros(len(table), np.int64)
+        return np.asarray(np.floor_divide(table.events, size), np.int64)
+
+    return place
+
+
+def _profile(column: ColumnSurvey, settings: BuildSettings) -> FeatureProfile:
+    kind = column.settle()
+    if kind is Kind.NUMERIC:
+        return _numeric(column, settings)
+    names: tuple[str, ...] = ("false", "true")
+    if kind is Kind.CATEGORICAL:
+        names = tuple(category for category, _ in ranked(column.categories)[: settings.categories])
+    return FeatureProfile(
+        name=column.feature.name,
+        path=column.feature.live_path,
+        kind=kind,
+        edges=np.empty(0),
+        coarse=np.empty(0, np.int16),
+        categories=names,
+        center=0.0,
+        scale=1.0,
+        minimum=NOTHING,
+        maximum=NOTHING,
+        mean=NOTHING,
+        std=NOTHING,
+        iqr=NOTHING,
+    )
+
+
+def _numeric(column: ColumnSurvey, settings: BuildSettings) -> FeatureProfile:
+    """Edges and moments; the coarse groups wait for the exact counts."""
+    values = np.sort(column.sampled())
+    empty = column.finite == 0
+    edges = numeric_edges(
+        values, minimum=column.minimum, maximum=column.maximum, quantiles=settings.quantiles
+    )
+    low, middle, high = (_quantile(values, q) for q in (0.25, 0.5, 0.75))
+    iqr = min(high - low, LARGEST)
+    std = min((column.spread / max(column.finite, 1)) ** 0.5, LARGEST)
+    std = LARGEST if np.isnan(std) else std
+    return FeatureProfile(
+        name=column.feature.name,
+        path=column.feature.live_path,
+        kind=Kind.NUMERIC,
+        edges=edges,
+        coarse=np.zeros(len(edges) - 1, np.int16),
+        categories=(),
+        center=0.0 if empty else middle,
+        scale=1.0 if empty else iqr or std or 1.0,
+        minimum=NOTHING if empty else column.minimum,
+        maximum=NOTHING if empty else column.maximum,
+        mean=NOTHING if empty else float(np.clip(column.mean, -LARGEST, LARGEST)),
+        std=NOTHING if empty else std,
+        iqr=NOTHING if empty else iqr,
+    )
+
+
+def _quantile(ordered: NDArray[np.float64], q: float) -> float:
+    """The smallest value with at least the share `q` at or below it; always a value that occurs."""
+    if len(ordered) == 0:
+        return 0.0
+    return float(ordered[max(int(np.ceil(q * len(ordered))) - 1, 0)])
+
+
+def _bare(profiles: tuple[FeatureProfile, ...]) -> Reference:
+    """A reference without counts, for its layout."""
+    from monitor.reference.tally import PaneTally
+
+    return Reference(
+        model="",
+        name="",
+        created=0,
+        origin={},
+        features=profiles,
+        panes=PaneTally().panes(1),
+        pane=0,
+        timed=False,
+        rows=0,
+        errors=0,
+        counts=np.empty(0, np.int64),
+        latency=np.empty(0, np.int64),
+    )
+
+
+def _grouped(profile: FeatureProfile, counts: NDArray[np.int64]) -> FeatureProfile:
+    """The profile with its coarse view, from the exact counts of its slots."""
+    if profile.kind is not Kind.NUMERIC:
+        return profile
+    return replace(profile, coarse=coarse_groups(counts[FIRST_BIN:-1], groups=GROUPS))
+
+
+def _designed(
+    chunks: Iterable[Table], encoder: Encoder, found: Survey, settings: BuildSettings, *, pane: int
+) -> tuple[FeatureProfile, ...]:
+    """The profiles with their design effects; 1 and not measured where rows cannot tell."""
+    effects: list[float | None] = [None] * len(encoder.profiles)
+    window = 0
+    if found.timed:
+        window = settings.window or window_size(found.panes, pane=pane, rows=found.rows)
+    if found.clustered:
+        effects = cluster_effects(chunks, encoder, window=window)
+    elif found.timed:
+        effects = block_effects(chunks, encoder, panes=found.panes, pane=pane, window=window)
+    return tuple(
+        profile if effect is None else replace(profile, design=effect, design_measured=True)
+        for profile, effect in zip(encoder.profiles, effects, strict=True)
+    )
+
+
+def _notes(found: Survey, *, size: int, pane: int, unit: int) -> tuple[str, ...]:
+    notes = []
+    if not found.timed:
+        notes.append("untimed: no event times, so no windows, seasons or learnt tolerances come from it")
+    if found.sampled < found.rows:
+        notes.append(f"edges from a sample of {found.sampled} of {found.rows} rows; counts are exact")
+    if size > pane:
+        notes.append(f"panes of {size} ms instead of {pane} ms: there would be too many")
+    if unit and size > unit:
+        notes.append(f"windows of {unit} ms cannot be cut from panes of {size} ms")
+    for column in found.columns:
+        if column.forgotten:
+            notes.append(f"{column.feature.name}: too many categories to count, the rarest were forgotten")
+        if not column.finite and not column.categories:
+            notes.append(f"{column.feature.name}: no values, it cannot be judged")
+    return tuple(notes)

@@ -1,0 +1,208 @@
+"""Whether a reference is consistent, before any kernel indexes with it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.layout import LATENCY_BINS
+from monitor.errors import ReferenceInvalid
+from monitor.plan import Kind
+from monitor.reference.bins import GROUPS
+from monitor.reference.profile import FeatureProfile, Panes, Reference
+
+MAX_FEATURES = 100_000
+MAX_SLOTS = 1 << 16
+"""Slots of one feature: far above what a build makes, far below what 32-bit slot numbers hold."""
+LARGEST_COUNT = 1 << 52
+"""Rows of one reference; sums of such counts stay exact in 64 bits."""
+
+
+def check(reference: Reference, *, where: str) -> None:
+    """Raise ReferenceInvalid unless every array fits every other. `where` is named in errors."""
+    _require(len(reference.features) <= MAX_FEATURES, "too many features", where, f"at most {MAX_FEATURES}")
+    names = [profile.name for profile in reference.features]
+    _require(len(set(names)) == len(names), "a feature name occurs twice", where, "one feature per name")
+    for profile in reference.features:
+        _check_profile(profile, where=f"{where}, feature {profile.name!r}")
+    slots = sum(profile.slots for profile in reference.features)
+    _require(slots < 2**31, f"{slots} slots", where, "fewer than 2147483648")
+    _check_times(reference, where=where)
+    panes = reference.panes
+    _require(
+        all(len(array) == len(panes) for array in (panes.rows, panes.errors)),
+        "rows or errors do not have one entry per pane",
+        where,
+        "one each",
+    )
+    _check_sparse(panes.indptr, panes.slots, panes.values, len(panes), size=slots, where=f"{where}, panes")
+    _check_sparse(
+        panes.latency_indptr,
+        panes.latency_bins,
+        panes.latency_values,
+        len(panes),
+        size=LATENCY_BINS,
+        where=f"{where}, latency",
+    )
+    _check_sums(reference, slots=slots, where=where)
+
+
+def _check_profile(profile: FeatureProfile, *, where: str) -> None:
+    _require(profile.name != "", "a feature without a name", where, "a name")
+    _require(len(profile.path) > 0, "no path", where, "where live records have the feature")
+    _require(profile.slots <= MAX_SLOTS, f"{profile.slots} slots", where, f"at most {MAX_SLOTS}")
+    numbers = (profile.center, profile.scale, profile.design)
+    _require(
+        all(math.isfinite(number) for number in numbers) and profile.scale > 0 and profile.design >= 1,
+        f"center {profile.center}, scale {profile.scale}, design effect {profile.design}",
+        where,
+        "finite numbers, a scale above 0 and a design effect of at least 1",
+    )
+    levels = profile.coarse_levels
+    _require(
+        all(0 < low < high for high, low in zip((GROUPS + 1, *levels), levels, strict=False)),
+        f"coarse levels {levels}",
+        where,
+        f"falling numbers from {GROUPS} to 1",
+    )
+    if profile.kind is not Kind.NUMERIC:
+        names = profile.categories
+        _require(len(set(names)) == len(names), "a category occurs twice", where, "one slot per category")
+        if profile.kind is Kind.BOOLEAN:
+            _require(names == ("false", "true"), f"categories {names}", where, '"false" and "true"')
+        return
+    edges, coarse = profile.edges, profile.coarse
+    _require(
+        len(edges) >= 2 and bool(np.isfinite(edges).all()) and bool((np.diff(edges) > 0).all()),
+        "edges that do not ascend, or that are not finite",
+        where,
+        "at least two ascending finite numbers",
+    )
+    _require(
+        len(coarse) == len(edges) - 1
+        and bool((np.diff(coarse.astype(np.int64)) >= 0).all())
+        and int(coarse[0]) >= 0
+        and int(coarse[-1]) < GROUPS,
+        "coarse groups that do not fit the bins",
+        where,
+        f"one per bin, ascending from 0 to at most {GROUPS - 1}",
+    )
+
+
+def _check_times(reference: Reference, *, where: str) -> None:
+    starts, pane = reference.panes.starts, reference.pane
+    if not reference.timed:
+        _require(
+            len(starts) == 1 and pane == 0, f"untimed, {len(starts)} panes of {pane} ms", where, "one of 0 ms"
+        )
+        return
+    _require(0 < pane < 1 << 62, f"panes of {pane} ms", where, "at least 1 ms")
+    _require(len(starts) > 0, "no panes", where, "at least one")
+    _require(
+        int(starts[0]) >= 0 and bool((np.diff(starts) > 0).all()) and not bool((starts % pane).any()),
+        "pane starts that do not ascend, or are no multiples of the pane size",
+        where,
+        f"ascending multiples of {pane} ms since 1970",
+    )
+
+
+def _check_sparse(
+    indptr: NDArray[np.int64],
+    slots: NDArray[np.int32],
+    values: NDArray[np.int64],
+    panes: int,
+    *,
+    size: int,
+    where: str,
+) -> None:
+    _require(
+        len(indptr) == panes + 1
+        and int(indptr[0]) == 0
+        and bool((np.diff(indptr) >= 0).all())
+        and int(indptr[-1]) == len(slots) == len(values),
+        "row pointers that do not fit the counts",
+        where,
+        "one ascending pointer per pane, from 0 to the number of counts",
+    )
+    if len(slots) == 0:
+        return
+    _require(
+        int(slots.min()) >= 0 and int(slots.max()) < size,
+        "slots outside the layout",
+        where,
+        f"slots from 0 to {size - 1}",
+    )
+    rising = np.diff(slots.astype(np.int64)) > 0
+    borders = indptr[1:-1]
+    rising[borders[(borders > 0) & (borders < len(slots))] - 1] = True
+    _require(bool(rising.all()), "slots that do not ascend within a pane", where, "each slot once, ascending")
+    _require(
+        int(values.min()) > 0 and int(values.max()) <= LARGEST_COUNT,
+        "counts that are not positive",
+        where,
+        f"counts from 1 to {LARGEST_COUNT}",
+    )
+
+
+def _check_sums(reference: Reference, *, slots: int, where: str) -> None:
+    panes = reference.panes
+    _require(
+        int(panes.rows.min(initial=1)) >= 0 and float(panes.rows.sum(dtype=np.float64)) <= LARGEST_COUNT,
+        "impossible numbers of rows",
+        where,
+        f"numbers from 0 to {LARGEST_COUNT}",
+    )
+    _require(
+        int(panes.errors.min(initial=0)) >= 0 and bool((panes.errors <= panes.rows).all()),
+        "more errors than rows",
+        where,
+        "at most one error per row",
+    )
+    totals = (reference.rows, reference.errors)
+    _require(
+        totals == (int(panes.rows.sum()), int(panes.errors.sum())),
+        f"{totals[0]} rows, {totals[1]} errors",
+        where,
+        "the sums over the panes",
+    )
+    _require(
+        _adds_up(reference.counts, panes.slots, panes.values, size=slots)
+        and _adds_up(reference.latency, panes.latency_bins, panes.latency_values, size=LATENCY_BINS),
+        "totals that are not the sums over the panes",
+        where,
+        "the sums over the panes",
+    )
+    _require(
+        all(_counts_rows(panes, start, stop) for start, stop in _spans(reference)),
+        "a feature that does not count every row once",
+        where,
+        "one slot of every feature per row",
+    )
+
+
+def _adds_up(
+    total: NDArray[np.int64], slots: NDArray[np.int32], values: NDArray[np.int64], *, size: int
+) -> bool:
+    if len(total) != size:
+        return False
+    sums = np.zeros(size, np.int64)
+    np.add.at(sums, slots, values)
+    return bool((sums == total).all())
+
+
+def _counts_rows(panes: Panes, start: int, stop: int) -> bool:
+    chosen = (panes.slots >= start) & (panes.slots < stop)
+    before = np.concatenate([[0], np.cumsum(np.where(chosen, panes.values, 0))])
+    return bool((before[panes.indptr[1:]] - before[panes.indptr[:-1]] == panes.rows).all())
+
+
+def _spans(reference: Reference) -> list[tuple[int, int]]:
+    ends = np.cumsum([profile.slots for profile in reference.features], dtype=np.int64).tolist()
+    return list(zip([0, *ends[:-1]], ends, strict=True))
+
+
+def _require(holds: bool, what: str, where: str, right: str) -> None:  # noqa: FBT001
+    if not holds:
+        raise ReferenceInvalid(f"{what} - {where} - {right} would be right")

@@ -1,0 +1,110 @@
+"""One column of a table as the numbers or the categories of a feature."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.layout import MISSING, NOVEL, OTHER
+from monitor.errors import ReferenceInvalid
+from monitor.reference.category import canonical
+from monitor.reference.table import FeatureDeclaration, Table
+
+
+def column_of(table: Table, feature: FeatureDeclaration) -> NDArray[Any]:
+    """The feature's column. Raises ReferenceInvalid when the table has none."""
+    column = table.columns.get(feature.source)
+    if column is None:
+        have = ", ".join(sorted(table.columns)[:20])
+        raise ReferenceInvalid(
+            f"no column {feature.source!r} - feature {feature.name} - the columns are: {have}"
+        )
+    return column
+
+
+def numbers(column: NDArray[Any], feature: FeatureDeclaration) -> NDArray[np.float64]:
+    """The column as float64, NaN for missing.
+
+    Raises ReferenceInvalid when it holds text that may not be read as a number.
+    """
+    if column.dtype.kind in "biuf":
+        return np.asarray(column, np.float64)
+    out = np.full(len(column), np.nan)
+    for row, value in enumerate(column.tolist()):
+        if value is None:
+            continue
+        if isinstance(value, str):
+            out[row] = _parse(value, feature, row)
+        else:
+            out[row] = float(value)
+    return out
+
+
+def _parse(text: str, feature: FeatureDeclaration, row: int) -> float:
+    if feature.numbers_in_strings:
+        try:
+            return float(text)
+        except ValueError:
+            pass
+    raise ReferenceInvalid(
+        f"text where a number is expected - feature {feature.name}, column {feature.source!r}, row {row} of"
+        " its chunk - kind: categorical, or a column of numbers, is right"
+    )
+
+
+def category_counts(column: NDArray[Any]) -> Counter[str]:
+    """How often each category occurs; missing values are left out."""
+    if column.dtype.kind in "biuf":
+        distinct, rows = np.unique(column[~_missing(column)], return_counts=True)
+        counts: Counter[str] = Counter()
+        for value, number in zip(distinct.tolist(), rows.tolist(), strict=True):
+            counts[canonical(value)] += number
+        return counts
+    values = column.tolist()
+    if {type(value) for value in values} <= {str, type(None)}:
+        counts = Counter(values)
+        counts.pop(None, None)  # type: ignore[call-overload]
+        return counts
+    return Counter(canonical(value) for value in values if not _absent(value))
+
+
+def category_codes(
+    column: NDArray[Any], slots: Mapping[str, int], *, unseen: int = OTHER
+) -> NDArray[np.int32]:
+    """The slot of each value: int32[rows]; categories that are not in `slots` get `unseen`."""
+    if column.dtype.kind in "biuf":
+        distinct, inverse = np.unique(column, return_inverse=True)
+        absent = _missing(distinct)
+        table = [
+            MISSING if gone else slots.get(canonical(value), unseen)
+            for value, gone in zip(distinct.tolist(), absent.tolist(), strict=True)
+        ]
+        return np.array(table, np.int32)[inverse] if len(column) else np.empty(0, np.int32)
+    return np.array(
+        [
+            MISSING
+            if _absent(value)
+            else slots.get(value if type(value) is str else canonical(value), unseen)
+            for value in column.tolist()
+        ],
+        np.int32,
+    ).reshape(len(column))
+
+
+def boolean_codes(column: NDArray[Any], slots: Mapping[str, int]) -> NDArray[np.int32]:
+    """As `category_codes`; what is neither true nor false is novel."""
+    return category_codes(column, slots, unseen=NOVEL)
+
+
+def _missing(column: NDArray[Any]) -> NDArray[np.bool_]:
+    if column.dtype.kind == "f":
+        return np.asarray(np.isnan(column), np.bool_)
+    return np.zeros(len(column), np.bool_)
+
+
+def _absent(value: object) -> bool:
+    return value is None or (isinstance(value, float) and value != value)  # noqa: PLR0124  NaN

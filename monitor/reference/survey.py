@@ -1,0 +1,188 @@
+"""First pass over the rows: what the columns hold, before there are bins to count them in."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.errors import ReferenceInvalid
+from monitor.plan import Kind
+from monitor.reference.column import category_counts, column_of, numbers
+from monitor.reference.table import FeatureDeclaration, Table
+
+SAMPLE_ROWS = 262_144
+"""Rows whose values are kept for quantiles: the rank of the 0.001 quantile is then known to
+0.00006, and a feature takes 2 MB. Tables with fewer rows are kept whole. Counts are always exact."""
+LOW_CARDINALITY = 20
+"""An undeclared column of integers with at most this many distinct values is categorical."""
+CATEGORIES_TRACKED = 200_000
+"""Distinct categories counted per feature; beyond, the rarest half is forgotten (about 20 MB)."""
+
+
+@dataclass(slots=True)
+class ColumnSurvey:
+    """What is known of one feature's column. `kind` is settled by `settle`."""
+
+    feature: FeatureDeclaration
+    text: bool = False
+    boolean: bool = False
+    integral: bool = True
+    distinct: set[float] = field(default_factory=set)
+    categories: Counter[str] = field(default_factory=Counter)
+    forgotten: bool = False
+    sample: list[NDArray[np.float64]] = field(default_factory=list)
+    finite: int = 0
+    mean: float = 0.0
+    spread: float = 0.0
+    """Sum of squared deviations from the mean."""
+    minimum: float = math.inf
+    maximum: float = -math.inf
+
+    def add(self, column: NDArray[Any], kept: NDArray[np.bool_], *, integral: bool) -> None:
+        """Take in one chunk; `kept` marks the rows of the sample."""
+        kind = self.feature.kind
+        if kind in {Kind.CATEGORICAL, Kind.BOOLEAN}:
+            self._count(column)
+        elif kind is Kind.NUMERIC:
+            self._measure(numbers(column, self.feature), kept)
+        elif column.dtype.kind == "b":
+            self.boolean = True
+            self._count(column)
+        elif column.dtype.kind in "iuf":
+            self.integral = self.integral and (integral or column.dtype.kind in "iu")
+            values = np.asarray(column, np.float64)
+            self._measure(values, kept)
+            if self.integral and len(self.distinct) <= LOW_CARDINALITY:
+                self.distinct.update(np.unique(values[np.isfinite(values)])[: LOW_CARDINALITY + 1].tolist())
+                self._count(column)
+            elif self.categories:
+                self.categories = Counter()
+        else:
+            types = {type(value) for value in column.tolist()} - {type(None)}
+            self.boolean = self.boolean or bool in types
+            self.text = self.text or bool(types - {bool})
+            self._count(column)
+
+    def settle(self) -> Kind:
+        """The declared kind, or the one that the values suggest."""
+        if self.feature.kind is not None:
+            return self.feature.kind
+        if self.boolean and not self.text:
+            return Kind.BOOLEAN
+        if self.text or (self.integral and 0 < len(self.distinct) <= LOW_CARDINALITY):
+            return Kind.CATEGORICAL
+        return Kind.NUMERIC
+
+    def thin(self, kept: Sequence[NDArray[np.bool_]]) -> None:
+        """Keep only the marked rows of the sample, chunk by chunk."""
+        if self.sample:
+            self.sample = [values[mask] for values, mask in zip(self.sample, kept, strict=True)]
+
+    def sampled(self) -> NDArray[np.float64]:
+        """The finite values of the sample, in row order."""
+        values = np.concatenate(self.sample) if self.sample else np.empty(0)
+        return np.asarray(values[np.isfinite(values)], np.float64)
+
+    def _count(self, column: NDArray[Any]) -> None:
+        self.categories.update(category_counts(column))
+        if len(self.categories) > CATEGORIES_TRACKED:
+            self.categories = Counter(dict(ranked(self.categories)[: CATEGORIES_TRACKED // 2]))
+            self.forgotten = True
+
+    def _measure(self, values: NDArray[np.float64], kept: NDArray[np.bool_]) -> None:
+        self.sample.append(values[kept])
+        finite = values[np.isfinite(values)]
+        if len(finite) == 0:
+            return
+        self.minimum = min(self.minimum, float(finite.min()))
+        self.maximum = max(self.maximum, float(finite.max()))
+        with np.errstate(over="ignore", invalid="ignore"):
+            # Chan, Golub, LeVeque 1983: pairwise update of mean and squared deviations
+            mean = float(np.mean(finite))
+            delta = mean - self.mean
+            total = self.finite + len(finite)
+            self.spread += float(np.sum((finite - mean) ** 2)) + delta**2 * self.finite * len(finite) / total
+            self.mean += delta * len(finite) / total
+            self.finite = total
+
+
+@dataclass(slots=True)
+class Survey:
+    """What the first pass found. `panes`: the distinct numbers of the finest panes, ascending."""
+
+    columns: list[ColumnSurvey]
+    rows: int
+    timed: bool
+    clustered: bool
+    sampled: int
+    panes: NDArray[np.int64]
+
+
+def survey(chunks: Iterable[Table], *, features: Sequence[FeatureDeclaration], pane: int) -> Survey:
+    """Read all rows once.
+
+    In memory at the end: `SAMPLE_ROWS` values per numeric feature, the counts of at most
+    `CATEGORIES_TRACKED` categories per categorical one, and the numbers of the panes that have
+    rows. Which rows are sampled depends on their number alone, so the result does not depend on
+    how the rows are cut into chunks, except in the last digits of mean and deviation.
+    """
+    columns = [ColumnSurvey(feature) for feature in features]
+    hashes: list[NDArray[np.uint64]] = []
+    panes: NDArray[np.int64] = np.empty(0, np.int64)
+    limit, rows, timed, clustered = np.uint64(2**64 - 1), 0, None, False
+    for chunk in chunks:
+        clustered = clustered or chunk.cluster is not None
+        timed = _timed(chunk, before=timed)
+        order = mix(np.arange(rows, rows + len(chunk), dtype=np.uint64))
+        kept = order <= limit
+        hashes.append(order[kept])
+        for column in columns:
+            column.add(
+                column_of(chunk, column.feature), kept, integral=column.feature.source in chunk.integral
+            )
+        rows += len(chunk)
+        if chunk.events is not None and pane:
+            panes = np.union1d(panes, np.floor_divide(chunk.events, pane))
+        while sum(map(len, hashes)) > SAMPLE_ROWS:
+            limit >>= np.uint64(1)
+            masks = [order <= limit for order in hashes]
+            hashes = [order[mask] for order, mask in zip(hashes, masks, strict=True)]
+            for column in columns:
+                column.thin(masks)
+    if rows == 0:
+        raise ReferenceInvalid("there are no rows - the input of the reference - at least one row is right")
+    return Survey(columns, rows, bool(timed), clustered, sum(map(len, hashes)), panes)
+
+
+def ranked(categories: Counter[str]) -> list[tuple[str, int]]:
+    """Categories by falling count; equal counts by name, so that every build agrees."""
+    return sorted(categories.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _timed(chunk: Table, *, before: bool | None) -> bool:
+    timed = chunk.events is not None
+    if chunk.events is not None and len(chunk.events) and int(chunk.events.min()) < 0:
+        raise ReferenceInvalid(
+            "event times before 1970 - the time column of the reference - milliseconds since the epoch"
+            " are right; check the time unit"
+        )
+    if before is not None and before != timed:
+        raise ReferenceInvalid(
+            "some chunks have event times and some have none - the input of the reference - one kind is right"
+        )
+    return timed
+
+
+def mix(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """splitmix64 (Steele, Lea, Flood 2014): a well-mixed 64-bit hash of each row number."""
+    with np.errstate(over="ignore"):
+        z = numbers + np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return np.asarray(z ^ (z >> np.uint64(31)), np.uint64)

@@ -1,0 +1,157 @@
+"""Second pass over the rows: exact counts per cell, by the kernels that count live records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.layout import FIRST_BIN, LATENCY_BINS, CellArrays, Layout, allocate
+from monitor.plan import Kind
+from monitor.reference.column import boolean_codes, category_codes, column_of, numbers
+from monitor.reference.profile import FeatureProfile, Panes
+from monitor.reference.table import FeatureDeclaration, Table
+
+DENSE_BYTES = 64 << 20
+"""Memory of the cells that are open at once while counting; closed ones are kept sparse."""
+LOOSE_PARTS = 16
+"""Parts of one pane that are kept before they are added up: unordered input makes many."""
+
+Placement = Callable[[Table], NDArray[np.int64]]
+"""The cell number of each row of a table; negative rows are skipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """Turns tables into the arrays that the fold takes, with the reference's own bins."""
+
+    features: Sequence[FeatureDeclaration]
+    profiles: Sequence[FeatureProfile]
+    layout: Layout
+
+    def counted(
+        self, table: Table, cell: NDArray[np.int64]
+    ) -> Iterator[tuple[NDArray[np.int64], CellArrays]]:
+        """Counts of the table's rows by cell: (cell numbers, arrays with a row for each)."""
+        from kernels.fold import fold  # compiles or loads the kernels
+
+        values, codes = self._arrays(table)
+        latency = table.latency if table.latency is not None else np.full(len(table), np.nan)
+        errors = table.errors if table.errors is not None else np.zeros(len(table), np.uint8)
+        numbers_of, local = np.unique(cell, return_inverse=True)
+        room = max(1, DENSE_BYTES // (8 * (self.layout.slots + 3 * self.layout.numeric + LATENCY_BINS + 8)))
+        for low in range(int(np.sum(numbers_of < 0)), len(numbers_of), room):
+            group = numbers_of[low : low + room]
+            rows = np.flatnonzero((local >= low) & (local < low + len(group)))
+            cells = allocate(self.layout, cells=len(group), rules=0, reasons=0)
+            fold(
+                cells,
+                self.layout,
+                cell=(local[rows] - low).astype(np.int32),
+                values=values[:, rows],
+                codes=codes[:, rows],
+                latency=np.asarray(latency[rows], np.float64),
+                errors=np.asarray(errors[rows], np.uint8),
+                violations=np.empty((len(rows), 0), np.int32),
+                offsets=np.arange(len(rows), dtype=np.int64),
+            )
+            yield group, cells
+
+    def _arrays(self, table: Table) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+        values = np.empty((self.layout.numeric, len(table)))
+        codes = np.empty((self.layout.categorical, len(table)), np.int32)
+        for index, (feature, profile) in enumerate(zip(self.features, self.profiles, strict=True)):
+            column, place = column_of(table, feature), int(self.layout.column[index])
+            if profile.kind is Kind.NUMERIC:
+                values[place] = numbers(column, feature)
+                continue
+            slots = {name: FIRST_BIN + slot for slot, name in enumerate(profile.categories)}
+            encode = boolean_codes if profile.kind is Kind.BOOLEAN else category_codes
+            codes[place] = encode(column, slots)
+        return values, codes
+
+
+@dataclass(slots=True)
+class _Sparse:
+    """Counts of one pane: parts of ascending slots, added up now and then."""
+
+    parts: list[tuple[NDArray[np.int32], NDArray[np.int64]]]
+
+    def add(self, dense: NDArray[np.int64]) -> None:
+        slots = np.flatnonzero(dense).astype(np.int32)
+        self.parts.append((slots, dense[slots]))
+        if len(self.parts) > LOOSE_PARTS:
+            self.parts = [self.total()]
+
+    def total(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        if len(self.parts) == 1:
+            return self.parts[0]
+        slots, inverse = np.unique(np.concatenate([part[0] for part in self.parts]), return_inverse=True)
+        values = np.zeros(len(slots), np.int64)
+        np.add.at(values, inverse, np.concatenate([part[1] for part in self.parts]))
+        return slots.astype(np.int32), values
+
+
+class PaneTally:
+    """Adds up counts per pane; lives as long as one build."""
+
+    def __init__(self) -> None:
+        self._counts: dict[int, _Sparse] = {}
+        self._latency: dict[int, _Sparse] = {}
+        self._rows: dict[int, int] = {}
+        self._errors: dict[int, int] = {}
+
+    def add(self, group: NDArray[np.int64], cells: CellArrays) -> None:
+        """Take in what `Encoder.counted` yields."""
+        for row, pane in enumerate(group.tolist()):
+            self._counts.setdefault(pane, _Sparse([])).add(cells.counts[row])
+            self._latency.setdefault(pane, _Sparse([])).add(cells.latency[row])
+            self._rows[pane] = self._rows.get(pane, 0) + int(cells.rows[row])
+            self._errors[pane] = self._errors.get(pane, 0) + int(cells.errors[row])
+
+    def panes(self, size: int) -> Panes:
+        """All panes in event-time order; pane number p starts at p * size."""
+        order = sorted(self._rows)
+        indptr, slots, values = _stack([self._counts[pane].total() for pane in order])
+        latency_indptr, latency_bins, latency_values = _stack([self._latency[pane].total() for pane in order])
+        return Panes(
+            starts=np.array(order, np.int64) * size,
+            indptr=indptr,
+            slots=slots,
+            values=values,
+            rows=np.array([self._rows[pane] for pane in order], np.int64),
+            errors=np.array([self._errors[pane] for pane in order], np.int64),
+            latency_indptr=latency_indptr,
+            latency_bins=latency_bins,
+            latency_values=latency_values,
+        )
+
+
+def tally(chunks: Iterable[Table], encoder: Encoder, place: Placement) -> PaneTally:
+    """Count all rows by pane."""
+    total = PaneTally()
+    for chunk in chunks:
+        for group, cells in encoder.counted(chunk, place(chunk)):
+            total.add(group, cells)
+    return total
+
+
+def summed(
+    indptr: NDArray[np.int64], slots: NDArray[np.int32], values: NDArray[np.int64], size: int
+) -> NDArray[np.int64]:
+    """The sum of all rows of a sparse array: int64[size]."""
+    total = np.zeros(size, np.int64)
+    np.add.at(total, slots[: indptr[-1]], values[: indptr[-1]])
+    return total
+
+
+def _stack(
+    rows: Sequence[tuple[NDArray[np.int32], NDArray[np.int64]]],
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
+    indptr = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum([len(slots) for slots, _ in rows], out=indptr[1:])
+    slots = np.concatenate([slots for slots, _ in rows]) if rows else np.empty(0, np.int32)
+    values = np.concatenate([values for _, values in rows]) if rows else np.empty(0, np.int64)
+    return indptr, slots, values

@@ -1,0 +1,220 @@
+"""The state log of a single process: a SQLite file, one transaction per checkpoint."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from monitor import metrics
+from monitor.clock import Clock
+from monitor.errors import StateMissing
+from monitor.failpoint import fail_point
+from monitor.names import SketchKey, Source
+from monitor.sketch import Sketch
+from monitor.state.codec import decode_marker, decode_sketch, encode, encode_key, encode_sketch
+from monitor.state.database import Database, count
+from monitor.state.log import Checkpoint, Entry, Ledger, Marker, Progress
+from monitor.state.text import to_body, to_text
+
+_log = structlog.get_logger(__name__)
+
+_Row = tuple[SketchKey, int, bytes, bytes, bytes]
+"""key, applied, encoded key, digest, body"""
+
+
+class LocalLog:
+    """A `StateLog` in `directory`, which it owns from here to `close` or the end of the process.
+
+    Raises StateConflict when another process owns the directory, StateTooNew, StateDamaged, and
+    StateError when the directory cannot be written.
+    """
+
+    def __init__(self, directory: Path, *, clock: Clock) -> None:
+        self._db = Database(Path(directory))
+        self._clock = clock
+        self._progress: dict[Source, Progress] = {}
+        self._expected: set[Source] = set()
+        self._lock = threading.Lock()
+        self._divergences = 0
+
+    @property
+    def term(self) -> int:
+        return self._db.term
+
+    @property
+    def divergences(self) -> int:
+        return self._divergences
+
+    def expect(self, source: Source) -> None:
+        with self._lock:
+            self._expected.add(source)
+
+    def recover(self, source: Source) -> Checkpoint | None:
+        with self._db.read() as db:
+            found = db.execute(
+                "SELECT body FROM markers WHERE topic = ? AND partition = ?", source
+            ).fetchone()
+            bodies = db.execute(
+                "SELECT body FROM sketches WHERE topic = ? AND partition = ? ORDER BY key", source
+            ).fetchall()
+        if found is None:
+            self._refuse_loss(source)
+            return None
+        marker = decode_marker(found[0])
+        sketches = (decode_sketch(body) for (body,) in bodies)
+        return Checkpoint(marker, tuple(sketch for sketch in sketches if marker.keeps(sketch.key)))
+
+    def checkpoint(self, source: Source, sketches: Sequence[Sketch], marker: Marker) -> None:
+        rows = _rows(source, sketches, marker)
+        sealed = encode(marker)
+        fail_point("checkpoint.before")
+        with self._db.write() as db:
+            db.execute("UPDATE meta SET value = value + 1 WHERE name = 'position'")
+            position = count(db, "position")
+            diverged = [row for row in rows if _put(db, row, position)]
+            db.execute("INSERT OR REPLACE INTO markers VALUES (?, ?, ?)", (*source, sealed))
+            fail_point("checkpoint.inside")
+        self._count_divergences(diverged)
+        fail_point("checkpoint.after")
+
+    def report(self, progress: Progress) -> None:
+        with self._lock:
+            self._progress[progress.source] = progress
+
+    def changes(
+        self, models: Collection[str], after: int
+    ) -> tuple[int, Sequence[Sketch], Sequence[Progress]]:
+        query = "SELECT body FROM sketches WHERE model = ? AND position > ? ORDER BY position, key"
+        with self._lock:  # before the sketches: a report must never be ahead of what it speaks of
+            progress = tuple(self._progress[source] for source in sorted(self._progress))
+        with self._db.read() as db:
+            position = count(db, "position")
+            bodies = [body for model in sorted(set(models)) for body in db.execute(query, (model, after))]
+        return position, tuple(decode_sketch(body) for (body,) in bodies), progress
+
+    def ledger(self, model: str, *, kinds: Collection[str] | None = ()) -> Ledger:
+        with self._db.read() as db:
+            return read_entries(db, model, self.term, kinds=kinds)
+
+    def append(self, model: str, entries: Sequence[Entry]) -> None:
+        bodies = [None if entry.body is None else to_text(entry.body) for entry in entries]
+        fail_point("append.before")
+        with self._db.write() as db:
+            for entry, body in zip(entries, bodies, strict=True):
+                if body is None:
+                    key = (model, entry.kind, entry.id)
+                    db.execute("DELETE FROM ledger WHERE model = ? AND kind = ? AND id = ?", key)
+                else:
+                    row = (model, entry.kind, entry.id, self.term, body)
+                    db.execute("INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?)", row)
+                fail_point("append.inside")
+        fail_point("append.after")
+
+    def claim(self, model: str, intent: str, attempt: int) -> bool:
+        body = to_text({"intent": intent, "attempt": attempt, "at": self._clock.now_ms()})
+        fail_point("claim.before")
+        with self._db.write() as db:
+            row = (model, "claim", f"{intent}/{attempt}", self.term, body)
+            made = db.execute("INSERT OR IGNORE INTO ledger VALUES (?, ?, ?, ?, ?)", row).rowcount == 1
+            fail_point("claim.inside")
+        fail_point("claim.after")
+        return made
+
+    def prune(self, model: str, before: int) -> int:
+        with self._db.write() as db:
+            pruned = 0
+            for topic, partition, body in db.execute("SELECT topic, partition, body FROM markers").fetchall():
+                live = decode_marker(body).live.get(model)
+                if live is not None:
+                    query = (
+                        "DELETE FROM sketches WHERE topic = ? AND partition = ? AND model = ? AND pane < ?"
+                    )
+                    pruned += db.execute(query, (topic, partition, model, min(before, live))).rowcount
+            db.execute("PRAGMA incremental_vacuum(1000)").fetchall()
+        return pruned
+
+    def sources(self) -> Iterator[Source]:
+        with self._db.read() as db:
+            found = db.execute("SELECT topic, partition FROM markers ORDER BY topic, partition").fetchall()
+        return iter([Source(*row) for row in found])
+
+    def forget(self, source: Source) -> None:
+        """Remove the checkpoint of a source partition and all its sketches (`state reset`)."""
+        with self._db.write() as db:
+            db.execute("DELETE FROM sketches WHERE topic = ? AND partition = ?", source)
+            db.execute("DELETE FROM markers WHERE topic = ? AND partition = ?", source)
+        with self._lock:
+            self._progress.pop(source, None)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _refuse_loss(self, source: Source) -> None:
+        with self._lock:
+            expected = source in self._expected
+        if expected:
+            raise StateMissing(
+                f"input was consumed before, but its state is gone - {source} in {self._db.path} - "
+                "restore the state, or accept the loss with --accept-data-loss"
+            )
+
+    def _count_divergences(self, diverged: list[_Row]) -> None:
+        for key, applied, *_ in diverged:
+            topic, partition = key.source
+            _log.error(
+                "state_divergence",
+                model=key.model,
+                topic=topic,
+                partition=partition,
+                pane=key.pane,
+                applied=applied,
+            )
+        if diverged:
+            metrics.STATE_DIVERGENCE_TOTAL.inc(len(diverged))
+        with self._lock:
+            self._divergences += len(diverged)
+
+
+def read_entries(
+    db: sqlite3.Connection, model: str, term: int, *, kinds: Collection[str] | None = ()
+) -> Ledger:
+    """The ledger of a model from an open state file; `kinds` as in `StateLog.ledger`."""
+    entries: dict[str, dict[str, Mapping[str, Any]]] = {}
+    query = "SELECT kind, id, body FROM ledger WHERE model = ?"
+    values: list[str] = [model]
+    if kinds:
+        query += f" AND kind IN ({', '.join('?' * len(kinds))})"
+        values += sorted(kinds)
+    elif kinds is not None:
+        query += " AND kind <> 'verdict'"
+    for kind, name, body in db.execute(f"{query} ORDER BY kind, id", values):
+        entries.setdefault(kind, {})[name] = to_body(body)
+    return Ledger(model, term, entries)
+
+
+def _rows(source: Source, sketches: Sequence[Sketch], marker: Marker) -> list[_Row]:
+    stray = [sketch.key.source for sketch in sketches if sketch.key.source != source]
+    if stray or marker.source != source:
+        raise ValueError(f"checkpoint of {source} - holds {stray or marker.source} - only that source")
+    rows = []
+    for sketch in sketches:
+        body, digest = encode_sketch(sketch)
+        rows.append((sketch.key, sketch.applied, encode_key(sketch.key), digest, body))
+    return rows
+
+
+def _put(db: sqlite3.Connection, row: _Row, position: int) -> bool:
+    """Replace the stored sketch; True when it had the same `applied` and other content."""
+    key, applied, name, digest, body = row
+    stored = db.execute("SELECT applied, digest FROM sketches WHERE key = ?", (name,)).fetchone()
+    if stored == (applied, digest):
+        return False
+    values = (name, key.model, *key.source, key.pane, applied, position, digest, body)
+    db.execute("INSERT OR REPLACE INTO sketches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    fail_point("checkpoint.inside")
+    return stored is not None and stored[0] == applied

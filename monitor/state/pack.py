@@ -1,0 +1,109 @@
+"""Integer arrays ↔ bytes: one canonical, compact form for each content.
+
+    tag u8      0 dense | 16 sparse, plus the code of the value type
+    length u32  elements
+    dense:      values
+    sparse:     filled u32, index type code u8, gaps between filled indices, values
+
+Types are the narrowest of _TYPES that hold all values; the shorter of the two forms is taken,
+dense when equal. So equal arrays give equal bytes on every machine.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.errors import StateDamaged
+
+MAX_LENGTH = 1 << 22
+"""Elements of one array: 4,000 features of 1,000 bins. More is not a sketch but damage, and
+would allocate more than 32 MB."""
+
+_TYPES = tuple(np.dtype(name) for name in ("<u1", "<u2", "<u4", "<i8"))
+_SPARSE = 16
+_HEAD = struct.Struct("<BI")
+_SPARSE_HEAD = struct.Struct("<IB")
+
+
+def _code(largest: int, smallest: int = 0) -> int:
+    if smallest < 0 or largest > 0xFFFF_FFFF:
+        return 3
+    return 0 if largest <= 0xFF else 1 if largest <= 0xFFFF else 2
+
+
+def pack(array: NDArray[np.int64], *, signed: bool = False) -> bytes:
+    """Bytes of a one-dimensional int64 array; ValueError for a negative value unless `signed`.
+
+    Counts that have gone negative are refused here, where they can still be recounted from the log.
+    """
+    if len(array) > MAX_LENGTH:
+        raise ValueError(f"array too long - {len(array)} elements - at most {MAX_LENGTH}")
+    filled = np.flatnonzero(array)
+    if not len(filled):
+        return _HEAD.pack(_SPARSE, len(array))
+    values = array[filled]
+    if not signed and values.min() < 0:
+        raise ValueError(f"count below zero - element {filled[values.argmin()]} - at least 0")
+    code = _code(int(values.max()), int(values.min()))
+    gaps = np.diff(filled, prepend=0)
+    gap_code = _code(int(gaps.max()))
+    width = _TYPES[code].itemsize
+    sparse = _SPARSE_HEAD.size + len(filled) * (_TYPES[gap_code].itemsize + width)
+    if sparse >= len(array) * width:
+        return _HEAD.pack(code, len(array)) + array.astype(_TYPES[code]).tobytes()
+    return b"".join(
+        (
+            _HEAD.pack(_SPARSE | code, len(array)),
+            _SPARSE_HEAD.pack(len(filled), gap_code),
+            gaps.astype(_TYPES[gap_code]).tobytes(),
+            values.astype(_TYPES[code]).tobytes(),
+        )
+    )
+
+
+def unpack(data: bytes, name: str) -> NDArray[np.int64]:
+    """The array that `pack` made `data` of. Trusts nothing; raises StateDamaged naming `name`."""
+    if len(data) < _HEAD.size:
+        raise _damaged(name, f"{len(data)} bytes", "at least 5")
+    tag, length = _HEAD.unpack_from(data)
+    code = tag & ~_SPARSE
+    if code >= len(_TYPES) or length > MAX_LENGTH:
+        raise _damaged(name, f"tag {tag}, {length} elements", f"at most {MAX_LENGTH} elements")
+    if not tag & _SPARSE:
+        _require(name, len(data), _HEAD.size + length * _TYPES[code].itemsize)
+        return np.frombuffer(data, _TYPES[code], length, _HEAD.size).astype(np.int64)
+    array = np.zeros(length, np.int64)
+    if len(data) > _HEAD.size:
+        _scatter(array, data, code, name)
+    return array
+
+
+def _scatter(array: NDArray[np.int64], data: bytes, code: int, name: str) -> None:
+    at = _HEAD.size + _SPARSE_HEAD.size
+    if len(data) < at:
+        raise _damaged(name, f"{len(data)} bytes", f"at least {at}")
+    filled, gap_code = _SPARSE_HEAD.unpack_from(data, _HEAD.size)
+    if gap_code >= len(_TYPES) or not 0 < filled <= len(array):
+        raise _damaged(name, f"{filled} of {len(array)} filled", "fewer filled than elements")
+    gaps_size = filled * _TYPES[gap_code].itemsize
+    _require(name, len(data), at + gaps_size + filled * _TYPES[code].itemsize)
+    gaps = np.frombuffer(data, _TYPES[gap_code], filled, at).astype(np.int64)
+    # Each gap is bounded before the sum, so that the sum cannot wrap around.
+    if gaps[0] < 0 or (gaps[1:] < 1).any() or gaps.max() >= len(array):
+        raise _damaged(name, "indices that do not ascend", "ascending indices")
+    places = np.cumsum(gaps)
+    if places[-1] >= len(array):
+        raise _damaged(name, f"index {places[-1]}", f"an index below {len(array)}")
+    array[places] = np.frombuffer(data, _TYPES[code], filled, at + gaps_size)
+
+
+def _require(name: str, size: int, wanted: int) -> None:
+    if size != wanted:
+        raise _damaged(name, f"{size} bytes", f"{wanted} bytes")
+
+
+def _damaged(name: str, found: str, wanted: str) -> StateDamaged:
+    return StateDamaged(f"stored sketch does not verify - {name}: {found} - expected {wanted}")

@@ -1,0 +1,242 @@
+"""The view as JSON-able values: what `/api/v1` answers and the page shows.
+
+Times are RFC 3339 in UTC with milliseconds; durations are seconds; null means "not known".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from monitor.plan import ModelPlan
+from monitor.state.log import Progress
+from monitor.verdict import State, Test, Verdict
+from monitor.view import ModelView, View
+
+WORST = 5
+"""Tests in a model's summary; all are at `…/features`."""
+
+STATES = (State.DRIFT, State.WARN, State.UNKNOWN, State.OK)
+"""Worst first: a model that cannot be judged is worse off than one that is fine."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(ms: int) -> str | None:
+    """Milliseconds since the epoch as RFC 3339; None for what is not known or beyond year 9999."""
+    if ms < 0:
+        return None
+    try:
+        at = _EPOCH + timedelta(milliseconds=ms)
+    except OverflowError:
+        return None
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def worst(model: ModelView) -> Verdict | None:
+    """The verdict that speaks for the model: the worst state, then the largest x, then the newest."""
+    return min(
+        model.latest.values(),
+        key=lambda verdict: (STATES.index(verdict.state), -_finite(verdict.statistic), -verdict.end),
+        default=None,
+    )
+
+
+def by_state(models: Iterable[ModelView]) -> list[ModelView]:
+    """Worst first, then by name."""
+
+    def rank(model: ModelView) -> tuple[int, float, str]:
+        verdict = worst(model)
+        if verdict is None:
+            return (STATES.index(State.UNKNOWN), 0.0, model.plan.name)
+        return (STATES.index(verdict.state), -_finite(verdict.statistic), model.plan.name)
+
+    return sorted(models, key=rank)
+
+
+def _finite(value: float) -> float:
+    return value if value == value else 0.0  # noqa: PLR0124  a NaN does not rank
+
+
+def summary(model: ModelView) -> dict[str, Any]:
+    """One model of the list."""
+    verdict = worst(model)
+    return {
+        "name": model.plan.name,
+        "state": verdict.state if verdict else State.UNKNOWN,
+        "reason": verdict.reason if verdict else None,
+        "detail": verdict.detail if verdict else "No window has closed yet.",
+        "window": verdict.window if verdict else None,
+        "windows": {name: window(one) for name, one in model.latest.items()},
+        "budget": budget(model),
+        "worst": [asdict(test) for test in verdict.tests[:WORST]] if verdict else [],
+        "watermark": moment(model.watermark),
+        "blind_since": moment(model.blind_since),
+        "incidents_open": sum(one.get("state") == "firing" for one in model.incidents),
+    }
+
+
+def window(verdict: Verdict) -> dict[str, Any]:
+    """A verdict without its tests and scores."""
+    return {
+        "window": verdict.window,
+        "start": moment(verdict.start),
+        "end": moment(verdict.end),
+        "revision": verdict.revision,
+        "state": verdict.state,
+        "reason": verdict.reason,
+        "detail": verdict.detail,
+        "rows": verdict.rows,
+        "coverage": verdict.coverage,
+        "p": verdict.p,
+        "statistic": verdict.statistic,
+        "alpha": verdict.alpha,
+        "proven": verdict.proven,
+        "reference": verdict.reference,
+        "reference_windows": verdict.reference_windows,
+        "windows_needed": verdict.windows_needed,
+        "named": list(dict.fromkeys(test.feature for test in verdict.named)),
+        "rules": verdict.rules,
+        "blind": verdict.blind,
+        "versions": dict(verdict.versions),
+        "offsets": {str(source): list(span) for source, span in verdict.offsets.items()},
+    }
+
+
+def budget(model: ModelView) -> dict[str, Any]:
+    """Pages accepted, expected by chance so far, sent, and left; left is below 0 when overspent."""
+    plan = model.plan.budget
+    return {
+        "pages": plan.pages,
+        "period": plan.period / 1000,
+        "expected": model.pages_expected,
+        "sent": model.pages_sent,
+        "left": plan.pages - model.pages_sent,
+    }
+
+
+def detail(model: ModelView) -> dict[str, Any]:
+    """One model in full, without its features."""
+    return {
+        **summary(model),
+        "plan": _plan(model.plan),
+        "reference": _reference(model),
+        "closed": dict(model.closed),
+        "skipped": [
+            {"window": name, "reason": reason, "count": count}
+            for (name, reason), count in model.skipped.items()
+        ],
+        "incidents": list(model.incidents),
+        "retrains": list(model.retrains),
+    }
+
+
+def _plan(plan: ModelPlan) -> dict[str, Any]:
+    return {
+        "source": plan.source,
+        "features": [feature.name for feature in plan.features],
+        "windows": {
+            one.name: {"size": one.size / 1000, "step": one.step / 1000, "timezone": one.timezone}
+            for one in plan.windows
+        },
+        "pane": plan.pane / 1000,
+        "lateness": plan.lateness / 1000,
+        "min_records": plan.min_records,
+        "champion": plan.champion,
+        "config": plan.config,
+        "retrain": plan.retrain.mode,
+        "rules": [asdict(rule) for rule in plan.raw_rules],
+        "runbook": plan.runbook,
+    }
+
+
+def _reference(model: ModelView) -> dict[str, Any] | None:
+    reference = model.reference
+    if reference is None:
+        return None
+    return {
+        "name": reference.name,
+        "digest": reference.digest,
+        "created": moment(reference.created),
+        "rows": reference.rows,
+        "features": len(reference.features),
+        "timed": reference.timed,
+        "panes": len(reference.panes),
+        "pane": reference.pane / 1000,
+        "notes": reference.notes,
+        "origin": dict(reference.origin),
+    }
+
+
+def features(model: ModelView, name: str = "") -> list[dict[str, Any]]:
+    """Every test of every feature of the latest windows (or of window `name`), largest x first."""
+    rows = []
+    for one in model.latest.values():
+        if name in {"", one.window}:
+            for feature, tests in _grouped(one).items():
+                rows.append(
+                    {
+                        "feature": feature,
+                        "window": one.window,
+                        "end": moment(one.end),
+                        "drifted": one.state is State.DRIFT and any(test.x > 1 for test in tests),
+                        "blind": feature in one.blind,
+                        "x": max((test.x for test in tests), default=None),
+                        "tests": [asdict(test) for test in tests],
+                        "scores": dict(one.scores.get(feature, {})),
+                    }
+                )
+    return sorted(rows, key=lambda row: (-(row["x"] or 0.0), row["feature"]))
+
+
+def _grouped(verdict: Verdict) -> dict[str, list[Test]]:
+    """Feature → its tests; features that have scores only, or are blind, have none."""
+    grouped: dict[str, list[Test]] = {}
+    for test in verdict.tests:
+        grouped.setdefault(test.feature, []).append(test)
+    for feature in (*verdict.scores, *verdict.blind):
+        grouped.setdefault(feature, [])
+    return grouped
+
+
+def partition(progress: Progress) -> dict[str, Any]:
+    """One input partition."""
+    lag = max(progress.end - progress.applied, 0) if progress.end >= 0 else None
+    return {
+        "topic": progress.source.topic,
+        "partition": progress.source.partition,
+        "applied": progress.applied,
+        "end": progress.end if progress.end >= 0 else None,
+        "lag": lag,
+        "watermark": moment(progress.watermark),
+        "idle": progress.idle,
+        "paused": progress.paused,
+        "observed": moment(progress.observed),
+        "since": moment(progress.since),
+    }
+
+
+def runtime(view: View) -> dict[str, Any]:
+    """`/api/v1/status/runtimeinfo`."""
+    return {
+        "startTime": moment(view.started),
+        "serverTime": moment(view.now),
+        "ready": view.ready,
+        "readyReason": view.ready_reason,
+        "reloadConfigSuccess": view.config_ok,
+        "lastConfigTime": moment(view.config_loaded),
+        "lastCheckpointTime": moment(view.checkpoint_last),
+        "lastCheckpointBytes": view.checkpoint_bytes,
+        "kernelBackend": view.backend,
+        "models": len(view.models),
+        "partitions": len(view.partitions),
+        "outbox": dict(view.outbox),
+    }
+
+
+def incidents(view: View) -> list[Mapping[str, Any]]:
+    """Of all models: open ones first, newest first."""
+    bodies = [body for model in view.models for body in model.incidents]
+    return sorted(bodies, key=lambda body: (body.get("state") != "firing", -int(body.get("opened", 0))))

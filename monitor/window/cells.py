@@ -1,0 +1,159 @@
+"""The open cells of one model on one source partition: step 5, counts that can still change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.fold import fold
+from kernels.layout import CellArrays, Layout, allocate, clear, grow
+from monitor.columns import Columns
+from monitor.names import REASONS, SketchKey, Source
+from monitor.novel import keep
+from monitor.plan import ModelPlan
+from monitor.sketch import NOVEL_KEPT, Sketch
+
+GROUPS_PER_PANE = 64
+"""Distinct (version, variant, segment) per pane; the rest share one cell, so that a producer that
+puts a request id into its version field costs one cell instead of one per request."""
+OVERFLOW = "…"
+_FIRST_CELLS = 8
+
+Group = tuple[str, str, str]
+
+
+class OpenCells:
+    """Counts by (group, pane). Lives as long as the partition is assigned; ingest thread only."""
+
+    def __init__(self, plan: ModelPlan, layout: Layout, source: Source) -> None:
+        self.plan = plan
+        self.layout = layout
+        self.source = source
+        self._cells: CellArrays = self._allocate(_FIRST_CELLS)
+        self._index: dict[tuple[Group, int], int] = {}
+        self._groups: dict[int, int] = {}
+        self._free = list(range(_FIRST_CELLS))[::-1]
+        self._dirty: set[int] = set()
+        self._novel: dict[int, dict[int, dict[str, int]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def add(self, columns: Columns, panes: NDArray[np.int64]) -> None:
+        """Count the rows of `columns`; `panes` int64[rows] is the pane start, negative rows are skipped."""
+        cell = self._cells_of(columns, panes)
+        fold(
+            self._cells,
+            self.layout,
+            cell=cell,
+            values=columns.values,
+            codes=columns.codes,
+            latency=columns.latency,
+            errors=columns.errors,
+            violations=columns.violations,
+            offsets=columns.offsets,
+        )
+        for column, rows in columns.novel.items():
+            self._add_novel(column, rows, cell)
+
+    def reject(self, pane: int, reason: int, *, count: int = 1) -> None:
+        """Count records that named this model and did not become rows of a pane."""
+        index = self._cell((("", self.plan.champion, ""), pane))
+        self._cells.rejects[index, reason] += count
+        self._dirty.add(index)
+
+    def changed(self, applied: int) -> list[Sketch]:
+        """Copies of the cells that changed since the last `confirm`, applied through `applied`."""
+        named = {index: key for key, index in self._index.items()}
+        return [self._sketch(index, named[index], applied) for index in sorted(self._dirty)]
+
+    def confirm(self, live: int) -> None:
+        """What `changed` handed out is durable; panes before `live` are final and are forgotten."""
+        self._dirty.clear()
+        for key in [key for key in self._index if key[1] < live]:
+            index = self._index.pop(key)
+            clear(self._cells, index)
+            self._novel.pop(index, None)
+            self._free.append(index)
+            self._groups.pop(key[1], None)
+
+    def restore(self, sketches: Iterable[Sketch]) -> None:
+        """Continue from recovered sketches; those of another configuration are left as they are."""
+        for sketch in sketches:
+            key = sketch.key
+            if key.config != self.plan.config:
+                continue
+            index = self._cell(((key.version, key.variant, key.segment), key.pane))
+            cells = self._cells
+            for name in ("counts", "sums", "extremes", "latency", "violations", "rejects"):
+                getattr(cells, name)[index] = getattr(sketch, name)
+            for name in ("rows", "errors", "first", "last"):
+                getattr(cells, name)[index] = getattr(sketch, name)
+            self._novel[index] = {column: dict(counts) for column, counts in sketch.novel.items()}
+
+    def _cells_of(self, columns: Columns, panes: NDArray[np.int64]) -> NDArray[np.int32]:
+        cell = np.full(len(panes), -1, np.int32)
+        placed = np.flatnonzero(panes >= 0)
+        if not len(placed):
+            return cell
+        pairs = np.stack([columns.group[placed].astype(np.int64), panes[placed]])
+        distinct, first, inverse = np.unique(pairs, axis=1, return_index=True, return_inverse=True)
+        index = np.empty(distinct.shape[1], np.int32)
+        for place in np.argsort(first):
+            group, pane = distinct[:, place]
+            index[place] = self._cell((columns.groups[group], int(pane)))
+        cell[placed] = index[inverse.reshape(-1)]
+        self._dirty.update(int(i) for i in index)
+        return cell
+
+    def _cell(self, key: tuple[Group, int]) -> int:
+        index = self._index.get(key)
+        if index is not None:
+            return index
+        group, pane = key
+        count = self._groups.get(pane, 0)
+        if count >= GROUPS_PER_PANE and group[0] != OVERFLOW:
+            return self._cell(((OVERFLOW, group[1], ""), pane))
+        if not self._free:
+            old = len(self._cells.rows)
+            self._cells = grow(self._cells, self.layout, to=2 * old)
+            self._free = list(range(old, 2 * old))[::-1]
+        index = self._index[key] = self._free.pop()
+        self._groups[pane] = count + 1
+        return index
+
+    def _add_novel(self, column: int, rows: Mapping[int, str], cell: NDArray[np.int32]) -> None:
+        touched = set()
+        for row, category in rows.items():
+            index = int(cell[row])
+            if index < 0:
+                continue
+            counts = self._novel.setdefault(index, {}).setdefault(column, {})
+            counts[category] = counts.get(category, 0) + 1
+            touched.add(index)
+        for index in touched:
+            self._novel[index][column] = keep(self._novel[index][column], NOVEL_KEPT)
+
+    def _sketch(self, index: int, key: tuple[Group, int], applied: int) -> Sketch:
+        (version, variant, segment), pane = key
+        plan, cells = self.plan, self._cells
+        return Sketch(
+            key=SketchKey(plan.name, plan.config, version, variant, segment, pane, self.source),
+            applied=applied,
+            rows=int(cells.rows[index]),
+            errors=int(cells.errors[index]),
+            counts=cells.counts[index].copy(),
+            sums=cells.sums[index].copy(),
+            extremes=cells.extremes[index].copy(),
+            latency=cells.latency[index].copy(),
+            violations=cells.violations[index].copy(),
+            rejects=cells.rejects[index].copy(),
+            first=int(cells.first[index]),
+            last=int(cells.last[index]),
+            novel={column: dict(counts) for column, counts in self._novel.get(index, {}).items()},
+        )
+
+    def _allocate(self, count: int) -> CellArrays:
+        return allocate(self.layout, cells=count, rules=len(self.plan.rules), reasons=len(REASONS))

@@ -1,0 +1,136 @@
+"""Slow, obvious twins of the kernels, in plain Python. What they say is right by definition."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from kernels.layout import (
+    CATEGORICAL,
+    LATENCY_BINS,
+    LATENCY_GAMMA,
+    LATENCY_MIN_MS,
+    OTHER,
+    CellArrays,
+    Layout,
+)
+
+
+def slot_of(x: float, edges) -> int:
+    """The slot of a numeric value, counting edges one by one."""
+    if math.isnan(x):
+        return 0
+    if math.isinf(x):
+        return 1
+    return 2 + sum(1 for edge in edges if edge <= x)
+
+
+def code_slot(code: int, slots: int) -> int:
+    return code if 0 <= code < slots else OTHER
+
+
+def quantum(x: float, center: float, scale: float) -> int:
+    """The integer that stands for x in the exact moments. STATISTICS: ±2**16, to 2**-16."""
+    z = (x - center) / scale
+    return round(min(max(z, -65536.0), 65536.0) * 65536.0)
+
+
+def latency_edges() -> list[float]:
+    edges = [0.0, LATENCY_MIN_MS]
+    while len(edges) < LATENCY_BINS - 1:
+        edges.append(edges[-1] * LATENCY_GAMMA)
+    return [*edges, math.inf]
+
+
+EDGES = latency_edges()
+
+
+def latency_bin(ms: float) -> int:
+    if math.isnan(ms) or ms < 0:
+        return 0
+    return next(i for i, edge in enumerate(EDGES) if i > 0 and ms <= edge)
+
+
+def fold(
+    cells: CellArrays, layout: Layout, *, cell, values, codes, latency, errors, violations, offsets
+) -> None:
+    """Same arguments and effect as `kernels.fold.fold`; one row and one feature at a time."""
+    for row, to in enumerate(int(c) for c in cell):
+        if to < 0:
+            continue
+        offset = int(offsets[row])
+        cells.rows[to] += 1
+        cells.errors[to] += 1 if errors[row] else 0
+        cells.first[to] = offset if cells.first[to] < 0 else min(int(cells.first[to]), offset)
+        cells.last[to] = max(int(cells.last[to]), offset)
+        cells.latency[to, latency_bin(float(latency[row]))] += 1
+        for rule in range(violations.shape[1] if violations.size else 0):
+            cells.violations[to, rule] += int(violations[row, rule])
+        for feature in range(layout.features):
+            column, start = int(layout.column[feature]), int(layout.start[feature])
+            if layout.kind[feature] == CATEGORICAL:
+                slots = int(layout.start[feature + 1]) - start
+                cells.counts[to, start + code_slot(int(codes[column, row]), slots)] += 1
+                continue
+            x = float(values[column, row])
+            edges = layout.edges[layout.edge_start[column] : layout.edge_start[column + 1]].tolist()
+            cells.counts[to, start + slot_of(x, edges)] += 1
+            if math.isfinite(x):
+                _add_moment(cells, to, column, x, float(layout.center[column]), float(layout.scale[column]))
+
+
+def _add_moment(cells: CellArrays, to: int, column: int, x: float, center: float, scale: float) -> None:
+    q = quantum(x, center, scale)
+    square = min(abs(q), 2**32 - 1) ** 2
+    words = (q, square % 2**32, square // 2**32)
+    for word, amount in enumerate(words):
+        cells.sums[to, column, word] = int(cells.sums[to, column, word]) + amount
+    x = 0.0 if x == 0 else x
+    cells.extremes[to, column, 0] = min(float(cells.extremes[to, column, 0]), x)
+    cells.extremes[to, column, 1] = max(float(cells.extremes[to, column, 1]), x)
+
+
+def mean_std(xs, center: float, scale: float) -> tuple[float, float]:
+    """Mean and population standard deviation of the clipped and rounded values, by fractions."""
+    qs = [Fraction(quantum(x, center, scale), 65536) for x in xs]
+    mean = sum(qs) / len(qs)
+    variance = sum((q - mean) ** 2 for q in qs) / len(qs)
+    return center + scale * float(mean), scale * math.sqrt(variance)
+
+
+def quantile(xs, q: float) -> float:
+    """The value of rank floor(q * (n - 1))."""
+    return sorted(xs)[int(q * (len(xs) - 1))]
+
+
+def watermark(seen: list[int], agree: int, *, log_append: bool, bound: int) -> int:
+    """`seen` are all event times that count, in any order."""
+    ranked = sorted(seen, reverse=True)
+    rank = 1 if log_append else agree
+    return -1 if len(ranked) < rank else max(ranked[rank - 1] - bound, 0)
+
+
+def place(
+    rows, agree: int, *, log_append: bool, bound: int, max_future: int, max_ahead: int
+) -> tuple[list[int], list[int]]:
+    """Pane start (-1 late, -2 future) of each (event, timestamp, lateness, pane) of a whole log.
+
+    Beside it, the watermark before each row. Remembers every event time instead of the largest.
+    """
+    seen: list[int] = []
+    panes: list[int] = []
+    marks: list[int] = []
+    for event, timestamp, lateness, pane in rows:
+        mark = watermark(seen, agree, log_append=log_append, bound=bound)
+        marks.append(mark)
+        if timestamp >= 0 and event > timestamp + max_future:
+            panes.append(-2)
+        elif not log_append and len(seen) >= agree and event > sorted(seen)[-agree] + max_ahead:
+            panes.append(-2)
+            seen.append(event)
+        elif event < 0 or (mark >= 0 and event < mark - lateness):
+            panes.append(-1)
+        else:
+            panes.append(event // pane * pane)
+            seen.append(event)
+    return panes, marks

@@ -1,0 +1,130 @@
+"""Sketches, markers and the two stores that the state tests run over."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from monitor import failpoint
+from monitor.clock import ManualClock
+from monitor.names import REASONS, SketchKey, Source
+from monitor.sketch import Sketch
+from monitor.state.codec import digest
+from monitor.state.local import LocalLog
+from monitor.state.log import AGREE, Marker, Progress
+from monitor.state.simulated import SimulatedCrash, SimulatedLog
+
+SOURCE = Source("predictions", 0)
+OTHER = Source("predictions", 1)
+
+
+def make_key(model="fraud", *, pane=0, source=SOURCE, version="1", segment=""):
+    return SketchKey(model, "cafe", version, "champion", segment, pane, source)
+
+
+def make_sketch(key=None, *, applied=10, seed=0, slots=40, numeric=2, rules=3, latency=60, novel=True):
+    """A sketch whose content depends on `seed` alone."""
+    rng = np.random.default_rng(seed)
+    counts = np.zeros(slots, np.int64)
+    filled = rng.integers(0, slots, rng.integers(0, slots)) if slots else []
+    counts[filled] = rng.integers(1, 10 ** rng.integers(1, 12), len(filled))
+    return Sketch(
+        key=key or make_key(),
+        applied=applied,
+        rows=int(rng.integers(0, 1000)),
+        errors=int(rng.integers(0, 10)),
+        counts=counts,
+        sums=rng.integers(-(10**12), 10**12, (numeric, 3)),
+        extremes=np.sort(rng.normal(size=(numeric, 2)), axis=1) if seed % 3 else np.array([[np.inf, -np.inf]] * numeric),
+        latency=(rng.random(latency) < 0.1) * rng.integers(1, 1 << 40, latency),
+        violations=rng.integers(0, 3, rules),
+        rejects=rng.integers(0, 3, len(REASONS)),
+        first=int(rng.integers(0, 5)),
+        last=int(rng.integers(5, 10)),
+        novel={0: {f"cat{i}": int(i) + 1 for i in range(rng.integers(0, 4))}} if novel else {},
+    )  # fmt: skip
+
+
+def make_marker(source=SOURCE, *, applied=10, live=None, **changes):
+    values = {
+        "start": 0,
+        "watermark": 5,
+        "largest": (7,) + (-1,) * (AGREE - 1),
+        "live": {} if live is None else live,
+        "records": applied,
+        "tallies": {"fraud|late": 2},
+    }
+    return Marker(source, applied, **{**values, **changes})
+
+
+def make_progress(source=SOURCE, *, applied=10):
+    return Progress(source, applied, 20, 5, False, "", 1000)
+
+
+def contents(sketches):
+    """Key → digest."""
+    return {sketch.key: digest(sketch) for sketch in sketches}
+
+
+class Died(BaseException):
+    """Stands in for SIGKILL where the test must live on."""
+
+
+class LocalStore:
+    """A `LocalLog` whose process can be made to die at a point."""
+
+    dies = Died
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.log = LocalLog(directory, clock=ManualClock(1000))
+
+    def crash_at(self, point, *, nth=1):
+        def die():
+            raise Died(point)
+
+        failpoint.arm(point, nth=nth, action=die)
+
+    def restart(self):
+        failpoint.disarm()
+        self.log.close()
+        self.log = LocalLog(self.directory, clock=ManualClock(1000))
+
+    def close(self):
+        failpoint.disarm()
+        self.log.close()
+
+
+class SimulatedStore:
+    dies = SimulatedCrash
+
+    def __init__(self):
+        self.log = SimulatedLog(0, clock=ManualClock(1000))
+
+    def crash_at(self, point, *, nth=1):
+        self.log.crash_at(point, nth=nth)
+
+    def restart(self):
+        self.log.restart()
+
+    def close(self):
+        self.log.close()
+
+
+@contextlib.contextmanager
+def opened(kind):
+    """An empty store of this kind; a kafka store joins here."""
+    with contextlib.ExitStack() as stack:
+        if kind == "local":
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            store = LocalStore(directory / "state")
+        else:
+            store = SimulatedStore()
+        stack.callback(store.close)
+        yield store
+
+
+KINDS = ("local", "simulated")
