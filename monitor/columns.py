@@ -67,6 +67,7 @@ class Columns:
     groups      the distinct (version, variant, segment) of the batch
     violations  int32[rows, rules] or empty; breaches of each rule, summed per cell by the fold
     novel       categorical column → {row: category}; the rows whose code is 1
+    categories  names of the categories of each categorical column, in slot order from slot 3
     """
 
     model: str
@@ -82,6 +83,7 @@ class Columns:
     groups: tuple[tuple[str, str, str], ...]
     violations: NDArray[np.int32]
     novel: Mapping[int, Mapping[int, str]] = field(default_factory=dict)
+    categories: tuple[tuple[str, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.offsets)

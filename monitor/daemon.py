@@ -2,27 +2,340 @@
 
 from __future__ import annotations
 
+import os
+import queue
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 import structlog
 
 from monitor import metrics
-from monitor.assembly import Assembly, Built, read_files
-from monitor.clock import Clock, SystemClock
+from monitor.assembly import Assembly, assemble
+from monitor.clock import Clock
+from monitor.config.diff import diff
 from monitor.deliver.start import run_integrations
 from monitor.errors import ConfigError, DriftlineError, StateError, UsageError
 from monitor.evaluate import Evaluate
 from monitor.incident.intend import acknowledge
-from monitor.ingest import Cadence, Ingest
+from monitor.ingest import Cadence, Ingest, Input
 from monitor.intake.consumer import Consumer
+from monitor.intake.dead_letter import open_dead_letters
 from monitor.names import Source
-from monitor.retrain.requests import approve, reject
+from monitor.retrain.rules import approve, reject
 from monitor.state.local import LocalLog
+from monitor.state.log import Entry, Ledger
 from monitor.view import View
 from monitor.web.app import create
 from monitor.web.serve import Server, parse_listen
+from monitor.window.completeness import Patience
 
 log = structlog.get_logger(__name__)
+
+STUCK = 30.0
+"""Seconds without a tick after which a loop is reported dead; one batch takes well under one."""
+EVALUATE_EVERY = 0.5
+METADATA_EVERY = 30.0
+"""Seconds between looks at the partition count of the topics."""
+JOIN = 20.0
+"""Seconds a loop may take to finish its batch and checkpoint; inside a 60 s grace period."""
+
+
+class Daemon:
+    """Builds the parts, runs the loops, reloads, stops. `start`, `wait` and `stop` from one thread."""
+
+    def __init__(self, files: Sequence[str], *, clock: Clock, revision: str = "unknown") -> None:
+        """Raises ConfigError, ReferenceInvalid and StateError: nothing runs yet."""
+        self.clock = clock
+        self.stopping = threading.Event()
+        self.assembly: Assembly = assemble(files)
+        self.state = LocalLog(Path(self.assembly.plans.state.dir), clock=clock)
+        self.ingest: Ingest
+        self.evaluate: Evaluate
+        self.server: Server
+        self._files = tuple(files)
+        self._revision = revision
+        self._started = clock.now_ms()
+        self._config_ok = True
+        self._config_loaded = self._started
+        self._expected: dict[str, tuple[Source, ...]] = {}
+        self._threads: list[threading.Thread] = []
+        self._delivery_stop = threading.Event()
+        self._deliveries: list[threading.Thread] = []
+        self._on_ingest: queue.SimpleQueue[tuple[Callable[[], object], Future[object]]] = queue.SimpleQueue()
+        self._on_evaluate: queue.SimpleQueue[tuple[Callable[[], object], Future[object]]] = queue.SimpleQueue()
+        self._reload_lock = threading.Lock()
+
+    def start(self) -> None:
+        """Open everything and start the loops. Raises DriftlineError and OSError; then call `stop`."""
+        plans = self.assembly.plans
+        self._prepare_metrics()
+        self.ingest = Ingest(
+            self._inputs(self.assembly),
+            connect=self._connect,
+            state=self.state,
+            clock=self.clock,
+            cadence=Cadence(checkpoint=plans.state.checkpoint_every / 1000),
+        )
+        self.evaluate = Evaluate(
+            self.assembly.contexts,
+            state=self.state,
+            clock=self.clock,
+            alerts=plans.alerts,
+            patience=self._patience(),
+            expected=lambda topic: self._expected.get(topic, ()),
+            topics=self.assembly.topics,
+        )
+        app = create(self.view, self, settings=plans.web.settings(self._revision), alive=self.stuck)
+        self.server = Server(app, *parse_listen(plans.web.listen))
+        for name, loop in (("ingest", self._run_ingest), ("evaluate", self._run_evaluate)):
+            thread = threading.Thread(target=loop, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        self._deliver()
+        log.info("started", url=self.server.url, models=sorted(self.assembly.models), pid=os.getpid())
+
+    def wait(self) -> None:
+        """Block until a stop is asked for or a loop ends by itself."""
+        while not self.clock.wait(self.stopping, 0.5):
+            if not all(thread.is_alive() for thread in self._threads):
+                log.error("loop_ended", loops=[t.name for t in self._threads if not t.is_alive()])
+                self.stopping.set()
+
+    def stop(self) -> None:
+        """Finish the batch, checkpoint, leave the group, close. Resolved alerts are not sent."""
+        self.stopping.set()
+        self._delivery_stop.set()
+        for thread in (*self._threads, *self._deliveries):
+            thread.join(JOIN)
+        if hasattr(self, "server"):
+            self.server.stop()
+        self.state.close()
+        log.info("stopped")
+
+    # Actions: asked for by signals and by the web server
+
+    def quit(self) -> None:
+        self.stopping.set()
+
+    def reload(self) -> str | None:
+        """Load the configuration again; a bad one changes nothing. The text of the error, or None."""
+        with self._reload_lock:
+            try:
+                assembly = assemble(self._files)
+                changes = diff(self.assembly.settings, assembly.settings)
+                refused = [change.text for change in changes if change.needs_restart]
+                if refused:
+                    raise UsageError("; ".join(refused))
+                self._apply(assembly)
+            except (ConfigError, DriftlineError, OSError) as error:
+                self._config_ok = False
+                log.error("reload_refused", error=str(error))
+                return str(error)
+            self._config_ok = True
+            self._config_loaded = self.clock.now_ms()
+            log.info("reloaded", changes=[change.text for change in changes])
+            return None
+
+    def acknowledge(self, incident: str, by: str) -> str | None:
+        alerts, now = self.assembly.plans.alerts, self.clock.now_ms()
+        return self._decide(
+            "incident", incident, lambda ledger: acknowledge(ledger, incident, by=by, alerts=alerts, now=now)
+        )
+
+    def approve(self, request: str) -> str | None:
+        now = self.clock.now_ms()
+        return self._decide("retrain", request, lambda ledger: approve(ledger, request, by="api", now=now))
+
+    def reject(self, request: str) -> str | None:
+        now = self.clock.now_ms()
+        return self._decide("retrain", request, lambda ledger: reject(ledger, request, by="api", now=now))
+
+    # What the web server reads
+
+    def stuck(self) -> str:
+        """The loop that has not ticked in time, "" when all have."""
+        now = self.clock.monotonic()
+        for name, loop in (("ingest", self.ingest), ("evaluate", self.evaluate)):
+            if now - loop.last_tick > STUCK:
+                return name
+        return ""
+
+    def view(self) -> View:
+        """The picture of this moment; cheap."""
+        from monitor.cli.version import read_version
+
+        reason = self._not_ready()
+        return View(
+            version=read_version(),
+            started=self._started,
+            now=self.clock.now_ms(),
+            ready=not reason,
+            ready_reason=reason,
+            models=tuple(self.evaluate.models[name] for name in sorted(self.evaluate.models)),
+            partitions=tuple(self.evaluate.progress[source] for source in sorted(self.evaluate.progress)),
+            outbox=self._outbox(),
+            config_redacted=self.assembly.plans.redacted,
+            config_ok=self._config_ok,
+            config_loaded=self._config_loaded,
+            checkpoint_last=self.ingest.checkpoint_last,
+            checkpoint_bytes=self.ingest.checkpoint_bytes,
+        )
+
+    def _not_ready(self) -> str:
+        if self.stopping.is_set():
+            return "stopping"
+        missing = [topic for topic in self.assembly.topics.values() if not self._expected.get(topic)]
+        if missing:
+            return f"no metadata of topic {missing[0]} yet"
+        if not self.ingest.partitions:
+            return "no partition is assigned yet"
+        if len(self.evaluate.models) < len(self.assembly.models):
+            return "state is being restored"
+        return ""
+
+    def _outbox(self) -> dict[str, int]:
+        pending: dict[str, int] = {}
+        for name in self.assembly.models:
+            for body in self.state.ledger(name, kinds=("intent",)).of("intent").values():
+                integration = str(body["integration"])
+                pending[integration] = pending.get(integration, 0) + 1
+        return pending
+
+    def _decide(self, kind: str, identity: str, entries: Callable[[Ledger], Sequence[Entry]]) -> str | None:
+        for name in self.assembly.models:
+            ledger = self.state.ledger(name)
+            if identity in ledger.of(kind):
+                try:
+                    self.state.append(name, list(entries(ledger)))
+                except (UsageError, StateError) as error:
+                    return str(error)
+                return None
+        raise LookupError(identity)
+
+    # Building
+
+    def _inputs(self, assembly: Assembly) -> dict[str, Input]:
+        plans = assembly.plans
+        return {
+            source.topic: assembly.input(
+                source, open_dead_letters(source.dead_letter, plans.kafka.properties(), task=plans.kafka.group)
+            )
+            for source in plans.sources
+        }
+
+    def _connect(self, ingest: Ingest) -> Consumer:
+        kafka = self.assembly.plans.kafka
+        starts = {source.topic: source.start for source in self.assembly.plans.sources}
+        return Consumer(kafka.properties(), group=f"{kafka.group}.ingest", starts=starts, assignments=ingest)
+
+    def _patience(self) -> Patience:
+        plans = self.assembly.plans
+        return Patience(
+            idle=max(source.idle for source in plans.sources),
+            stall=plans.state.stall,
+            max_hold=plans.state.max_hold,
+        )
+
+    def _prepare_metrics(self) -> None:
+        alerts = self.assembly.plans.alerts
+        integrations = [*alerts.targets]
+        integrations += ["alertmanager"] if alerts.alertmanager else []
+        integrations += ["pagerduty"] if alerts.pagerduty else []
+        metrics.prepare(
+            topics=self.assembly.topics.values(),
+            models=self.assembly.models,
+            integrations=integrations,
+            targets=[
+                (plan.name, plan.retrain.target) for plan in self.assembly.plans.models if plan.retrain.target
+            ],
+        )
+
+    def _deliver(self) -> None:
+        self._delivery_stop = threading.Event()
+        self._deliveries = run_integrations(
+            self.assembly.plans.alerts,
+            self.state,
+            self.clock,
+            lambda: tuple(self.assembly.models),
+            self._delivery_stop,
+        )
+
+    # Reload: numbered, so that text and code cannot drift apart unnoticed
+
+    def _apply(self, assembly: Assembly) -> None:
+        """Swap the configuration between two batches and two judgements.
+
+        1. the ingest thread checkpoints and takes the new inputs; refused, nothing has changed
+        2. the evaluate thread takes the new contexts
+        3. deliveries stop and start anew; what they know is in the ledger
+        """
+        _call(self._on_ingest, lambda: self.ingest.renew(self._inputs(assembly)))  # 1
+        self.assembly = assembly
+        self._prepare_metrics()
+        _call(  # 2
+            self._on_evaluate,
+            lambda: self.evaluate.renew(
+                assembly.contexts,
+                alerts=assembly.plans.alerts,
+                patience=self._patience(),
+                topics=assembly.topics,
+            ),
+        )
+        self._delivery_stop.set()  # 3
+        for thread in self._deliveries:
+            thread.join(JOIN)
+        self._deliver()
+
+    # Loops
+
+    def _run_ingest(self) -> None:
+        next_look = 0.0
+        try:
+            while not self.stopping.is_set():
+                if self.clock.monotonic() >= next_look:
+                    self._look_at_topics()
+                    known = all(self._expected.get(topic) for topic in self.assembly.topics.values())
+                    next_look = self.clock.monotonic() + (METADATA_EVERY if known else 1.0)
+                self.ingest.tick()
+                _serve(self._on_ingest)
+        except Exception:
+            # boundary: state is safe as of the last checkpoint, and the process must not linger half alive
+            metrics.INTERNAL_ERRORS_TOTAL.labels("ingest").inc()
+            log.exception("ingest_ended")
+            self.stopping.set()
+        self.ingest.close()
+
+    def _look_at_topics(self) -> None:
+        for topic in self.assembly.topics.values():
+            count = self.ingest.consumer.partition_count(topic)
+            if count > 0:
+                self._expected[topic] = tuple(Source(topic, number) for number in range(count))
+
+    def _run_evaluate(self) -> None:
+        try:
+            while not self.clock.wait(self.stopping, EVALUATE_EVERY):
+                self.evaluate.tick()
+                _serve(self._on_evaluate)
+        except Exception:
+            # boundary: as above
+            metrics.INTERNAL_ERRORS_TOTAL.labels("evaluate").inc()
+            log.exception("evaluate_ended")
+            self.stopping.set()
+
+
+def _call(work: queue.SimpleQueue[tuple[Callable[[], object], Future[object]]], call: Callable[[], object]) -> None:
+    """Run `call` on the thread that serves `work`, and wait; its exception is raised here."""
+    done: Future[object] = Future()
+    work.put((call, done))
+    done.result(timeout=JOIN)
+
+
+def _serve(work: queue.SimpleQueue[tuple[Callable[[], object], Future[object]]]) -> None:
+    while not work.empty():
+        call, done = work.get()
+        try:
+            done.set_result(call())
+        except Exception as error:  # noqa: BLE001 boundary: handed to the caller
+            done.set_exception(error)

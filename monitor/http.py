@@ -8,6 +8,8 @@ that changes its mind between check and connect (DNS rebinding) gains nothing.
 from __future__ import annotations
 
 import enum
+import functools
+import importlib.metadata
 import ipaddress
 import socket
 import ssl
@@ -132,6 +134,12 @@ def request(
     finally:
         deadline.cancel()
     raise failed or _late(target)
+
+
+@functools.cache
+def user_agent() -> str:
+    """driftline/<version>, as receivers see us."""
+    return f"driftline/{importlib.metadata.version('driftline')}"
 
 
 def parse_target(url: str, plan: Reach) -> Url:
@@ -282,7 +290,13 @@ def _exchange(
     deadline: _Deadline,
 ) -> Response:
     path = (target.path or "/") + (f"?{target.query}" if target.query else "")
-    sent = {"Host": _authority(target), "Connection": "close", "Accept-Encoding": "identity", **headers}
+    sent = {
+        "Host": _authority(target),
+        "Connection": "close",
+        "Accept-Encoding": "identity",
+        "User-Agent": user_agent(),
+    }
+    sent |= headers
     try:
         connection.request(method, path, body=body, headers=sent, preload_content=False, decode_content=False)
         answer = connection.getresponse()

@@ -16,12 +16,18 @@ class Group(BaseModel):
     A group with a `shorthand` may be written as one scalar, the value of that key.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, strict=False,
-                              arbitrary_types_allowed=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        strict=False,
+        arbitrary_types_allowed=True,
+        protected_namespaces=(),
+    )
 
     shorthand: typing.ClassVar[str] = ""
 
-    def secret(self, field: str) -> Secret:
+    def chosen(self, field: str) -> Secret:
         """The secret of the twins `field` and `field_file`; empty when neither is given."""
         file = getattr(self, f"{field}_file")
         given = getattr(self, field)

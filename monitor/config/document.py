@@ -73,28 +73,49 @@ class Composer:
         self._loader.get_event()
         after = self._loader.get_event()
         if not isinstance(after, yaml.StreamEndEvent):
-            self._note("yaml-documents", (), "a second document begins here", after,
-                       help="a configuration is one document; layer files with --config instead")
+            self._note(
+                "yaml-documents",
+                (),
+                "a second document begins here",
+                after,
+                help="a configuration is one document; layer files with --config instead",
+            )
         if isinstance(node, Leaf) and node.plain and node.text == "":
             return Branch({}, node.mark)
         if not isinstance(node, Branch):
-            self.problems.append(Problem(
-                "wrong-type", (), "the file holds no settings", mark=node.mark,
-                help="a configuration is a mapping: version, kafka, sources, models, …"))
+            self.problems.append(
+                Problem(
+                    "wrong-type",
+                    (),
+                    "the file holds no settings",
+                    mark=node.mark,
+                    help="a configuration is a mapping: version, kafka, sources, models, …",
+                )
+            )
             return None
         return node
 
     def _node(self, event: Any, steps: Steps) -> Node:
         self._nodes += 1
         if len(steps) > MAX_DEPTH or self._nodes > MAX_NODES:
-            self._note("yaml-size", steps[:3], "nested too deep, or too large", event,
-                       help=f"at most {MAX_DEPTH} levels and {MAX_NODES} values")
+            self._note(
+                "yaml-size",
+                steps[:3],
+                "nested too deep, or too large",
+                event,
+                help=f"at most {MAX_DEPTH} levels and {MAX_NODES} values",
+            )
             raise _StopError
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, steps)
         if event.tag is not None and not (event.tag == "!" and isinstance(event, yaml.ScalarEvent)):
-            self._note("yaml-tag", steps, f"the tag {event.tag} is not allowed", event,
-                       help="write the plain value; text is quoted")
+            self._note(
+                "yaml-tag",
+                steps,
+                f"the tag {event.tag} is not allowed",
+                event,
+                help="write the plain value; text is quoted",
+            )
         anchor = event.anchor
         if anchor:
             self._anchors[anchor] = None
@@ -138,15 +159,24 @@ class Composer:
             self._note("yaml-key", steps, "a key must be a text", event)
             return None
         if key.plain and key.text == "<<":
-            self._note("yaml-merge-key", (*steps, "<<"), "merge keys are not part of YAML 1.2", event,
-                       help="an alias may stand for a whole value: features: *common")
+            self._note(
+                "yaml-merge-key",
+                (*steps, "<<"),
+                "merge keys are not part of YAML 1.2",
+                event,
+                help="an alias may stand for a whole value: features: *common",
+            )
             return None
         if key.text in seen:
             first = seen[key.text][0]
-            self._note("duplicate-key", (*steps, key.text),
-                       f"the key `{key.text}` stands twice: first in line {first.line}, "
-                       f"again in line {event.start_mark.line + 1}", event,
-                       help=f"remove one; the first stands at {first}")
+            self._note(
+                "duplicate-key",
+                (*steps, key.text),
+                f"the key `{key.text}` stands twice: first in line {first.line}, "
+                f"again in line {event.start_mark.line + 1}",
+                event,
+                help=f"remove one; the first stands at {first}",
+            )
             return None
         return key.text
 
@@ -154,7 +184,9 @@ class Composer:
         start, end = event.start_mark, event.end_mark
         line = self._lines[start.line] if start.line < len(self._lines) else ""
         last = end.column if end.line == start.line else len(line.rstrip())
-        return Mark(self.file, start.line + 1, start.column + 1, max(last, start.column + 1) + 1, end.line + 1)
+        return Mark(
+            self.file, start.line + 1, start.column + 1, max(last, start.column + 1) + 1, end.line + 1
+        )
 
     def _note(self, code: str, steps: Steps, text: str, event: Any, *, help: str = "") -> None:  # noqa: A002
         self.problems.append(Problem(code, steps, text, help=help, mark=self._mark(event)))
@@ -165,9 +197,14 @@ class Composer:
         line = place.line + 1 if place else 1
         column = place.column + 1 if place else 1
         context = getattr(error, "context", None)
-        self.problems.append(Problem(
-            "yaml-syntax", (), f"not valid YAML: {text}" + (f" ({context})" if context else ""),
-            mark=Mark(self.file, line, column, column + 1)))
+        self.problems.append(
+            Problem(
+                "yaml-syntax",
+                (),
+                f"not valid YAML: {text}" + (f" ({context})" if context else ""),
+                mark=Mark(self.file, line, column, column + 1),
+            )
+        )
 
 
 class _StopError(Exception):

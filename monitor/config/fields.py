@@ -79,9 +79,14 @@ def as_number(value: Any) -> float:
 def as_flag(value: Any) -> bool:
     flag = typed(value)
     if not isinstance(flag, bool):
-        near = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(str(value).lower(), str(value))
-        raise refuse("wrong-type", f"expected true or false, got {shown(value)}{_quotes(value)}",
-                     suggestion=nearest(near, ("true", "false")))
+        near = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(
+            str(value).lower(), str(value)
+        )
+        raise refuse(
+            "wrong-type",
+            f"expected true or false, got {shown(value)}{_quotes(value)}",
+            suggestion=nearest(near, ("true", "false")),
+        )
     return flag
 
 
@@ -114,6 +119,7 @@ def parsed(code: str, parse: Callable[[str], Any], kind: type = str) -> BeforeVa
 
 def bounded(low: float, high: float, form: Callable[[Any], str] = str) -> AfterValidator:
     """A closed interval of allowed values, as part of a type."""
+
     def validate(value: Any) -> Any:
         if not low <= value <= high:
             raise refuse("out-of-range", f"must lie between {form(low)} and {form(high)}")
@@ -138,11 +144,16 @@ class Choice:
     def _check(self, value: Any) -> str:
         word = as_text(value)
         if word in self.later:
-            raise refuse("not-supported", f"`{word}` is not supported by this version; "
-                                          f"supported: {', '.join(self.known)}")
+            raise refuse(
+                "not-supported",
+                f"`{word}` is not supported by this version; supported: {', '.join(self.known)}",
+            )
         if word not in self.known:
-            raise refuse("bad-value", f"expected one of {', '.join(self.known)}; got {shown(value)}",
-                         suggestion=nearest(word, self.known))
+            raise refuse(
+                "bad-value",
+                f"expected one of {', '.join(self.known)}; got {shown(value)}",
+                suggestion=nearest(word, self.known),
+            )
         return word
 
 
@@ -164,8 +175,10 @@ def _cidr(text: str) -> str:
 
 def _name(text: str) -> str:
     if not re.fullmatch(r"[^\s|/\x00-\x1f\x7f](?:[^|/\x00-\x1f\x7f]{0,198}[^\s|/\x00-\x1f\x7f])?", text):
-        raise ValueError("a name has 1 to 200 characters, none of them | or / or a control character, "
-                         "and no space at either end")
+        raise ValueError(
+            "a name has 1 to 200 characters, none of them | or / or a control character, "
+            "and no space at either end"
+        )
     return text
 
 
@@ -182,24 +195,32 @@ def _topic(text: str) -> str:
 
 
 _DURATION_SCHEMA = _either({"type": "string", "pattern": r"^(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$"})
-_SHARE_SCHEMA = _either({"type": "number", "minimum": 0, "maximum": 1},
-                        {"type": "string", "pattern": r"^[0-9.]+%$"})
+_SHARE_SCHEMA = _either(
+    {"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": r"^[0-9.]+%$"}
+)
 
 Text = Annotated[str, BeforeValidator(as_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
 Whole = Annotated[int, BeforeValidator(as_whole), _either({"type": "integer"})]
 Number = Annotated[float, BeforeValidator(as_number), _either({"type": "number"})]
 Flag = Annotated[bool, BeforeValidator(as_flag), _either({"type": "boolean"})]
 Duration = Annotated[
-    int, parsed("bad-duration", quantity.parse_duration, int),
-    PlainSerializer(quantity.format_duration), _DURATION_SCHEMA,
+    int,
+    parsed("bad-duration", quantity.parse_duration, int),
+    PlainSerializer(quantity.format_duration),
+    _DURATION_SCHEMA,
 ]
 Size = Annotated[
-    int, parsed("bad-size", quantity.parse_size, int), PlainSerializer(quantity.format_size),
+    int,
+    parsed("bad-size", quantity.parse_size, int),
+    PlainSerializer(quantity.format_size),
     _either({"type": "integer"}, {"type": "string", "pattern": r"^\d+(\.\d+)? ?([kKMGT]i?)?B?$"}),
 ]
 Share = Annotated[float, parsed("bad-share", quantity.parse_share, float), _SHARE_SCHEMA]
 DottedPath = Annotated[
-    Path, parsed("bad-path", parse_path, tuple), PlainSerializer(format_path), WithJsonSchema({"type": "string"}),
+    Path,
+    parsed("bad-path", parse_path, tuple),
+    PlainSerializer(format_path),
+    WithJsonSchema({"type": "string"}),
 ]
 Zone = Annotated[str, parsed("bad-timezone", _zone), WithJsonSchema({"type": "string"})]
 Cidr = Annotated[str, parsed("bad-network", _cidr), WithJsonSchema({"type": "string"})]
@@ -219,7 +240,9 @@ def _secret(value: Any) -> Secret:
 
 
 SecretText = Annotated[
-    Secret, BeforeValidator(_secret), PlainSerializer(lambda secret, info: show_secret(secret, info.context)),
+    Secret,
+    BeforeValidator(_secret),
+    PlainSerializer(lambda secret, info: show_secret(secret, info.context)),
     WithJsonSchema({"type": "string", "writeOnly": True}),
 ]
 

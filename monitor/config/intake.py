@@ -61,9 +61,9 @@ class SecretProperty(SecretFile):
 
     shorthand = "value"
 
-    file: Text = Field("", description="File that holds the secret; it is read anew at every connect.",
+    file: Text = Field(default="", description="File that holds the secret; it is read anew at every connect.",
                        examples=["/run/secrets/kafka"])
-    value: SecretText | None = Field(None, description="The secret itself.", examples=["${env:KAFKA_PASSWORD}"])
+    value: SecretText | None = Field(default=None, description="The secret itself.", examples=["${env:KAFKA_PASSWORD}"])
 
 
 class Kafka(Group):
@@ -74,53 +74,53 @@ class Kafka(Group):
         WithJsonSchema({"anyOf": [{"type": "array", "items": {"type": "string"}, "minItems": 1}, {"type": "string"}]}),
     ] = Field(description="Addresses to begin with, host:port; a text with commas is split.",
               examples=[["kafka-0:9092", "kafka-1:9092"]], min_length=1)
-    group: Name = Field("driftline", description="Prefix of the consumer group ids; change it to start apart "
+    group: Name = Field(default="driftline", description="Prefix of the consumer group ids; change it to start apart "
                         "from another driftline.", examples=["driftline"])
     properties: Annotated[dict[str, Text], BeforeValidator(_properties)] = Field(
-        default_factory=dict, description="Any librdkafka property of the consumer.",
+       default= default_factory=dict, description="Any librdkafka property of the consumer.",
         examples=[{"security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512"}])
     secret_properties: dict[str, Annotated[SecretProperty, expand(SecretProperty)]] = Field(
-        default_factory=dict, description="Properties that are never shown.",
+       default= default_factory=dict, description="Properties that are never shown.",
         examples=[{"sasl.password": {"file": "/run/secrets/kafka"}}])
 
 
-class TimeField(Group):
+class TimeField(default=Group):
     """Where the event time of a record stands."""
 
     shorthand = "path"
 
     path: DottedPath = Field(description="Path of the field.", examples=["ts"])
     unit: Annotated[str, Choice(("s", "ms", "us", "ns", "rfc3339"))] = Field(
-        "ms", description="Unit of the numbers since 1970, or rfc3339 for texts such as 2026-11-22T20:00:07Z.",
+        default="ms", description="Unit of the numbers since 1970, or rfc3339 for texts such as 2026-11-22T20:00:07Z.",
         examples=["ms", "rfc3339"])
 
 
-class LatencyField(Group):
+class LatencyField(default=Group):
     """Where the latency of a prediction stands."""
 
     shorthand = "path"
 
     path: DottedPath = Field(description="Path of the field.", examples=["latency_ms"])
     unit: Annotated[str, Choice(("s", "ms", "us", "ns"))] = Field(
-        "ms", description="Unit of the number.", examples=["ms"])
+        default="ms", description="Unit of the number.", examples=["ms"])
 
 
 class Fields(Group):
     """Where the parts of a record stand, as dotted paths."""
 
-    id: DottedPath = Field((), description="Request id; the key of label joins and of duplicate checks.",
+    id: DottedPath = Field(default=(), description="Request id; the key of label joins and of duplicate checks.",
                            examples=["id"])
     time: Annotated[TimeField, expand(TimeField)] | None = Field(
-        None, description="Event time; left out, the timestamp of the Kafka record is the event time.",
+        default=None, description="Event time; left out, the timestamp of the Kafka record is the event time.",
         examples=[{"path": "ts", "unit": "ms"}])
-    model: DottedPath = Field((), description="Model name; left out, the topic carries exactly one model.",
+    model: DottedPath = Field(default=(), description="Model name; left out, the topic carries exactly one model.",
                               examples=["model"])
-    version: DottedPath = Field((), description="Version of the model.", examples=["version"])
-    variant: DottedPath = Field((), description="champion, challenger, or any word of your own.",
+    version: DottedPath = Field(default=(), description="Version of the model.", examples=["version"])
+    variant: DottedPath = Field(default=(), description="champion, challenger, or any word of your own.",
                                 examples=["variant"])
     latency: Annotated[LatencyField, expand(LatencyField)] | None = Field(
-        None, description="How long the prediction took.", examples=[{"path": "latency_ms", "unit": "ms"}])
-    error: DottedPath = Field((), description="A field that is present and neither null, false, 0, empty, ok nor "
+        default=None, description="How long the prediction took.", examples=[{"path": "latency_ms", "unit": "ms"}])
+    error: DottedPath = Field(default=(), description="A field that is present and neither null, false, 0, empty, ok nor "
                               "a 2xx status marks a failed prediction.", examples=["status"])
 
 
@@ -128,18 +128,18 @@ class DeadLetter(Group):
     """What happens to records that cannot become rows."""
 
     to: Annotated[str, Choice(("file", "topic", "count"))] = Field(
-        "file", description="file: JSON lines on disk; topic: the original bytes with headers; count: only counted.",
+        default="file", description="file: JSON lines on disk; topic: the original bytes with headers; count: only counted.",
         examples=["file", "topic"])
-    path: Text = Field("", description="File; a relative one lies in state.dir. Default: dead-letters/<source>.jsonl.",
+    path: Text = Field(default="", description="File; a relative one lies in state.dir. Default: dead-letters/<source>.jsonl.",
                        examples=["dead-letters/predictions.jsonl"])
-    topic: Topic = Field("driftline.dlq", description="Topic, for `to: topic`.", examples=["predictions.dlq"])
-    limit: Share = Field(0.05, description="Share of rejects in the last `over` records of a partition above which "
+    topic: Topic = Field(default="driftline.dlq", description="Topic, for `to: topic`.", examples=["predictions.dlq"])
+    limit: Share = Field(default=0.05, description="Share of rejects in the last `over` records of a partition above which "
                          "it is paused, so that a bad deploy does not divert everything; 100% never pauses.",
                          examples=["5%"])
     over: Annotated[Whole, bounded(20, 1_000_000)] = Field(
-        1000, description="How many of the last records of a partition the limit looks at.", examples=[1000])
+        default=1000, description="How many of the last records of a partition the limit looks at.", examples=[1000])
     max_bytes: Annotated[Size, bounded(1 << 16, 1 << 44, format_size)] = Field(
-        1 << 30, description="Size cap of the file; at the cap the partition waits.", examples=["1GiB"])
+        default=1 << 30, description="Size cap of the file; at the cap the partition waits.", examples=["1GiB"])
 
 
 class Source(Group):
@@ -149,22 +149,22 @@ class Source(Group):
     format: Annotated[str, Choice(("json",), later=(
         "avro", "protobuf", "msgpack", "cloudevents", "kserve", "kserve-v1", "oip", "oip-v2", "seldon", "mlserver",
         "bentoml", "sagemaker", "databricks", "tf-serving", "debezium"))] = Field(
-        "json", description="Format of the records.", examples=["json"])
-    fields: Fields = Field(default_factory=Fields, description="Where the parts of a record stand.",
+        default="json", description="Format of the records.", examples=["json"])
+    fields: Fields = Field(default=Fields(), description="Where the parts of a record stand.",
                            examples=[{"id": "id", "time": {"path": "ts", "unit": "ms"}, "model": "model"}])
     start: Annotated[str, Choice(("earliest", "latest"))] = Field(
-        "earliest", description="Where a partition without state starts.", examples=["latest"])
-    dead_letter: DeadLetter = Field(default_factory=DeadLetter, description="What happens to rejected records.",
+        default="earliest", description="Where a partition without state starts.", examples=["latest"])
+    dead_letter: DeadLetter = Field(default=DeadLetter(), description="What happens to rejected records.",
                                     examples=[{"to": "topic", "topic": "predictions.dlq"}])
-    watermark_bound: Span = Field(30 * SECOND, description="How far out of order records of one partition "
+    watermark_bound: Span = Field(default=30 * SECOND, description="How far out of order records of one partition "
                                   "usually are; the watermark stays this far behind.", examples=["30s"])
-    max_future: Period = Field(5 * MINUTE, description="An event further ahead of the clock is not believed.",
+    max_future: Period = Field(default=5 * MINUTE, description="An event further ahead of the clock is not believed.",
                                examples=["5m"])
     max_ahead: Annotated[Duration, bounded(MINUTE, 3650 * DAY, format_duration)] = Field(
-        7 * DAY, description="A record further ahead of the agreed watermark needs 20 that agree.", examples=["7d"])
-    idle: Period = Field(MINUTE, description="A partition read to its end and silent for this long holds no window up.",
+        default=7 * DAY, description="A record further ahead of the agreed watermark needs 20 that agree.", examples=["7d"])
+    idle: Period = Field(default=MINUTE, description="A partition read to its end and silent for this long holds no window up.",
                          examples=["1m"])
     max_bytes: Annotated[Size, bounded(1024, 1 << 28, format_size)] = Field(
-        1 << 20, description="Larger records are rejected as oversize.", examples=["1MiB"])
+        default=1 << 20, description="Larger records are rejected as oversize.", examples=["1MiB"])
     max_depth: Annotated[Whole, bounded(1, 512)] = Field(
-        64, description="Records nested deeper are rejected.", examples=[64])
+        default=64, description="Records nested deeper are rejected.", examples=[64])

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from monitor.config.finding import Finding, Mark, Problem, Steps, dotted
 from monitor.config.sensitive import MASK, USERINFO, is_sensitive, mask_loose, may_show
 from monitor.config.substitute import beside
 from monitor.config.tree import Branch, Items, Leaf, Node, walk
+from monitor.secret import Secret
 
 Span = tuple[int, int]
 
@@ -54,6 +56,15 @@ class Origin:
         _, key, node = self.node(steps)
         return beside(name, (key or node.mark).file or "<none>")
 
+    def secret(self, group: Any, field: str, steps: Steps, *, file: str = "") -> Secret:
+        """The secret of the twins `field` and `field_file`; a relative file at `steps` lies beside
+        the configuration file."""
+        path = getattr(group, file or f"{field}_file")
+        if path:
+            return Secret(file=str(self.beside(steps, path)))
+        given = getattr(group, field)
+        return given if isinstance(given, Secret) else Secret()
+
     def locate(self, problem: Problem) -> Finding:
         """The problem with its file, line, masked source line and caret."""
         found, key, node = self.node(problem.steps)
@@ -61,13 +72,28 @@ class Origin:
         if found != problem.steps and key and not problem.mark:
             mark = key
         if not mark.file:
-            return Finding(problem.level, problem.code, dotted(problem.steps), problem.text,
-                           suggestion=problem.suggestion, help=problem.help)
+            return Finding(
+                problem.level,
+                problem.code,
+                dotted(problem.steps),
+                problem.text,
+                suggestion=problem.suggestion,
+                help=problem.help,
+            )
         if problem.span and isinstance(node, Leaf) and not problem.mark:
             mark = _narrow(mark, node, problem.span)
         source, caret = self._show(mark)
-        return Finding(problem.level, problem.code, dotted(problem.steps), problem.text, mark, source, caret,
-                       problem.suggestion, problem.help)
+        return Finding(
+            problem.level,
+            problem.code,
+            dotted(problem.steps),
+            problem.text,
+            mark,
+            source,
+            caret,
+            problem.suggestion,
+            problem.help,
+        )
 
     def _show(self, mark: Mark) -> tuple[str, Span]:
         lines = self.lines.get(mark.file, ())
@@ -77,7 +103,9 @@ class Origin:
         if mark.file not in self.masked:
             shown = mask_loose(line)
             return shown, _clip((mark.column - 1, mark.end - 1), shown)
-        spans = sorted([*self.masked[mark.file].get(mark.line, ()), *(m.span() for m in USERINFO.finditer(line))])
+        spans = sorted(
+            [*self.masked[mark.file].get(mark.line, ()), *(m.span() for m in USERINFO.finditer(line))]
+        )
         return _mask(line, spans, (mark.column - 1, mark.end - 1))
 
 

@@ -25,7 +25,15 @@ from monitor.config.fields import (
 from monitor.config.intake import DAY, MINUTE, SECOND
 from monitor.config.quantity import format_duration
 
-PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
+PRIVATE = (
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "::1/128",
+    "fc00::/7",
+)
 """Where Alertmanagers usually live; a target of requests must name its networks itself."""
 
 
@@ -35,7 +43,12 @@ def _url(text: str) -> str:
         port = parts.port
     except ValueError:
         raise ValueError("a URL is written like https://host:port/path") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or re.search(r"[\s\x00-\x1f\x7f]", text):
+    if (
+        parts.scheme not in {"http", "https"}
+        or not parts.hostname
+        or port == 0
+        or re.search(r"[\s\x00-\x1f\x7f]", text)
+    ):
         raise ValueError("a URL is written like https://host:port/path")
     if "@" in parts.netloc:
         raise ValueError("a URL holds no user or password; use the settings for them")
@@ -64,76 +77,137 @@ Timeout = Annotated[Duration, bounded(100, 5 * MINUTE, format_duration)]
 class Reached(Group):
     """How a receiver is reached."""
 
-    timeout: Timeout = Field(10 * SECOND, description="Limit of one attempt.", examples=["10s"])
+    timeout: Timeout = Field(default=10 * SECOND, description="Limit of one attempt.", examples=["10s"])
     allow_private: tuple[Cidr, ...] | None = Field(
-        None, description="Private networks it may be reached in; loopback and private addresses are refused "
-        "otherwise. Alertmanagers may be in any private network unless this is given.", examples=[["10.0.0.0/8"]])
-    ca_file: Text = Field("", description="Certificates to trust instead of the system's.",
-                          examples=["/etc/ssl/internal.pem"])
+        default=None,
+        description="Private networks it may be reached in; loopback and private addresses are refused "
+        "otherwise. Alertmanagers may be in any private network unless this is given.",
+        examples=[["10.0.0.0/8"]],
+    )
+    ca_file: Text = Field(
+        default="",
+        description="Certificates to trust instead of the system's.",
+        examples=["/etc/ssl/internal.pem"],
+    )
 
 
 class Alertmanager(Reached):
     """Every member of an Alertmanager cluster."""
 
-    urls: tuple[Url, ...] = Field(min_length=1, description="Every member, never a load balancer.",
-                                  examples=[["http://am-0.am:9093", "http://am-1.am:9093"]])
-    username: Text = Field("", description="User of basic authentication.", examples=["driftline"])
-    password: SecretText | None = Field(None, description="Its password.", examples=["${env:AM_PASSWORD}"])
-    password_file: Text = Field("", description="File that holds the password.", examples=["/run/secrets/am"])
-    bearer_token: SecretText | None = Field(None, description="Token sent as Authorization: Bearer.",
-                                            examples=["${env:AM_TOKEN}"])
-    bearer_token_file: Text = Field("", description="File that holds the token.", examples=["/run/secrets/am-token"])
+    urls: tuple[Url, ...] = Field(
+        min_length=1,
+        description="Every member, never a load balancer.",
+        examples=[["http://am-0.am:9093", "http://am-1.am:9093"]],
+    )
+    username: Text = Field(default="", description="User of basic authentication.", examples=["driftline"])
+    password: SecretText | None = Field(
+        default=None, description="Its password.", examples=["${env:AM_PASSWORD}"]
+    )
+    password_file: Text = Field(
+        default="", description="File that holds the password.", examples=["/run/secrets/am"]
+    )
+    bearer_token: SecretText | None = Field(
+        default=None, description="Token sent as Authorization: Bearer.", examples=["${env:AM_TOKEN}"]
+    )
+    bearer_token_file: Text = Field(
+        default="", description="File that holds the token.", examples=["/run/secrets/am-token"]
+    )
     resend: Annotated[Duration, bounded(SECOND, DAY, format_duration)] = Field(
-        MINUTE, description="Firing alerts are sent again this often.", examples=["1m"])
+        default=MINUTE, description="Firing alerts are sent again this often.", examples=["1m"]
+    )
     resolved_for: Annotated[Duration, bounded(0, DAY, format_duration)] = Field(
-        15 * MINUTE, description="Resolved alerts are sent again for this long.", examples=["15m"])
-    labels: dict[LabelName, Text] = Field(default_factory=dict, description="Labels added to every alert.",
-                                          examples=[{"cluster": "prod"}])
+        default=15 * MINUTE, description="Resolved alerts are sent again for this long.", examples=["15m"]
+    )
+    labels: dict[LabelName, Text] = Field(
+        default_factory=dict, description="Labels added to every alert.", examples=[{"cluster": "prod"}]
+    )
 
 
 class PagerDuty(Reached):
     """A PagerDuty service, by Events API v2."""
 
-    routing_key: SecretText | None = Field(None, description="Integration key, 32 characters.",
-                                           examples=["${env:PD_ROUTING_KEY}"])
-    routing_key_file: Text = Field("", description="File that holds the integration key.",
-                                   examples=["/run/secrets/pd"])
-    url: Url = Field("https://events.pagerduty.com/v2/enqueue", description="EU accounts have an address of their own.",
-                     examples=["https://events.eu.pagerduty.com/v2/enqueue"])
+    routing_key: SecretText | None = Field(
+        default=None, description="Integration key, 32 characters.", examples=["${env:PD_ROUTING_KEY}"]
+    )
+    routing_key_file: Text = Field(
+        default="", description="File that holds the integration key.", examples=["/run/secrets/pd"]
+    )
+    url: Url = Field(
+        default="https://events.pagerduty.com/v2/enqueue",
+        description="EU accounts have an address of their own.",
+        examples=["https://events.eu.pagerduty.com/v2/enqueue"],
+    )
     severity: tuple[Annotated[str, Choice(("critical", "warning"))], ...] = Field(
-        ("critical",), min_length=1, description="Severities that are sent.", examples=[["critical"]])
+        default=("critical",), min_length=1, description="Severities that are sent.", examples=[["critical"]]
+    )
     per_minute: Annotated[Whole, bounded(1, 120)] = Field(
-        100, description="Most events in a minute; PagerDuty takes about 120.", examples=[100])
+        default=100, description="Most events in a minute; PagerDuty takes about 120.", examples=[100]
+    )
 
 
 class Alerts(Group):
     """Where alerts go."""
 
-    alertmanager: Alertmanager | None = Field(None, description="Alertmanager, API v2.",
-                                              examples=[{"urls": ["http://am-0.am:9093"]}])
-    pagerduty: PagerDuty | None = Field(None, description="PagerDuty, Events API v2.",
-                                        examples=[{"routing_key_file": "/run/secrets/pd"}])
+    alertmanager: Alertmanager | None = Field(
+        default=None, description="Alertmanager, API v2.", examples=[{"urls": ["http://am-0.am:9093"]}]
+    )
+    pagerduty: PagerDuty | None = Field(
+        default=None,
+        description="PagerDuty, Events API v2.",
+        examples=[{"routing_key_file": "/run/secrets/pd"}],
+    )
 
 
 class Target(Reached):
     """A receiver of retraining requests."""
 
-    preset: Annotated[str, Choice(("webhook",), later=(
-        "airflow3", "airflow", "kfp2", "kubeflow", "argo-events", "argo-submit", "github-dispatch", "github",
-        "prefect3", "prefect"))] = Field(
-        "webhook", description="webhook: Standard Webhooks headers and a CloudEvents body.", examples=["webhook"])
+    preset: Annotated[
+        str,
+        Choice(
+            ("webhook",),
+            later=(
+                "airflow3",
+                "airflow",
+                "kfp2",
+                "kubeflow",
+                "argo-events",
+                "argo-submit",
+                "github-dispatch",
+                "github",
+                "prefect3",
+                "prefect",
+            ),
+        ),
+    ] = Field(
+        default="webhook",
+        description="webhook: Standard Webhooks headers and a CloudEvents body.",
+        examples=["webhook"],
+    )
     url: Url = Field(description="Where the request is sent.", examples=["https://ml.example/hooks/retrain"])
-    secret: SecretText | None = Field(None, description="Signs each request: whsec_ and base64 of 24 to 64 bytes.",
-                                      examples=["${env:RETRAIN_SECRET}"])
-    secret_file: Text = Field("", description="File that holds the secret.", examples=["/run/secrets/retrain"])
-    old_secret: SecretText | None = Field(None, description="Signs too, while a secret is being rotated.",
-                                          examples=["${env:RETRAIN_SECRET_OLD}"])
-    old_secret_file: Text = Field("", description="File that holds the old secret.",
-                                  examples=["/run/secrets/retrain-old"])
-    token: SecretText | None = Field(None, description="Token sent as Authorization: Bearer.",
-                                     examples=["${env:RETRAIN_TOKEN}"])
-    token_file: Text = Field("", description="File that holds the token.", examples=["/run/secrets/retrain-token"])
-    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, description="Headers added to each request.",
-                                                   examples=[{"X-Team": "ml"}])
-    timeout: Timeout = Field(20 * SECOND, description="Limit of one attempt.", examples=["20s"])
-    insecure_http: Flag = Field(False, description="Allow a URL without TLS.", examples=[True])
+    secret: SecretText | None = Field(
+        default=None,
+        description="Signs each request: whsec_ and base64 of 24 to 64 bytes.",
+        examples=["${env:RETRAIN_SECRET}"],
+    )
+    secret_file: Text = Field(
+        default="", description="File that holds the secret.", examples=["/run/secrets/retrain"]
+    )
+    old_secret: SecretText | None = Field(
+        default=None,
+        description="Signs too, while a secret is being rotated.",
+        examples=["${env:RETRAIN_SECRET_OLD}"],
+    )
+    old_secret_file: Text = Field(
+        default="", description="File that holds the old secret.", examples=["/run/secrets/retrain-old"]
+    )
+    token: SecretText | None = Field(
+        default=None, description="Token sent as Authorization: Bearer.", examples=["${env:RETRAIN_TOKEN}"]
+    )
+    token_file: Text = Field(
+        default="", description="File that holds the token.", examples=["/run/secrets/retrain-token"]
+    )
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict, description="Headers added to each request.", examples=[{"X-Team": "ml"}]
+    )
+    timeout: Timeout = Field(default=20 * SECOND, description="Limit of one attempt.", examples=["20s"])
+    insecure_http: Flag = Field(default=False, description="Allow a URL without TLS.", examples=[True])

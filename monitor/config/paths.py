@@ -19,7 +19,9 @@ def parse_path(text: str) -> Path:
         starts_with_dot = text[at] == "."
         if match is None or (starts_with_dot != (at > 0 and match[2] is None and not _bracket(text, at))):
             raise ValueError(_HOW)
-        steps.append(int(match[2]) if match[2] is not None else next(g for g in match.group(1, 3, 4) if g is not None))
+        steps.append(
+            int(match[2]) if match[2] is not None else next(g for g in match.group(1, 3, 4) if g is not None)
+        )
         at = match.end()
     if not steps or len(steps) > MAX_STEPS:
         raise ValueError(_HOW)

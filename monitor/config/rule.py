@@ -8,9 +8,27 @@ from monitor.config.finding import nearest
 from monitor.config.quantity import parse_number
 
 SCORES = (
-    "psi", "ks", "js", "hellinger", "total_variation", "linf", "wasserstein", "g",
-    "missing", "non_finite", "novel", "violation", "error", "latency",
-    "mean", "std", "median", "p01", "p99", "p50", "p90",
+    "psi",
+    "ks",
+    "js",
+    "hellinger",
+    "total_variation",
+    "linf",
+    "wasserstein",
+    "g",
+    "missing",
+    "non_finite",
+    "novel",
+    "violation",
+    "error",
+    "latency",
+    "mean",
+    "std",
+    "median",
+    "p01",
+    "p99",
+    "p50",
+    "p90",
 )
 """Names of the scores a rule or `detectors` may name."""
 TESTS = ("psi", "ks", "g", "missing", "non_finite", "novel", "violation", "latency", "error")
@@ -40,8 +58,9 @@ def parse_limit(text: str) -> tuple[str, str, str, float, int]:
         raise GrammarError("a rule is written like `psi(age) > 0.25 for 3 windows`")
     score = match["score"]
     if score not in SCORES:
-        raise GrammarError(f"`{score}` is not a known score; known: {', '.join(SCORES)}",
-                           suggestion=nearest(score, SCORES))
+        raise GrammarError(
+            f"`{score}` is not a known score; known: {', '.join(SCORES)}", suggestion=nearest(score, SCORES)
+        )
     try:
         limit = parse_number(match["limit"])
     except ValueError as error:
@@ -53,8 +72,11 @@ def parse_test(text: str) -> tuple[str, str]:
     """`psi` → ("psi", ""); `psi(age)` → ("psi", "age"). Raises GrammarError."""
     match = _CALL.fullmatch(text)
     if match is None or match["test"] not in TESTS:
-        raise GrammarError(f"a tolerance is given per test, `psi`, or test and feature, `psi(age)`; "
-                           f"tests: {', '.join(TESTS)}", suggestion=nearest(text.split("(")[0], TESTS))
+        raise GrammarError(
+            f"a tolerance is given per test, `psi`, or test and feature, `psi(age)`; "
+            f"tests: {', '.join(TESTS)}",
+            suggestion=nearest(text.split("(", maxsplit=1)[0], TESTS),
+        )
     return match["test"], match["feature"] or ""
 
 
@@ -64,8 +86,10 @@ def parse_drift(text: str) -> int:
         return 1
     match = _DRIFT.fullmatch(text)
     if match is None:
-        raise GrammarError("a retraining condition is written like `drift for 3 windows`; conditions on "
-                           "performance (accuracy < 0.92 for 24h) are not supported by this version")
+        raise GrammarError(
+            "a retraining condition is written like `drift for 3 windows`; conditions on "
+            "performance (accuracy < 0.92 for 24h) are not supported by this version"
+        )
     return _windows(match[1])
 
 

@@ -15,7 +15,13 @@ _WORDS = re.compile(
 )
 _NAMED = {"sources", "models", "targets", "features", "windows", "rules"}
 _SECRETS = ("password", "secret", "old_secret", "token", "bearer_token", "routing_key")
-_PLAIN = {"security.protocol", "sasl.mechanism", "sasl.mechanisms", "ssl.key.location", "enable.sasl.oauthbearer.unsecure.jwt"}
+_PLAIN = {
+    "security.protocol",
+    "sasl.mechanism",
+    "sasl.mechanisms",
+    "ssl.key.location",
+    "enable.sasl.oauthbearer.unsecure.jwt",
+}
 _KEYED = re.compile(r"""(?P<key>["']?[\w.-]+["']?)\s*:\s+(?P<value>\S.*)""")
 USERINFO = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 

@@ -36,13 +36,21 @@ VERSION = 1
 def _version(value: Any) -> int:
     version = as_whole(value)
     if version != VERSION:
-        raise refuse("bad-version", f"this driftline reads configurations of version {VERSION}, got {shown(value)}")
+        raise refuse(
+            "bad-version", f"this driftline reads configurations of version {VERSION}, got {shown(value)}"
+        )
     return version
 
 
 def _listen(text: str) -> str:
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port[:6]) > 65535 or any(c.isspace() for c in host):
+    if (
+        not colon
+        or not port.isascii()
+        or not port.isdigit()
+        or int(port[:6]) > 65535
+        or any(c.isspace() for c in host)
+    ):
         raise ValueError("an address is written :8710, 127.0.0.1:8710 or [::1]:8710")
     return text
 
@@ -58,87 +66,142 @@ class StateSettings(Group):
     """Where sketches and what follows from them are durable, and the pace of the loops."""
 
     log: Annotated[str, Choice(("local",), later=("kafka",))] = Field(
-        "local", description="local: one SQLite file, one process.", examples=["local"])
-    dir: Text = Field("driftline-state", description="Directory of the state; it must be writable.",
-                      examples=["/var/lib/driftline"])
-    checkpoint_every: Period = Field(10 * SECOND, description="How often counts are made durable.", examples=["10s"])
-    emit_every: Period = Field(30 * SECOND, description="How often counts are offered to the evaluation.",
-                               examples=["30s"])
-    stall: Period = Field(2 * MINUTE, description="A partition with lag and without progress for this long is "
-                          "reported as stalled.", examples=["2m"])
+        default="local", description="local: one SQLite file, one process.", examples=["local"]
+    )
+    dir: Text = Field(
+        default="driftline-state",
+        description="Directory of the state; it must be writable.",
+        examples=["/var/lib/driftline"],
+    )
+    checkpoint_every: Period = Field(
+        default=10 * SECOND, description="How often counts are made durable.", examples=["10s"]
+    )
+    emit_every: Period = Field(
+        default=30 * SECOND, description="How often counts are offered to the evaluation.", examples=["30s"]
+    )
+    stall: Period = Field(
+        default=2 * MINUTE,
+        description="A partition with lag and without progress for this long is reported as stalled.",
+        examples=["2m"],
+    )
     max_hold: Annotated[Duration, bounded(0, 30 * DAY, format_duration)] = Field(
-        15 * MINUTE, description="A window waits this long for missing partitions, then it is judged with "
-        "coverage below 1 and never pages.", examples=["15m"])
+        default=15 * MINUTE,
+        description="A window waits this long for missing partitions, then it is judged with "
+        "coverage below 1 and never pages.",
+        examples=["15m"],
+    )
 
 
 class MemorySettings(Group):
     """Limits on memory."""
 
     max: Annotated[Size, bounded(16 << 20, 1 << 46, format_size)] = Field(
-        2 << 30, description="`driftline check` refuses a configuration whose counts would need more.",
-        examples=["2GiB"])
+        default=2 << 30,
+        description="`driftline check` refuses a configuration whose counts would need more.",
+        examples=["2GiB"],
+    )
 
 
 class MetricsSettings(Group):
     """What `/metrics` exports."""
 
     per_feature: Annotated[str, Choice(("top", "all", "none"))] = Field(
-        "top", description="Series per feature: of the worst ones, of all, or none.", examples=["top"])
+        default="top", description="Series per feature: of the worst ones, of all, or none.", examples=["top"]
+    )
     top_k: Annotated[Whole, bounded(1, 10_000)] = Field(
-        20, description="How many of the worst features of a model, with `top`.", examples=[20])
+        default=20, description="How many of the worst features of a model, with `top`.", examples=[20]
+    )
     max_series: Annotated[Whole, bounded(0, 5_000_000)] = Field(
-        20_000, description="Most per-feature series; the rest is counted as suppressed.", examples=[20000])
+        default=20_000,
+        description="Most per-feature series; the rest is counted as suppressed.",
+        examples=[20000],
+    )
 
 
 class WebSettings(Group):
     """The embedded web server."""
 
     listen: Annotated[str, parsed("bad-address", _listen), WithJsonSchema({"type": "string"})] = Field(
-        ":8710", description="Address of the page, the API and `/metrics`.", examples=[":8710", "127.0.0.1:8710"])
-    external_url: Url = Field("http://localhost:8710", description="How people reach it; base of every link in an "
-                              "alert.", examples=["https://driftline.example"])
-    enable_lifecycle: Flag = Field(False, description="Allow requests that change something: /-/reload, /-/quit.",
-                                   examples=[True])
-    token: SecretText | None = Field(None, description="Asked for as Authorization: Bearer by requests that change "
-                                     "something.", examples=["${env:DRIFTLINE_TOKEN}"])
-    token_file: Text = Field("", description="File that holds the token.", examples=["/run/secrets/web"])
+        default=":8710",
+        description="Address of the page, the API and `/metrics`.",
+        examples=[":8710", "127.0.0.1:8710"],
+    )
+    external_url: Url = Field(
+        default="http://localhost:8710",
+        description="How people reach it; base of every link in an alert.",
+        examples=["https://driftline.example"],
+    )
+    enable_lifecycle: Flag = Field(
+        default=False,
+        description="Allow requests that change something: /-/reload, /-/quit.",
+        examples=[True],
+    )
+    token: SecretText | None = Field(
+        default=None,
+        description="Asked for as Authorization: Bearer by requests that change something.",
+        examples=["${env:DRIFTLINE_TOKEN}"],
+    )
+    token_file: Text = Field(
+        default="", description="File that holds the token.", examples=["/run/secrets/web"]
+    )
     route_prefix: Annotated[str, parsed("bad-value", _prefix), WithJsonSchema({"type": "string"})] = Field(
-        "", description="Path below which everything is served.", examples=["/driftline"])
+        default="", description="Path below which everything is served.", examples=["/driftline"]
+    )
 
 
 class LogSettings(Group):
     """Logs, on stderr."""
 
     format: Annotated[str, Choice(("auto", "json", "logfmt", "console"))] = Field(
-        "auto", description="auto: console on a terminal, JSON otherwise.", examples=["json"])
+        default="auto", description="auto: console on a terminal, JSON otherwise.", examples=["json"]
+    )
     level: Annotated[str, Choice(("debug", "info", "warning", "error"))] = Field(
-        "info", description="Least level that is written.", examples=["info"])
+        default="info", description="Least level that is written.", examples=["info"]
+    )
 
 
 class Settings(Group):
     """Settings of driftline."""
 
-    version: Annotated[int, BeforeValidator(_version),
-                       WithJsonSchema({"anyOf": [{"const": VERSION}, PLACEHOLDER]})] = Field(
-        VERSION, description="Version of the configuration format.", examples=[1])
+    version: Annotated[
+        int, BeforeValidator(_version), WithJsonSchema({"anyOf": [{"const": VERSION}, PLACEHOLDER]})
+    ] = Field(default=VERSION, description="Version of the configuration format.", examples=[1])
     kafka: Kafka = Field(description="How Kafka is reached.", examples=[{"brokers": ["localhost:9092"]}])
-    sources: dict[Name, Source] = Field(description="Topics that are read, by a name of your own.", min_length=1,
-                                        examples=[{"predictions": {"topic": "predictions"}}])
-    models: dict[Name, Model] = Field(description="Models that are watched, by the name that records give them.",
-                                      min_length=1, examples=[{"churn": {"reference": "/ref/churn.ref"}}])
-    alerts: Alerts = Field(default_factory=Alerts, description="Where alerts go.",
-                           examples=[{"alertmanager": {"urls": ["http://localhost:9093"]}}])
-    targets: dict[Name, Target] = Field(default_factory=dict, description="Receivers of retraining requests, by name.",
-                                        examples=[{"pipeline": {"url": "https://ml.example/hooks/retrain"}}])
-    state: StateSettings = Field(default_factory=StateSettings, description="State and the pace of the loops.",
-                                 examples=[{"dir": "/var/lib/driftline"}])
-    memory: MemorySettings = Field(default_factory=MemorySettings, description="Limits on memory.",
-                                   examples=[{"max": "2GiB"}])
-    metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="What /metrics exports.",
-                                     examples=[{"per_feature": "top"}])
-    web: WebSettings = Field(default_factory=WebSettings, description="The embedded web server.",
-                             examples=[{"listen": ":8710"}])
-    log: LogSettings = Field(default_factory=LogSettings, description="Logs.", examples=[{"level": "info"}])
+    sources: dict[Name, Source] = Field(
+        description="Topics that are read, by a name of your own.",
+        min_length=1,
+        examples=[{"predictions": {"topic": "predictions"}}],
+    )
+    models: dict[Name, Model] = Field(
+        description="Models that are watched, by the name that records give them.",
+        min_length=1,
+        examples=[{"churn": {"reference": "/ref/churn.ref"}}],
+    )
+    alerts: Alerts = Field(
+        default=Alerts(),
+        description="Where alerts go.",
+        examples=[{"alertmanager": {"urls": ["http://localhost:9093"]}}],
+    )
+    targets: dict[Name, Target] = Field(
+        default_factory=dict,
+        description="Receivers of retraining requests, by name.",
+        examples=[{"pipeline": {"url": "https://ml.example/hooks/retrain"}}],
+    )
+    state: StateSettings = Field(
+        default=StateSettings(),
+        description="State and the pace of the loops.",
+        examples=[{"dir": "/var/lib/driftline"}],
+    )
+    memory: MemorySettings = Field(
+        default=MemorySettings(), description="Limits on memory.", examples=[{"max": "2GiB"}]
+    )
+    metrics: MetricsSettings = Field(
+        default=MetricsSettings(), description="What /metrics exports.", examples=[{"per_feature": "top"}]
+    )
+    web: WebSettings = Field(
+        default=WebSettings(), description="The embedded web server.", examples=[{"listen": ":8710"}]
+    )
+    log: LogSettings = Field(default=LogSettings(), description="Logs.", examples=[{"level": "info"}])
 
     _origin: Origin = PrivateAttr(default_factory=Origin)
     _warnings: tuple[Finding, ...] = PrivateAttr(default=())

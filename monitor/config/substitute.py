@@ -76,8 +76,9 @@ def _scalar(leaf: Leaf, steps: Steps, environ: Mapping[str, str], problems: list
 
 def _lookup(body: str | None, leaf: Leaf, environ: Mapping[str, str]) -> tuple[str, str]:
     if body is None:
-        raise _UnresolvedError("bad-placeholder", "`${` is never closed by `}`",
-                               help="write $$ for a dollar sign")
+        raise _UnresolvedError(
+            "bad-placeholder", "`${` is never closed by `}`", help="write $$ for a dollar sign"
+        )
     if "${" in body:
         raise _UnresolvedError("bad-placeholder", "placeholders cannot stand inside each other")
     scheme, colon, rest = body.partition(":")
@@ -87,24 +88,34 @@ def _lookup(body: str | None, leaf: Leaf, environ: Mapping[str, str]) -> tuple[s
         return _environment(body, environ), "env"
     if scheme == "env":
         return _environment(rest, environ), "env"
-    raise _UnresolvedError("bad-placeholder", f"`{scheme}:` is not a known kind of placeholder",
-                           suggestion=nearest(scheme, _SCHEMES), help="known: ${env:VAR} and ${file:/path}")
+    raise _UnresolvedError(
+        "bad-placeholder",
+        f"`{scheme}:` is not a known kind of placeholder",
+        suggestion=nearest(scheme, _SCHEMES),
+        help="known: ${env:VAR} and ${file:/path}",
+    )
 
 
 def _environment(body: str, environ: Mapping[str, str]) -> str:
     name, mark, rest = body.partition(":")
     if not _NAME.fullmatch(name) or (mark and rest[:1] not in {"-", "?"}):
         raise _UnresolvedError(
-            "bad-placeholder", f"`{body}` does not name an environment variable",
-            help="write ${env:VAR}, ${env:VAR:-default} or ${env:VAR:?text}; $$ for a dollar sign")
+            "bad-placeholder",
+            f"`{body}` does not name an environment variable",
+            help="write ${env:VAR}, ${env:VAR:-default} or ${env:VAR:?text}; $$ for a dollar sign",
+        )
     if environ.get(name) or (name in environ and not mark):
         return environ[name]
     if mark and rest[0] == "-":
         return rest[1:]
     if mark:
         raise _UnresolvedError("unset-variable", rest[1:] or f"the environment variable {name} is not set")
-    raise _UnresolvedError("unset-variable", f"the environment variable {name} is not set",
-                           suggestion=nearest(name, environ), help=f"set it, or write ${{env:{name}:-default}}")
+    raise _UnresolvedError(
+        "unset-variable",
+        f"the environment variable {name} is not set",
+        suggestion=nearest(name, environ),
+        help=f"set it, or write ${{env:{name}:-default}}",
+    )
 
 
 def _read(name: str, leaf: Leaf) -> str:

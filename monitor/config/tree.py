@@ -16,6 +16,8 @@ class Scalar(str):
     was written without quotes or came whole from a substitution.
     """
 
+    __slots__ = ("leaf",)
+
     leaf: Leaf
 
     @property

@@ -19,10 +19,17 @@ from monitor.config.settings import Settings
 STAND_IN = "?"
 """Name of what stands in for missing parts while the rest is checked."""
 _STAND_INS: dict[str, Any] = {
-    "kafka": {"brokers": ["?:1"]}, "sources": {STAND_IN: {"topic": "none"}}, "models": {STAND_IN: {}},
+    "kafka": {"brokers": ["?:1"]},
+    "sources": {STAND_IN: {"topic": "none"}},
+    "models": {STAND_IN: {}},
 }
-_TYPES = {"model_type": "a mapping", "model_attributes_type": "a mapping", "dict_type": "a mapping",
-          "tuple_type": "a list", "list_type": "a list"}
+_TYPES = {
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "dict_type": "a mapping",
+    "tuple_type": "a list",
+    "list_type": "a list",
+}
 _ROUNDS = 6
 
 
@@ -42,8 +49,7 @@ def validate(data: dict[str, Any]) -> tuple[Settings | None, list[Problem], list
         if turn == 0:
             problems = [_explain(item, data) for item in found]
             data = copy.deepcopy(data)
-        for item in found:
-            pruned.append(_prune(data, _steps(item["loc"]), item["type"]))
+        pruned += [_prune(data, _steps(item["loc"]), item["type"]) for item in found]
     return None, problems, pruned
 
 
@@ -56,16 +62,25 @@ def _explain(error: Mapping[str, Any], data: Any) -> Problem:
     context = error.get("ctx") or {}
     is_key = "[key]" in error["loc"]
     if kind == "driftline":
-        return Problem(context["code"], steps, f"{dotted(steps)}: {context['text']}",
-                       suggestion=context["suggestion"], at_key=is_key)
+        return Problem(
+            context["code"],
+            steps,
+            f"{dotted(steps)}: {context['text']}",
+            suggestion=context["suggestion"],
+            at_key=is_key,
+        )
     if kind == "extra_forbidden":
         return _unknown(steps, data)
     if kind == "missing":
         return _missing(steps)
     if kind in _TYPES:
         value = _value(data, steps)
-        return Problem("wrong-type", steps, f"{dotted(steps)}: expected {_TYPES[kind]}, got {shown(value)}",
-                       help="leave the key out, or give it a value" if value == "" else _members(steps))
+        return Problem(
+            "wrong-type",
+            steps,
+            f"{dotted(steps)}: expected {_TYPES[kind]}, got {shown(value)}",
+            help="leave the key out, or give it a value" if value == "" else _members(steps),
+        )
     if kind in {"too_short", "dict_too_short"}:
         return Problem("missing-value", steps, f"{dotted(steps)}: needs at least one entry")
     return Problem("bad-value", steps, f"{dotted(steps)}: {error['msg']}", at_key=is_key)
@@ -76,9 +91,17 @@ def _unknown(steps: Steps, data: Any) -> Problem:
     late = explain(steps)
     if late:
         return Problem("not-supported", steps, late, at_key=True)
-    suggestion = nearest(str(steps[-1]), set(known) - set(_value(data, steps[:-1]) or ())) or nearest(str(steps[-1]), known)
-    return Problem("unknown-key", steps, f"{dotted(steps)} is not a known setting", suggestion=suggestion,
-                   help=_members(steps[:-1]), at_key=True)
+    suggestion = nearest(str(steps[-1]), set(known) - set(_value(data, steps[:-1]) or ())) or nearest(
+        str(steps[-1]), known
+    )
+    return Problem(
+        "unknown-key",
+        steps,
+        f"{dotted(steps)} is not a known setting",
+        suggestion=suggestion,
+        help=_members(steps[:-1]),
+        at_key=True,
+    )
 
 
 def _missing(steps: Steps) -> Problem:
@@ -86,8 +109,13 @@ def _missing(steps: Steps) -> Problem:
     field = group.model_fields.get(str(steps[-1])) if group else None
     example = field.examples[0] if field is not None and field.examples else ""
     text = f"{dotted(steps)} is missing"
-    return Problem("missing-key", steps, text, at_key=True,
-                   help=f"{field.description} For example: {steps[-1]}: {_flow(example)}" if field else "")
+    return Problem(
+        "missing-key",
+        steps,
+        text,
+        at_key=True,
+        help=f"{field.description} For example: {steps[-1]}: {_flow(example)}" if field else "",
+    )
 
 
 def _flow(value: Any) -> str:

@@ -19,7 +19,6 @@ from monitor.config.fields import (
     Whole,
     Zone,
     as_number,
-    as_text,
     bounded,
     parsed,
     refuse,
@@ -68,6 +67,11 @@ Budget = Annotated[
 ]
 
 
+def format_limit(value: tuple[str, str, str, float, int]) -> str:
+    score, feature, operator, limit, windows = value
+    return f"{score}({feature}) {operator} {limit:g}" + (f" for {windows} windows" if windows > 1 else "")
+
+
 class ReferenceSource(Group):
     """Where the profile of what is normal lies."""
 
@@ -83,24 +87,24 @@ class Window(Group):
     shorthand = "size"
 
     size: Annotated[Duration, bounded(10 * SECOND, 92 * DAY, format_duration)] = Field(
-        description="Length of a window.", examples=["1h", "24h"])
+       default= description="Length of a window.", examples=["1h", "24h"])
     step: Annotated[Duration, bounded(10 * SECOND, 92 * DAY, format_duration)] | None = Field(
-        None, description="Distance between the ends of windows; left out, windows follow each other. "
+        default=None, description="Distance between the ends of windows; left out, windows follow each other. "
         "It divides the size.", examples=["1h"])
-    timezone: Zone = Field("UTC", description="Windows of whole days end at midnight in this zone.",
+    timezone: Zone = Field(default="UTC", description="Windows of whole days end at midnight in this zone.",
                            examples=["Europe/Berlin"])
 
 
 class Column(Group):
     """What a feature, the prediction and the label have in common."""
 
-    nullable: Flag = Field(True, description="false: a missing value is a violation.", examples=[False])
-    range: Range | None = Field(None, description="Closed interval of allowed numbers.", examples=[[0, 120]])
-    allowed: tuple[Text, ...] = Field((), description="Allowed categories; left out, all are.",
+    nullable: Flag = Field(default=True, description="false: a missing value is a violation.", examples=[False])
+    range: Range | None = Field(default=None, description="Closed interval of allowed numbers.", examples=[[0, 120]])
+    allowed: tuple[Text, ...] = Field(default=(), description="Allowed categories; left out, all are.",
                                       examples=[["DE", "FR"]])
-    numbers_in_strings: Flag = Field(False, description='Accept "1.5" for 1.5.', examples=[True])
+    numbers_in_strings: Flag = Field(default=False, description='Accept "1.5" for 1.5.', examples=[True])
     tolerance: dict[Text, Tolerance] = Field(
-        default_factory=dict, description="Movement that counts as normal, per test: learn, or a number in units of "
+       default= default_factory=dict, description="Movement that counts as normal, per test: learn, or a number in units of "
         "PSI.", examples=[{"psi": 0.02}])
 
 
@@ -109,10 +113,10 @@ class Feature(Column):
 
     shorthand = "path"
 
-    path: DottedPath = Field((), description="Where it stands in a record; left out, as in the reference.",
+    path: DottedPath = Field(default=(), description="Where it stands in a record; left out, as in the reference.",
                              examples=["features.age"])
     kind: Annotated[str, Choice(("numeric", "categorical", "boolean"), later=("embedding",))] | None = Field(
-        None, description="Left out, as in the reference.", examples=["numeric"])
+        default=None, description="Left out, as in the reference.", examples=["numeric"])
 
 
 class Outcome(Column):
@@ -122,7 +126,7 @@ class Outcome(Column):
 
     path: DottedPath = Field(description="Where it stands in a record.", examples=["score"])
     kind: Annotated[str, Choice(("score", "class", "number"))] = Field(
-        "score", description="score: a probability; class: a category; number: a regression.", examples=["score"])
+        default="score", description="score: a probability; class: a category; number: a regression.", examples=["score"])
 
 
 class Limit(Group):
@@ -131,17 +135,12 @@ class Limit(Group):
     shorthand = "when"
 
     when: Annotated[tuple[str, str, str, float, int], parsed("bad-rule", parse_limit, tuple),
-                    PlainSerializer(lambda value: format_limit(value)), WithJsonSchema({"type": "string"})] = Field(
-        description=f"score(feature), a limit, and for how many windows. Scores: {', '.join(SCORES)}.",
+                    PlainSerializer(format_limit), WithJsonSchema({"type": "string"})] = Field(
+       default= description=f"score(feature), a limit, and for how many windows. Scores: {', '.join(SCORES)}.",
         examples=["psi(age) > 0.25 for 3 windows"])
     do: Annotated[str, Choice(("ticket", "page", "retrain"))] = Field(
-        "ticket", description="ticket: an alert of severity warning; page: critical; retrain: ask for retraining.",
+        default="ticket", description="ticket: an alert of severity warning; page: critical; retrain: ask for retraining.",
         examples=["ticket"])
-
-
-def format_limit(value: tuple[str, str, str, float, int]) -> str:
-    score, feature, operator, limit, windows = value
-    return f"{score}({feature}) {operator} {limit:g}" + (f" for {windows} windows" if windows > 1 else "")
 
 
 def _conditions(value: Any) -> Any:
@@ -159,63 +158,63 @@ class Retrain(Group):
     """When retraining is asked for."""
 
     mode: Annotated[str, Choice(("off", "suggest", "auto"))] = Field(
-        "off", description="suggest: a person approves with `driftline retrain approve`; auto: the request is sent.",
+        default="off", description="suggest: a person approves with `driftline retrain approve`; auto: the request is sent.",
         examples=["suggest"])
     when: Annotated[tuple[Condition, ...], BeforeValidator(_conditions)] = Field(
-        (1,), min_length=1, description="Any of these conditions is enough.", examples=[["drift for 3 windows"]])
+        default=(1,), min_length=1, description="Any of these conditions is enough.", examples=[["drift for 3 windows"]])
     cooldown: Annotated[Duration, bounded(0, 365 * DAY, format_duration)] = Field(
-        24 * HOUR, description="Least time between two requests.", examples=["24h"])
+        default=24 * HOUR, description="Least time between two requests.", examples=["24h"])
     max_per_day: Annotated[Whole, bounded(1, 1000)] = Field(
-        1, description="Most requests in 24 hours.", examples=[1])
+        default=1, description="Most requests in 24 hours.", examples=[1])
     min_records: Annotated[Whole, bounded(0, 10**12)] = Field(
-        0, description="A window with fewer records asks for nothing.", examples=[10000])
-    target: Text = Field("", description="One of `targets`.", examples=["airflow"])
+        default=0, description="A window with fewer records asks for nothing.", examples=[10000])
+    target: Text = Field(default="", description="One of `targets`.", examples=["airflow"])
 
 
 class Model(Group):
     """One served model."""
 
-    source: Text = Field("", description="One of `sources`; may be left out when there is only one.",
+    source: Text = Field(default="", description="One of `sources`; may be left out when there is only one.",
                          examples=["predictions"])
     reference: Annotated[ReferenceSource, expand(ReferenceSource)] | None = Field(
-        None, description="What is normal; left out, all verdicts are unknown(no_reference).",
+        default=None, description="What is normal; left out, all verdicts are unknown(no_reference).",
         examples=[{"file": "/ref/churn.ref"}])
-    budget: Budget = Field((2.0, 30 * DAY), description="False pages the operator accepts.", examples=["2 per 30d"])
+    budget: Budget = Field(default=(2.0, 30 * DAY), description="False pages the operator accepts.", examples=["2 per 30d"])
     windows: dict[Name, Annotated[Window, expand(Window)]] = Field(
-        default_factory=lambda: {"1h": Window(size=HOUR)}, min_length=1,
+       default= default_factory=lambda: {"1h": Window(size=HOUR)}, min_length=1,
         description="Families of windows by name.", examples=[{"1h": {"size": "1h"}, "1d": {"size": "24h", "step": "1h"}}])
     pane: Annotated[Duration, bounded(10 * SECOND, 5 * MINUTE, format_duration)] | None = Field(
-        None, description="Slice of event time that counts are kept for; it divides all sizes and steps. "
+        default=None, description="Slice of event time that counts are kept for; it divides all sizes and steps. "
         "Left out, it follows from them.", examples=["1m"])
-    allowed_lateness: Span = Field(5 * MINUTE, description="Records later than this behind the watermark are "
+    allowed_lateness: Span = Field(default=5 * MINUTE, description="Records later than this behind the watermark are "
                                    "counted as late, not applied.", examples=["5m"])
     features: dict[Name, Annotated[Feature, expand(Feature)]] = Field(
-        default_factory=dict, description="Inputs by name. All features of the reference are watched; those named "
+       default= default_factory=dict, description="Inputs by name. All features of the reference are watched; those named "
         "here get another path or a contract.",
         examples=[{"age": {"path": "features.age", "kind": "numeric", "range": [0, 120]}}])
     prediction: Annotated[Outcome, expand(Outcome)] | None = Field(
-        None, description="What the model answered; watched like a feature, under the name prediction.",
+        default=None, description="What the model answered; watched like a feature, under the name prediction.",
         examples=[{"path": "score", "kind": "score"}])
     label: Annotated[Outcome, expand(Outcome)] | None = Field(
-        None, description="The truth, where the record already holds it; watched like a feature, under the name "
+        default=None, description="The truth, where the record already holds it; watched like a feature, under the name "
         "label.", examples=[{"path": "label", "kind": "class"}])
     min_records: Annotated[Whole, bounded(1, 10**9)] = Field(
-        50, description="Windows with fewer records are unknown.", examples=[50])
+        default=50, description="Windows with fewer records are unknown.", examples=[50])
     tolerance: dict[Text, Tolerance] = Field(
-        default_factory=dict, description="Movement that counts as normal, by test, or test and feature: learn, or a "
+       default= default_factory=dict, description="Movement that counts as normal, by test, or test and feature: learn, or a "
         "number in units of PSI.", examples=[{"psi": "learn", "psi(age)": 0.02}])
-    ratio_tolerance: Share = Field(0.005, description="Movement of ratios (missing, novel, …) that counts as normal.",
+    ratio_tolerance: Share = Field(default=0.005, description="Movement of ratios (missing, novel, …) that counts as normal.",
                                    examples=["0.5%"])
     detectors: tuple[Annotated[str, Choice(SCORES)], ...] = Field(
-        (), description="Scores that vote beside the default tests.", examples=[["wasserstein"]])
+        default=(), description="Scores that vote beside the default tests.", examples=[["wasserstein"]])
     rules: dict[Name, Annotated[Limit, expand(Limit)]] = Field(
-        default_factory=dict, description="Raw limits, outside the budget, by name.",
+       default= default_factory=dict, description="Raw limits, outside the budget, by name.",
         examples=[{"hard-limit": {"when": "psi(age) > 0.25 for 3 windows", "do": "ticket"}}])
-    retrain: Retrain = Field(default_factory=Retrain, description="When retraining is asked for.",
+    retrain: Retrain = Field(default=Retrain(), description="When retraining is asked for.",
                              examples=[{"mode": "suggest", "when": ["drift for 3 windows"], "target": "airflow"}])
-    champion: Text = Field("champion", description="The variant that is judged; rows without a variant are too.",
+    champion: Text = Field(default="champion", description="The variant that is judged; rows without a variant are too.",
                            examples=["champion"])
     clear_after: Annotated[Whole, bounded(1, 1000)] = Field(
-        2, description="Consecutive ok windows that resolve an incident.", examples=[2])
-    runbook: Text = Field("", description="Link in every alert of this model.",
+        default=2, description="Consecutive ok windows that resolve an incident.", examples=[2])
+    runbook: Text = Field(default="", description="Link in every alert of this model.",
                           examples=["https://wiki.example/runbooks/churn"])

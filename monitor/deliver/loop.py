@@ -41,6 +41,8 @@ class Integration(Protocol):
     """One receiver of intents. Called by one thread, the one that runs its loop."""
 
     name: str
+    address: str
+    """Digest of where it sends to; a target that was disabled is enabled by a new address."""
     backoff: Backoff
 
     def send(self, intent: str, body: Mapping[str, Any]) -> Attempt:
@@ -91,13 +93,21 @@ class Deliverer:
 
     def tick(self, stop: threading.Event | None = None) -> float:
         """Make every attempt that is due; returns the seconds until it is worth looking again."""
-        waits = [POLL * 10]
-        for model, ledger in self.watch.ledgers().items():
+        waits = [POLL]
+        ledgers = self.watch.ledgers()
+        disabled = is_disabled(ledgers, self.name, self.integration.address)
+        for model, ledger in ledgers.items():
             for pending in heads(model, ledger, self.name):
                 if stop is not None and stop.is_set():
                     return 0.0
-                waits.append(self._advance(pending))
-        return max(min(waits), 0.0) if min(waits) < POLL else POLL
+                waits.append(self._give_up(pending) if disabled else self._advance(pending))
+        return max(min(waits), 0.0)
+
+    def _give_up(self, pending: _Pending) -> float:
+        """A target that said 410 gets nothing more; its intents end, visibly."""
+        gone = Attempt(Outcome.DEAD, Failure.CLIENT_ERROR, "the target is disabled: it answered 410 before")
+        self.watch.append(pending.model, self._entries(pending, pending.attempt, gone))
+        return 0.0
 
     def _guarded_tick(self, stop: threading.Event) -> float:
         """The state log may be away for a while; deliveries wait for it."""
@@ -122,6 +132,7 @@ class Deliverer:
         fail_point("send.inside")
         self.watch.append(pending.model, self._entries(pending, attempt, result))
         self._claimed.pop(pending.id, None)
+        self._paused.pop(pending.id, None)
         fail_point("send.after")
         return 0.0
 
@@ -177,7 +188,8 @@ class Deliverer:
         if outcome is not Outcome.RETRY:
             entries.append(Entry("intent", pending.id, None))
         if result.disable:
-            entries.append(Entry("clock", disabled_id(self.name), {"at": now, "detail": result.detail}))
+            gone = {"at": now, "detail": result.detail, "address": self.integration.address}
+            entries.append(Entry("clock", disabled_id(self.name), gone))
         tell = log.info if outcome is Outcome.SENT else log.warning
         tell(f"delivery_{outcome}", integration=self.name, model=pending.model, intent=pending.id,
              attempt=attempt, reason=body["reason"], detail=result.detail)  # fmt: skip
@@ -216,6 +228,12 @@ def pending_counts(ledgers: Mapping[str, Ledger]) -> dict[str, int]:
 def disabled_id(integration: str) -> str:
     """Id of the clock entry that says that a target is gone for good."""
     return f"disabled|{integration}"
+
+
+def is_disabled(ledgers: Mapping[str, Ledger], integration: str, address: str) -> bool:
+    """Whether the target, under its present address, said that it is gone."""
+    bodies = (ledger.of("clock").get(disabled_id(integration)) for ledger in ledgers.values())
+    return any(body is not None and body["address"] == address for body in bodies)
 
 
 def count(integration: str, attempt: Attempt, seconds: float) -> None:

@@ -96,6 +96,7 @@ class Incident:
     closed_because: str = ""
     note: str = ""
     """Why it was superseded, in words."""
+    runbook: str = ""
     acked_by: str = ""
     acked_at: int = -1
     revision: int = 0

@@ -43,7 +43,7 @@ def description(incident: Incident) -> str:
     return " ".join(lines)
 
 
-def annotate(incident: Incident, *, external_url: str, runbook: str) -> dict[str, str]:
+def annotate(incident: Incident, *, external_url: str) -> dict[str, str]:
     """All that may change during an incident without making it another alert. Values are strings."""
     evidence = incident.evidence
     first: Mapping[str, Any] = next(iter(evidence.get("tests", ())), {})
@@ -66,7 +66,7 @@ def annotate(incident: Incident, *, external_url: str, runbook: str) -> dict[str
         "reference": incident.reference,
         "version": ", ".join(version for version in incident.versions if version),
         "acknowledged_by": incident.acked_by,
-        "runbook_url": runbook,
+        "runbook_url": incident.runbook,
         "dashboard_url": model_url(external_url, incident.model),
     }
     return {name: text for name, text in texts.items() if text}

@@ -156,6 +156,7 @@ def _open(
         reference=verdict.reference,
         versions=_merged(_versions(verdict), inherited),
         evidence=evidence_of(verdict, _raw_rule(plan, rule)),
+        runbook=plan.runbook,
     )
 
 
@@ -175,6 +176,7 @@ def _continue(
         streaks=streaks,
         updated=max(incident.updated, verdict.end),
         versions=_merged(incident.versions, _versions(verdict)),
+        runbook=plan.runbook,
     )
     if state is State.DRIFT:
         changed = _drifted(changed, verdict, plan)

@@ -44,5 +44,8 @@ def explain(error: Exception, value: bytes) -> Fault:
         at = int(tail[:-1])
         for literal in ("NaN", "Infinity"):
             if value.startswith(literal.encode(), at):
-                return Reason.DECODE, f"{literal} is not JSON - byte {at} - write null, or the text {literal!r}"
+                return (
+                    Reason.DECODE,
+                    f"{literal} is not JSON - byte {at} - write null, or the text {literal!r}",
+                )
     return Reason.DECODE, f"{text} - the record - must be valid JSON"

@@ -67,9 +67,12 @@ class Rows:
         self._numeric = [f for f in plan.features if f.kind is Kind.NUMERIC]
         self._categorical = [f for f in plan.features if f.kind is not Kind.NUMERIC]
         profiles = {p.name: p for p in reference.features} if reference is not None else {}
+        self._categories = tuple(
+            profiles[f.name].categories if f.name in profiles else () for f in self._categorical
+        )
         self._slots = [
-            convert.slots(f.kind, profiles[f.name].categories if f.name in profiles else ())
-            for f in self._categorical
+            convert.slots(feature.kind, categories)
+            for feature, categories in zip(self._categorical, self._categories, strict=True)
         ]
         self._flags = convert.Flags()
         self._latency_ms = _LATENCY_MS.get(source.latency_unit, 1.0)
@@ -87,9 +90,7 @@ class Rows:
             self._chunk(batch, positions[start : start + CHUNK], arrays, rejects)
         return self._columns(batch, arrays), rejects
 
-    def _chunk(
-        self, batch: Batch, positions: Sequence[int], arrays: _Arrays, rejects: list[Reject]
-    ) -> None:
+    def _chunk(self, batch: Batch, positions: Sequence[int], arrays: _Arrays, rejects: list[Reject]) -> None:
         values = batch.values
         records, faults = decode_all(self._schema.decode, [values[p] for p in positions])
         rejects.extend(Reject(positions[i], *fault, self.model) for i, fault in faults.items())
@@ -168,7 +169,9 @@ class Rows:
             arrays.errors[rows] = convert.flags(columns[source.error], self._flags)
         if source.version or source.variant:
             versions = convert.names(columns[source.version], "") if source.version else [""] * count
-            variants = convert.names(columns[source.variant], CHAMPION) if source.variant else [CHAMPION] * count
+            variants = (
+                convert.names(columns[source.variant], CHAMPION) if source.variant else [CHAMPION] * count
+            )
             keys = zip(versions, variants, strict=True)
             arrays.group[rows] = np.fromiter(map(arrays.groups.__getitem__, keys), np.int32, count)
 
@@ -204,6 +207,7 @@ class Rows:
             groups=tuple((version, variant, "") for version, variant in arrays.groups),
             violations=np.empty((0, 0), np.int32),
             novel=arrays.novel,
+            categories=self._categories,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from monitor.reference.survey import ColumnSurvey, Survey, ranked, survey
 from monitor.reference.table import FeatureDeclaration, Table
 from monitor.reference.tally import Encoder, Placement, summed, tally
 
+Progress = Callable[[int], None]
 PANE = 300_000
 CATEGORIES = 250
 """Categories with a slot of their own; the tail shares `other`. 250 and the three special slots
@@ -54,18 +55,20 @@ def build(
     created: int = 0,
     origin: Mapping[str, Any] | None = None,
     settings: BuildSettings | None = None,
+    progress: Progress | None = None,
 ) -> Reference:
     """The reference of a table, or of a source of tables that can be read several times.
 
     features  None: every column, its kind read off the values
     pane      milliseconds; grows when there would be more than `settings.max_panes`
     created   milliseconds; a parameter, so that equal input gives equal bytes
+    progress  is told the rows read so far, from 0 again in each of at most 5 passes
 
     Raises ReferenceInvalid when there are no rows, a declared column is missing, or a column
     does not fit its declared kind. The result has no `digest`; writing it gives one.
     """
     settings = settings or BuildSettings()
-    chunks = [table] if isinstance(table, Table) else table
+    chunks = _watched([table] if isinstance(table, Table) else table, progress)
     declared = tuple(features) if features is not None else _undeclared(chunks)
     found = survey(chunks, features=declared, pane=pane)
     timed = found.timed
@@ -94,6 +97,24 @@ def build(
         latency=summed(panes.latency_indptr, panes.latency_bins, panes.latency_values, LATENCY_BINS),
         notes=_notes(found, size=size, pane=pane, unit=settings.unit),
     )
+
+
+class _Watched:
+    """Chunks that tell how far they have been read."""
+
+    def __init__(self, chunks: Iterable[Table], progress: Progress) -> None:
+        self._chunks, self._progress = chunks, progress
+
+    def __iter__(self) -> Iterator[Table]:
+        rows = 0
+        for chunk in self._chunks:
+            yield chunk
+            rows += len(chunk)
+            self._progress(rows)
+
+
+def _watched(chunks: Iterable[Table], progress: Progress | None) -> Iterable[Table]:
+    return chunks if progress is None else _Watched(chunks, progress)
 
 
 def _undeclared(chunks: Iterable[Table]) -> tuple[FeatureDeclaration, ...]:

@@ -14,6 +14,8 @@ from monitor.errors import ReferenceInvalid
 from monitor.reference.category import canonical
 from monitor.reference.table import FeatureDeclaration, Table
 
+_SPELLINGS = {"false": ("false", "False", "FALSE", "0"), "true": ("true", "True", "TRUE", "1")}
+
 
 def column_of(table: Table, feature: FeatureDeclaration) -> NDArray[Any]:
     """The feature's column. Raises ReferenceInvalid when the table has none."""
@@ -22,6 +24,11 @@ def column_of(table: Table, feature: FeatureDeclaration) -> NDArray[Any]:
         have = ", ".join(sorted(table.columns)[:20])
         raise ReferenceInvalid(
             f"no column {feature.source!r} - feature {feature.name} - the columns are: {have}"
+        )
+    if column.dtype.kind in "Mm":
+        raise ReferenceInvalid(
+            f"a column of times - feature {feature.name}, column {feature.source!r} - a number derived from"
+            " it (an hour, an age) is right, or --exclude"
         )
     return column
 
@@ -96,8 +103,9 @@ def category_codes(
 
 
 def boolean_codes(column: NDArray[Any], slots: Mapping[str, int]) -> NDArray[np.int32]:
-    """As `category_codes`; what is neither true nor false is novel."""
-    return category_codes(column, slots, unseen=NOVEL)
+    """As `category_codes`; tables also write 0 and 1. What is neither true nor false is novel."""
+    spelt = {word: slots[meaning] for meaning, words in _SPELLINGS.items() for word in words}
+    return category_codes(column, spelt, unseen=NOVEL)
 
 
 def _missing(column: NDArray[Any]) -> NDArray[np.bool_]:

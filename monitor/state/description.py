@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -67,10 +67,10 @@ def describe(directory: Path) -> Description:
         )
 
 
-def read_ledger(directory: Path, model: str) -> Ledger:
+def read_ledger(directory: Path, model: str, *, kinds: Collection[str] | None = ()) -> Ledger:
     """The ledger of a model as it is now (`incident list`). Raises as `describe`."""
     with _opened(Path(directory)) as (db, _):
-        return read_entries(db, model, count(db, "term"))
+        return read_entries(db, model, count(db, "term"), kinds=kinds)
 
 
 @contextlib.contextmanager

@@ -68,7 +68,10 @@ def create(
         routes = [Mount(settings.route_prefix, routes=routes)]
     return Starlette(
         routes=routes,
-        middleware=[Middleware(SecureHeaders), Middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)],
+        middleware=[
+            Middleware(SecureHeaders),
+            Middleware(GZipMiddleware, minimum_size=1024, compresslevel=1),
+        ],
         exception_handlers={HTTPException: _refused, Exception: _broken},
     )
 

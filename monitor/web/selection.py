@@ -113,9 +113,9 @@ class Selection:
         features = dict.fromkeys(feature.name for feature in model.plan.features)
         for measured in windows.values():
             features.update(dict.fromkeys(measured))
-        drifted = named(model)
-        features.update(dict.fromkeys(drifted))
-        return Chosen(tuple(features), frozenset(drifted), windows)
+        for verdict in model.latest.values():
+            features.update(dict.fromkeys(test.feature for test in verdict.tests))
+        return Chosen(tuple(features), frozenset(named(model)), windows)
 
     def _wanted(self, model: ModelView, chosen: Chosen) -> Iterable[str]:
         if self._settings.per_feature is PerFeature.NONE:
@@ -127,7 +127,8 @@ class Selection:
                 worst.update(dict.fromkeys(names[rank] for names in features if rank < len(names)))
         if self._settings.per_feature is PerFeature.ALL:
             worst.update(dict.fromkeys(chosen.features))
-        return worst
+        known = frozenset(chosen.features)
+        return [feature for feature in worst if feature in known]
 
     def _forget(self, models: Mapping[str, Chosen]) -> None:
         for key in [key for key in self._ranked if key[0] not in models]:

@@ -61,7 +61,7 @@ def clock(moment: str | None) -> str:
     """An RFC 3339 time without the parts nobody reads: "22 Nov 20:00"."""
     if not moment:
         return "–"
-    months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+    months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
     return f"{int(moment[8:10])}\u202f{months[int(moment[5:7]) - 1]} {moment[11:16]}"
 
 

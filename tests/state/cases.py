@@ -38,13 +38,13 @@ def make_sketch(key=None, *, applied=10, seed=0, slots=40, numeric=2, rules=3, l
         errors=int(rng.integers(0, 10)),
         counts=counts,
         sums=rng.integers(-(10**12), 10**12, (numeric, 3)),
-        extremes=np.sort(rng.normal(size=(numeric, 2)), axis=1) if seed % 3 else np.array([[np.inf, -np.inf]] * numeric),
+        extremes=np.sort(rng.normal(size=(numeric, 2)), axis=1) if seed % 3 else np.tile([np.inf, -np.inf], (numeric, 1)),
         latency=(rng.random(latency) < 0.1) * rng.integers(1, 1 << 40, latency),
         violations=rng.integers(0, 3, rules),
         rejects=rng.integers(0, 3, len(REASONS)),
         first=int(rng.integers(0, 5)),
         last=int(rng.integers(5, 10)),
-        novel={0: {f"cat{i}": int(i) + 1 for i in range(rng.integers(0, 4))}} if novel else {},
+        novel={0: {f"cat{i}": i + 1 for i in range(1 + seed % 4)}} if novel else {},
     )  # fmt: skip
 
 

@@ -208,11 +208,19 @@ def test_entries_replace_by_kind_and_id(log):
     assert log.ledger("other").of("clock") == {}
 
 
+def test_ledger_returns_the_kinds_asked_for(log):
+    """The history of verdicts is long, so it is read only on request."""
+    log.append("fraud", [Entry(kind, "a", {"kind": kind}) for kind in ("verdict", "incident", "clock")])
+    assert set(log.ledger("fraud").entries) == {"incident", "clock"}
+    assert set(log.ledger("fraud", kinds=("verdict", "clock")).entries) == {"verdict", "clock"}
+    assert set(log.ledger("fraud", kinds=None).entries) == {"verdict", "incident", "clock"}
+
+
 def test_entry_bodies_keep_odd_values(log):
     """Unicode, lone surrogates, huge integers, NaN-free floats and nesting come back as they were."""
     body = {"text": "ä\ud800\u0000", "big": 1 << 80, "float": 0.1, "none": None, "deep": [{"a": [1.5, True]}]}
-    log.append("fraud", [Entry("verdict", "odd", body)])
-    assert log.ledger("fraud").of("verdict")["odd"] == body
+    log.append("fraud", [Entry("incident", "odd", body)])
+    assert log.ledger("fraud").of("incident")["odd"] == body
 
 
 def test_entry_that_is_not_json_stores_nothing(log):

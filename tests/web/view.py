@@ -23,7 +23,11 @@ HOSTILE = 'x"><script>alert(1)</script>\n{{7*7}} \\'
 """A feature's name as an attacker would choose it."""
 
 NUMERIC = ("age", "tenure_months", "amount_eur", "sessions_7d", "score_v2", "prediction")
-CATEGORICAL = {"country": ("DE", "FR", "IT", "ES", "NL", "PL"), "device": ("ios", "android", "web"), "plan": ("a", "b")}
+CATEGORICAL = {
+    "country": ("DE", "FR", "IT", "ES", "NL", "PL"),
+    "device": ("ios", "android", "web"),
+    "plan": ("a", "b"),
+}
 
 
 def numeric(name: str, rng: np.random.Generator) -> FeatureProfile:
@@ -121,7 +125,9 @@ def reference(model: str, features: tuple[FeatureProfile, ...], *, rows: int = 1
     )  # fmt: skip
 
 
-def plan(name: str, features: tuple[FeatureProfile, ...], *, windows: tuple[str, ...] = ("1h", "1d")) -> ModelPlan:
+def plan(
+    name: str, features: tuple[FeatureProfile, ...], *, windows: tuple[str, ...] = ("1h", "1d")
+) -> ModelPlan:
     sizes = {"1h": HOUR, "1d": DAY}
     return ModelPlan(
         name=name,
@@ -137,7 +143,9 @@ def plan(name: str, features: tuple[FeatureProfile, ...], *, windows: tuple[str,
     )
 
 
-def window(model: str, name: str, features: tuple[FeatureProfile, ...], *, drift: bool, rows: int = 48_210) -> Window:
+def window(
+    model: str, name: str, features: tuple[FeatureProfile, ...], *, drift: bool, rows: int = 48_210
+) -> Window:
     size = HOUR if name == "1h" else DAY
     return Window(
         model=model,
@@ -214,7 +222,10 @@ def record(one: Verdict) -> dict:
         "rows": one.rows,
         "p": one.p,
         "statistic": one.statistic,
-        "tests": [{"feature": t.feature, "test": t.test, "score": t.score, "threshold": t.threshold, "x": t.x} for t in one.tests],
+        "tests": [
+            {"feature": t.feature, "test": t.test, "score": t.score, "threshold": t.threshold, "x": t.x}
+            for t in one.tests
+        ],
         "scores": {name: dict(values) for name, values in one.scores.items()},
     }
 
@@ -303,8 +314,16 @@ def drifting() -> ModelView:
 def calm(name: str = "fraud", *, state: State = State.OK) -> ModelView:
     features = profiles(NUMERIC[:3], {"country": CATEGORICAL["country"]})
     x = 0.9 if state is State.OK else 1.2
-    tests = (a_test("amount_eur", "psi", x, state=state), a_test("age", "ks", 0.41), a_test("country", "g", 0.2))
-    detail = "No feature moved beyond its tolerance." if state is State.OK else "amount_eur moves (PSI 0.031), within the budget of pages."
+    tests = (
+        a_test("amount_eur", "psi", x, state=state),
+        a_test("age", "ks", 0.41),
+        a_test("country", "g", 0.2),
+    )
+    detail = (
+        "No feature moved beyond its tolerance."
+        if state is State.OK
+        else "amount_eur moves (PSI 0.031), within the budget of pages."
+    )
     return ModelView(
         plan=plan(name, features, windows=("1h",)),
         reference=reference(name, features, rows=88_000),

@@ -1,0 +1,95 @@
+"""From configuration files to the parts that the loops work with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kernels.layout import CATEGORICAL, FIRST_BIN, NUMERIC, Layout
+from monitor.config.load import load
+from monitor.config.plans import Plans, build_plans, read_references
+from monitor.config.settings import Settings
+from monitor.ingest import Input
+from monitor.intake.dead_letter import DeadLetters
+from monitor.intake.decode import Decoder
+from monitor.judge.prepare import prepare
+from monitor.judgement import Context
+from monitor.partition import Model
+from monitor.plan import Kind, ModelPlan, SourcePlan
+from monitor.reference.profile import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """One configuration and everything derived from it; replaced whole on a reload."""
+
+    settings: Settings
+    plans: Plans
+    references: Mapping[str, Reference | None]
+    models: Mapping[str, Model]
+    contexts: Mapping[str, Context]
+
+    @property
+    def topics(self) -> dict[str, str]:
+        """Source name → topic."""
+        return {source.name: source.topic for source in self.plans.sources}
+
+    def models_of(self, source: SourcePlan) -> dict[str, Model]:
+        return {name: self.models[name] for name in source.models}
+
+    def decoder(self, source: SourcePlan) -> Decoder:
+        plans = {name: self.models[name].plan for name in source.models}
+        return Decoder(source, plans, self.references)
+
+    def input(self, source: SourcePlan, dead_letters: DeadLetters) -> Input:
+        return Input(source, self.decoder(source), self.models_of(source), dead_letters)
+
+
+def assemble(files: Sequence[str]) -> Assembly:
+    """Load, validate, read the references and prepare the judge.
+
+    Takes seconds for wide models: the judge scores every window of each reference. Raises
+    ConfigError with every finding, and ReferenceInvalid.
+    """
+    settings = load(files)
+    references = read_references(settings)
+    plans = build_plans(settings, {name: ref for name, ref in references.items() if ref is not None})
+    models = {}
+    contexts = {}
+    for plan in plans.models:
+        reference = references.get(plan.name)
+        layout = reference.layout() if reference is not None else _bare_layout(plan)
+        models[plan.name] = Model(plan, layout)
+        prepared = (
+            {spec.name: prepare(reference, plan, spec) for spec in plan.windows}
+            if reference is not None
+            else {}
+        )
+        contexts[plan.name] = Context(plan, layout, reference, prepared)
+    return Assembly(settings, plans, references, models, contexts)
+
+
+def _bare_layout(plan: ModelPlan) -> Layout:
+    """Slots for a model without a reference: presence, sums and extremes are kept, shares are not."""
+    numeric = [feature for feature in plan.features if feature.kind is Kind.NUMERIC]
+    edges = np.array([0.0, 1.0])
+    slots = [_bare_slots(feature.kind) for feature in plan.features]
+    kinds = [NUMERIC if feature.kind is Kind.NUMERIC else CATEGORICAL for feature in plan.features]
+    column = [kinds[:place].count(kind) for place, kind in enumerate(kinds)]
+    return Layout(
+        kind=np.array(kinds, np.int8),
+        column=np.array(column, np.int32),
+        start=np.cumsum([0, *slots], dtype=np.int32),
+        edges=np.tile(edges, len(numeric)),
+        edge_start=np.arange(0, 2 * len(numeric) + 1, 2, dtype=np.int32),
+        center=np.zeros(len(numeric)),
+        scale=np.ones(len(numeric)),
+    )
+
+
+def _bare_slots(kind: Kind) -> int:
+    if kind is Kind.NUMERIC:
+        return 2 + 3
+    return FIRST_BIN + (2 if kind is Kind.BOOLEAN else 0)

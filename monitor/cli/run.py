@@ -1,0 +1,54 @@
+"""`driftline run`: the daemon."""
+
+from __future__ import annotations
+
+import click
+
+from monitor.cli.options import Exit, config_option
+
+
+@click.command("run")
+@config_option
+def command(config: tuple[str, ...]) -> None:
+    """Consume, fold, judge and deliver until SIGTERM.
+
+    SIGHUP or POST /-/reload loads the configuration again. A second SIGTERM or SIGINT ends the
+    process at once; nothing is lost, the next start goes on from the last checkpoint.
+    """
+    import os
+    import signal
+    import threading
+
+    from kernels.jit import warm
+    from monitor.clock import SystemClock
+    from monitor.config.load import load
+    from monitor.daemon import Daemon
+    from monitor.logs import configure
+
+    settings = load(config)
+    configure(settings.log.format, settings.log.level)
+    warm(_show)
+    daemon = Daemon(config, clock=SystemClock(), revision=os.environ.get("DRIFTLINE_REVISION", "unknown"))
+
+    def stop(_signal: int, _frame: object) -> None:
+        if daemon.stopping.is_set():
+            os._exit(Exit.FAILURE)
+        daemon.stopping.set()
+
+    def reload(_signal: int, _frame: object) -> None:
+        threading.Thread(target=daemon.reload, name="reload", daemon=True).start()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGHUP, reload)
+    try:
+        daemon.start()
+        daemon.wait()
+    finally:
+        daemon.stop()
+
+
+def _show(module: str, done: int, of: int) -> None:
+    import structlog
+
+    structlog.get_logger("kernels").debug("kernels_warm", module=module, done=done, of=of)

@@ -1,0 +1,135 @@
+"""What only several settings together can get wrong. Pure: opens no file and no connection."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+
+from monitor.config.crosscheck_model import check_model
+from monitor.config.crosscheck_out import check_out
+from monitor.config.finding import Level, Problem
+from monitor.config.sensitive import is_sensitive_key
+from monitor.config.settings import Settings
+
+OWNED = {
+    "bootstrap.servers": "kafka.brokers",
+    "metadata.broker.list": "kafka.brokers",
+    "group.id": "kafka.group",
+    "enable.auto.commit": "",
+    "enable.auto.offset.store": "",
+    "auto.offset.reset": "sources.<name>.start",
+}
+"""librdkafka properties that driftline sets itself, and the setting to use instead."""
+
+
+def crosscheck(settings: Settings, names: Mapping[str, AbstractSet[str]]) -> Iterator[Problem]:
+    """Every problem; `names` holds the sources and targets as written, broken ones included."""
+    yield from _kafka(settings)
+    yield from _sources(settings)
+    for name in settings.models:
+        yield from check_model(settings, name, names)
+    yield from check_out(settings)
+
+
+def _kafka(settings: Settings) -> Iterator[Problem]:
+    for key in settings.kafka.properties:
+        steps = ("kafka", "properties", key)
+        if key in OWNED:
+            instead = OWNED[key]
+            yield Problem(
+                "owned-property",
+                steps,
+                f"kafka.properties: {key} is set by driftline",
+                at_key=True,
+                help=f"use {instead} instead" if instead else "offsets belong to the state log",
+            )
+        elif key in settings.kafka.secret_properties:
+            yield Problem(
+                "conflict", steps, f"{key} stands in properties and in secret_properties", at_key=True
+            )
+        elif is_sensitive_key(key) and _is_literal(settings, steps):
+            yield Problem(
+                "secret-in-clear",
+                steps,
+                f"kafka.properties: {key} looks like a secret in clear text",
+                level=Level.WARNING,
+                at_key=True,
+                help="move it to kafka.secret_properties",
+            )
+    for key, secret in settings.kafka.secret_properties.items():
+        steps = ("kafka", "secret_properties", key)
+        if bool(secret.file) == bool(secret.value):
+            yield Problem(
+                "missing-value" if not secret.file else "conflict",
+                steps,
+                f"kafka.secret_properties: {key} needs exactly one of file and value",
+                at_key=True,
+            )
+        if key in OWNED:
+            yield Problem(
+                "owned-property", steps, f"kafka.secret_properties: {key} is set by driftline", at_key=True
+            )
+
+
+def _is_literal(settings: Settings, steps: tuple[str | int, ...]) -> bool:
+    leaf = settings.origin.leaf(steps)
+    return leaf is None or not leaf.origins
+
+
+def _sources(settings: Settings) -> Iterator[Problem]:
+    topics: dict[str, str] = {}
+    carried = Counter(settings.source_of(name) for name in settings.models)
+    dead = {s.dead_letter.topic for s in settings.sources.values() if s.dead_letter.to == "topic"}
+    for name, source in settings.sources.items():
+        steps = ("sources", name)
+        if source.topic in topics:
+            yield Problem(
+                "duplicate-topic",
+                (*steps, "topic"),
+                f"sources.{topics[source.topic]} already reads the topic {source.topic}",
+                help="a topic is read once; it may carry several models",
+            )
+        topics.setdefault(source.topic, name)
+        if source.topic in dead:
+            yield Problem(
+                "topic-loop",
+                (*steps, "topic"),
+                f"the topic {source.topic} is read and takes the dead letters",
+                help="give the dead letters a topic of their own",
+            )
+        if not carried[name]:
+            yield Problem(
+                "unused",
+                steps,
+                f"sources.{name} carries no model; it is not read",
+                level=Level.WARNING,
+                at_key=True,
+            )
+        if carried[name] > 1 and not source.fields.model:
+            models = ", ".join(m for m in settings.models if settings.source_of(m) == name)
+            yield Problem(
+                "ambiguous-model",
+                (*steps, "fields"),
+                f"sources.{name} carries {carried[name]} models ({models}) but does not say how to tell "
+                "them apart",
+                at_key=True,
+                help="name the field that holds the model: fields: {model: model}",
+            )
+        given = settings.origin.mark((*steps, "dead_letter", "path"))
+        if source.dead_letter.to != "file" and given:
+            yield Problem(
+                "unused",
+                (*steps, "dead_letter", "path"),
+                f"sources.{name}.dead_letter.path has no effect with `to: {source.dead_letter.to}`",
+                level=Level.WARNING,
+                at_key=True,
+            )
+        if source.dead_letter.to != "topic" and settings.origin.mark((*steps, "dead_letter", "topic")):
+            yield Problem(
+                "unused",
+                (*steps, "dead_letter", "topic"),
+                f"sources.{name}.dead_letter.topic has no effect with `to: {source.dead_letter.to}`",
+                level=Level.WARNING,
+                at_key=True,
+            )

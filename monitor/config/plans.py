@@ -1,0 +1,228 @@
+"""From validated settings and references to plain plans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from monitor.config.columns import plan_columns
+from monitor.config.crosscheck_model import WHOLE_MODEL, unknown_feature
+from monitor.config.digest import config_digest
+from monitor.config.finding import Problem
+from monitor.config.load import refusal
+from monitor.config.outgoing import plan_alerts
+from monitor.config.pane import choose
+from monitor.config.rule import parse_test
+from monitor.config.settings import Settings
+from monitor.config.values import KafkaPlan, LogPlan, MetricsPlan, Plans, StatePlan, WebPlan
+from monitor.config.watched import LEARN, Model
+from monitor.plan import (
+    Budget,
+    DeadLetterPlan,
+    FeaturePlan,
+    ModelPlan,
+    RawRule,
+    RetrainPlan,
+    Rule,
+    RuleKind,
+    SourcePlan,
+    TimeUnit,
+    WindowSpec,
+)
+from monitor.reference.profile import Reference
+
+
+def reference_paths(settings: Settings) -> dict[str, Path]:
+    """Model → its reference file, for the models that have one."""
+    return {
+        name: settings.origin.beside(("models", name, "reference", "file"), model.reference.file)
+        for name, model in settings.models.items()
+        if model.reference
+    }
+
+
+def build_plans(settings: Settings, references: Mapping[str, Reference]) -> Plans:
+    """The plans of `settings`; `references` holds one for every model that names one.
+
+    Raises ConfigError with everything in which the settings and the references do not agree.
+    """
+    problems: list[Problem] = []
+    models = tuple(_model(settings, name, references.get(name), problems) for name in settings.models)
+    if problems:
+        raise refusal([settings.locate(problem) for problem in problems])
+    return Plans(
+        kafka=plan_kafka(settings),
+        sources=plan_sources(settings),
+        models=models,
+        alerts=plan_alerts(settings),
+        state=plan_state(settings),
+        metrics=MetricsPlan(
+            settings.metrics.per_feature, settings.metrics.top_k, settings.metrics.max_series
+        ),
+        web=plan_web(settings),
+        log=LogPlan(settings.log.format, settings.log.level),
+        memory=settings.memory.max,
+    )
+
+
+def plan_kafka(settings: Settings) -> KafkaPlan:
+    secrets = {}
+    for key, given in settings.kafka.secret_properties.items():
+        steps = ("kafka", "secret_properties", key, "file")
+        secrets[key] = settings.origin.secret(given, "value", steps, file="file")
+    return KafkaPlan(settings.kafka.brokers, settings.kafka.group, dict(settings.kafka.properties), secrets)
+
+
+def plan_state(settings: Settings) -> StatePlan:
+    state = settings.state
+    return StatePlan(
+        state.log, state.dir, state.checkpoint_every, state.emit_every, state.stall, state.max_hold
+    )
+
+
+def plan_web(settings: Settings) -> WebPlan:
+    web = settings.web
+    host, _, port = web.listen.rpartition(":")
+    return WebPlan(
+        host=host.strip("[]"),
+        port=int(port),
+        external_url=web.external_url.rstrip("/"),
+        enable_lifecycle=web.enable_lifecycle,
+        route_prefix=web.route_prefix,
+        token=settings.origin.secret(web, "token", ("web", "token_file")),
+    )
+
+
+def plan_sources(settings: Settings) -> tuple[SourcePlan, ...]:
+    """One plan per source that carries a model, in the order of the configuration."""
+    plans = []
+    for name, source in settings.sources.items():
+        models = tuple(model for model in settings.models if settings.source_of(model) == name)
+        if not models:
+            continue
+        fields = source.fields
+        plans.append(
+            SourcePlan(
+                name=name,
+                topic=source.topic,
+                id=fields.id,
+                model=fields.model,
+                version=fields.version,
+                variant=fields.variant,
+                error=fields.error,
+                models=models,
+                start=source.start,
+                time=fields.time.path if fields.time else (),
+                time_unit=TimeUnit(fields.time.unit) if fields.time else TimeUnit.MILLISECONDS,
+                latency=fields.latency.path if fields.latency else (),
+                latency_unit=TimeUnit(fields.latency.unit) if fields.latency else TimeUnit.MILLISECONDS,
+                max_bytes=source.max_bytes,
+                max_depth=source.max_depth,
+                max_future=source.max_future,
+                bound=source.watermark_bound,
+                idle=source.idle,
+                max_ahead=source.max_ahead,
+                dead_letter=_dead_letter(settings, name),
+            )
+        )
+    return tuple(plans)
+
+
+def _dead_letter(settings: Settings, source: str) -> DeadLetterPlan:
+    given = settings.sources[source].dead_letter
+    path = given.topic if given.to == "topic" else ""
+    if given.to == "file":
+        path = str(Path(settings.state.dir) / (given.path or f"dead-letters/{source}.jsonl"))
+    return DeadLetterPlan(given.to, path, given.limit, given.over, given.max_bytes)
+
+
+def plan_windows(model: Model) -> tuple[tuple[WindowSpec, ...], int]:
+    """The windows of a model, and its pane."""
+    windows = tuple(
+        WindowSpec(name, window.size, window.step or window.size, window.timezone)
+        for name, window in model.windows.items()
+    )
+    spans = [span for window in windows for span in (window.size, window.step)]
+    return windows, model.pane or choose(spans)
+
+
+def plan_rules(features: Iterable[FeaturePlan]) -> tuple[Rule, ...]:
+    """The contract rules of features, in their order: null, range, category each."""
+    rules = []
+    for feature in features:
+        if not feature.nullable:
+            rules.append(Rule(feature.name, RuleKind.NULL))
+        if feature.range != (None, None):
+            rules.append(Rule(feature.name, RuleKind.RANGE))
+        if feature.allowed:
+            rules.append(Rule(feature.name, RuleKind.CATEGORY))
+    return tuple(rules)
+
+
+def _model(settings: Settings, name: str, reference: Reference | None, problems: list[Problem]) -> ModelPlan:
+    model, steps = settings.models[name], ("models", name)
+    features = plan_columns(model, name, reference, problems)
+    windows, pane = plan_windows(model)
+    rules = plan_rules(features)
+    source = settings.source_of(name)
+    known = (*(feature.name for feature in features), *WHOLE_MODEL)
+    for rule, limit in model.rules.items():
+        if limit.when[1] not in known:
+            problems.append(unknown_feature(limit.when[1], (*steps, "rules", rule, "when"), known))
+    file = reference_paths(settings).get(name)
+    return ModelPlan(
+        name=name,
+        source=source,
+        features=features,
+        rules=rules,
+        windows=windows,
+        pane=pane,
+        budget=Budget(*model.budget),
+        config=config_digest(features, pane, settings.sources[source], reference),
+        reference=str(file) if file and reference else "",
+        champion=model.champion,
+        lateness=model.allowed_lateness,
+        min_records=model.min_records,
+        tolerance=_tolerance(model, name, known, problems),
+        ratio_tolerance=model.ratio_tolerance,
+        detectors=model.detectors,
+        clear_after=model.clear_after,
+        runbook=model.runbook,
+        raw_rules=tuple(RawRule(rule, *limit.when, limit.do) for rule, limit in model.rules.items()),
+        retrain=RetrainPlan(
+            mode=model.retrain.mode,
+            windows=min(model.retrain.when),
+            cooldown=model.retrain.cooldown,
+            max_per_day=model.retrain.max_per_day,
+            min_records=model.retrain.min_records,
+            target=model.retrain.target,
+        ),
+    )
+
+
+def _tolerance(model: Model, name: str, known: tuple[str, ...], problems: list[Problem]) -> dict[str, float]:
+    """Fixed tolerances; what is learnt is absent. A fixed one that some feature learns instead is
+    written out for all the others."""
+    given: dict[tuple[str, str], float | str] = {}
+    for text, value in model.tolerance.items():
+        test, feature = parse_test(text)
+        given[test, feature] = value
+        if feature and feature not in known:
+            problems.append(unknown_feature(feature, ("models", name, "tolerance", text), known))
+    columns = {**model.features, "prediction": model.prediction, "label": model.label}
+    for feature, column in columns.items():
+        for text, value in (column.tolerance if column else {}).items():
+            given[parse_test(text)[0], feature] = value
+    fixed: dict[str, float] = {}
+    for (test, feature), value in given.items():
+        learnt = {f for (t, f), v in given.items() if t == test and f and v == LEARN}
+        if value == LEARN:
+            continue
+        if feature:
+            fixed[f"{test}({feature})"] = float(value)
+        elif learnt:
+            others = [f for f in known if f not in learnt and (test, f) not in given]
+            fixed |= {f"{test}({f})": float(value) for f in others}
+        else:
+            fixed[test] = float(value)
+    return fixed

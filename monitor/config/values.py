@@ -1,0 +1,85 @@
+"""What the configuration comes to: plain frozen values for the daemon and the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from monitor.deliver.plan import AlertsPlan
+from monitor.plan import ModelPlan, SourcePlan
+from monitor.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaPlan:
+    """How Kafka is reached. Secrets are read when a client is made, so that rotation needs no restart."""
+
+    brokers: tuple[str, ...]
+    group: str = "driftline"
+    """Prefix of the consumer group ids."""
+    properties: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+
+    def client(self) -> dict[str, str]:
+        """librdkafka properties, `bootstrap.servers` among them and secrets in clear: never log this.
+
+        Raises OSError when the file of a secret cannot be read.
+        """
+        revealed = {key: secret.reveal() for key, secret in self.secrets.items()}
+        return {"bootstrap.servers": ",".join(self.brokers), **self.properties, **revealed}
+
+
+@dataclass(frozen=True, slots=True)
+class StatePlan:
+    """Where state lies and the pace of the loops. Times in milliseconds."""
+
+    log: str = "local"
+    dir: str = "driftline-state"
+    checkpoint: int = 10_000
+    emit: int = 30_000
+    stall: int = 120_000
+    max_hold: int = 900_000
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsPlan:
+    per_feature: str = "top"
+    """top | all | none"""
+    top_k: int = 20
+    max_series: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class WebPlan:
+    host: str = ""
+    """Empty: all addresses."""
+    port: int = 8710
+    external_url: str = "http://localhost:8710"
+    enable_lifecycle: bool = False
+    token: Secret = field(default_factory=Secret)
+    route_prefix: str = ""
+    """"/driftline", or "" for the root."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogPlan:
+    format: str = "auto"
+    """auto | json | logfmt | console"""
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """Everything the daemon is built from."""
+
+    kafka: KafkaPlan
+    sources: tuple[SourcePlan, ...]
+    """Only those that carry a model."""
+    models: tuple[ModelPlan, ...]
+    alerts: AlertsPlan
+    state: StatePlan
+    metrics: MetricsPlan
+    web: WebPlan
+    log: LogPlan
+    memory: int
+    """Most bytes the counts may need."""

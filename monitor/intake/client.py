@@ -1,0 +1,97 @@
+"""What every Kafka client of ours shares: properties, and callbacks that never raise."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from confluent_kafka import KafkaError
+
+log = structlog.get_logger(__name__)
+
+OAuth = Callable[[str], tuple[str, float]]
+"""`sasl.oauthbearer.config` → (token, expiry in seconds since the epoch)."""
+
+
+def ignore(_event: str) -> None:
+    """Counts nothing."""
+
+
+class Listener:
+    """The client library's callbacks. They may run inside `consume`, where an exception would drop
+    the records in hand; so they keep it, and `failure` hands it out afterwards.
+
+    `count(event)` is called with kafka_error, kafka_fatal, kafka_statistics, callback_raised.
+    """
+
+    def __init__(
+        self,
+        *,
+        count: Callable[[str], None] = ignore,
+        oauth: OAuth | None = None,
+        statistics: Callable[[str], None] | None = None,
+    ) -> None:
+        self.oauth = oauth
+        self.fatal: KafkaError | None = None
+        self._count = count
+        self._statistics = statistics
+        self._failures: list[BaseException] = []
+
+    def failure(self) -> BaseException | None:
+        """The first exception of a callback since the last call."""
+        failures, self._failures = self._failures, []
+        return failures[0] if failures else None
+
+    def guard(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call it; an exception is kept for `failure`, and None returned."""
+        try:
+            return function(*arguments)
+        except BaseException as error:  # noqa: BLE001 boundary: the library drops records on any exception
+            self._failures.append(error)
+            try:
+                self._count("callback_raised")
+            except Exception as second:  # noqa: BLE001 the same boundary
+                self._failures.append(second)
+            return None
+
+    def on_error(self, error: KafkaError) -> None:
+        self.guard(self._note_error, error)
+
+    def on_statistics(self, text: str) -> None:
+        self.guard(self._note_statistics, text)
+
+    def on_oauth(self, config: str) -> tuple[str, float]:
+        """A token; when there is none an empty, expired one, which the library refuses and asks anew."""
+        token = self.guard(self.oauth, config) if self.oauth else None
+        return token if isinstance(token, tuple) else ("", 0.0)
+
+    def log(self, level: int, text: str, *arguments: Any) -> None:
+        """Take a line of the client library's own log, as `logging.Logger.log` would."""
+        self.guard(self._note_line, level, text, *arguments)
+
+    def _note_error(self, error: KafkaError) -> None:
+        self._count("kafka_fatal" if error.fatal() else "kafka_error")
+        if error.fatal():
+            self.fatal = error
+        log.warning("kafka_error", reason=error.name(), text=error.str(), fatal=error.fatal())
+
+    def _note_statistics(self, text: str) -> None:
+        self._count("kafka_statistics")
+        if self._statistics is not None:
+            self._statistics(text)
+
+    def _note_line(self, level: int, text: str, *arguments: Any) -> None:
+        line = text % arguments if arguments else text
+        log.log(max(level, logging.DEBUG), "kafka_client", text=line)
+
+
+def client_properties(properties: Mapping[str, Any], listener: Listener) -> dict[str, Any]:
+    """Properties for a confluent_kafka client, with the callbacks in."""
+    found = {**properties, "error_cb": listener.on_error, "logger": listener}
+    if int(properties.get("statistics.interval.ms", 0)):
+        found["stats_cb"] = listener.on_statistics
+    if listener.oauth is not None:
+        found["oauth_cb"] = listener.on_oauth
+    return found

@@ -1,0 +1,28 @@
+"""Names of scores and tests; imports nothing heavy."""
+
+from __future__ import annotations
+
+LATENCY = "latency"
+ERROR = "error"
+"""What stands where a feature's name stands for the two things that are not features."""
+
+PSI, KS, G = "psi", "ks", "g"
+QUADRATIC = frozenset({PSI, G})
+"""Scores that grow with the square of a change; x takes their root, so that all x are distances."""
+
+MISSING, NON_FINITE, BELOW, ABOVE = "missing", "non_finite", "below", "above"
+NOVEL, OTHER, VIOLATION = "novel", "other", "violation"
+NUMERIC_SPECIALS = (MISSING, NON_FINITE, BELOW, ABOVE)
+CATEGORICAL_SPECIALS = (MISSING, NOVEL, OTHER)
+RATIOS = (MISSING, NON_FINITE, BELOW, ABOVE, NOVEL, OTHER, VIOLATION, ERROR, LATENCY)
+
+DISTANCES = ("js", "hellinger", "total_variation", "linf")
+"""Distances over coarse slots, of either kind of feature."""
+WASSERSTEIN = "wasserstein"
+DETECTORS = (*DISTANCES, WASSERSTEIN)
+"""Scores without a closed null that `detectors:` can make vote."""
+MOMENTS = ("mean", "std", "median", "p01", "p99")
+LATENCIES = ("p50", "p90", "p99")
+
+SCORES = (PSI, KS, G, *DISTANCES, WASSERSTEIN, *RATIOS, *MOMENTS, "p50", "p90")
+"""Every name that a verdict's scores can hold, beside `<ratio>_ratio` and `reference_<moment>`."""

@@ -1,0 +1,78 @@
+"""Quantiles of the noncentral chi-square distribution, for many windows at once."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+
+MANY = 512
+"""Above so many values the quantile is read off a table: one costs 10 to 60 µs, and a reference of
+720 windows and 50 features needs 36,000 of them."""
+_NODES = 257
+_LARGEST = 1e7
+
+
+def isf(level: float, df: NDArray[np.float64], nc: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What a noncentral chi-square variable exceeds with probability `level`; inf where df < 1.
+
+    Exact for up to MANY values, else within 1e-5 of itself.
+    """
+    df, nc = np.broadcast_arrays(np.asarray(df, np.float64), np.asarray(nc, np.float64))
+    out = np.full(df.shape, np.inf)
+    usable = (df >= 1) & np.isfinite(nc)
+    if usable.sum() <= MANY:
+        from scipy.stats import ncx2
+
+        if usable.any():
+            out[usable] = ncx2.isf(level, df[usable], nc[usable])
+        return out
+    for freedom in np.unique(df[usable]):
+        here = usable & (df == freedom)
+        out[here] = _read(float(freedom), level, nc[here])
+    return out
+
+
+def sf(
+    y: NDArray[np.float64], df: NDArray[np.float64], nc: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Probability of exceeding `y`; 1 where df < 1."""
+    from scipy.stats import ncx2
+
+    y, df, nc = np.broadcast_arrays(*(np.asarray(a, np.float64) for a in (y, df, nc)))
+    out = np.ones(df.shape)
+    usable = (df >= 1) & np.isfinite(nc) & (y > 0)
+    if usable.any():
+        out[usable] = np.clip(np.nan_to_num(ncx2.sf(y[usable], df[usable], nc[usable])), 0.0, 1.0)
+    return out
+
+
+def noncentrality(
+    y: NDArray[np.float64], level: float, df: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The noncentrality with which `y` is exceeded with probability `level`; 0 where none is needed."""
+    out = np.zeros(y.shape)
+    for freedom in np.unique(df[df >= 1]):
+        here = df == freedom
+        grid, excess = _table(float(freedom), level)
+        quantiles = (excess + np.sqrt(grid + freedom)) ** 2
+        out[here] = np.interp(np.sqrt(y[here]), np.sqrt(quantiles), np.sqrt(grid)) ** 2
+    return out
+
+
+def _read(df: float, level: float, nc: NDArray[np.float64]) -> NDArray[np.float64]:
+    grid, excess = _table(df, level)
+    root = np.sqrt(nc + df)
+    read = np.interp(root, np.sqrt(grid + df), excess) + root
+    return np.where(nc <= _LARGEST, read, root + excess[-1]) ** 2
+
+
+@functools.lru_cache(maxsize=1024)
+def _table(df: float, level: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """√quantile − √(nc + df) over noncentralities from 0 to 1e7: it hardly changes, so a line
+    between two nodes of geometric distance is exact to 1e-5."""
+    from scipy.stats import ncx2
+
+    grid = df * np.expm1(np.linspace(0.0, np.log1p(_LARGEST / df), _NODES))
+    return grid, np.sqrt(ncx2.isf(level, df, grid)) - np.sqrt(grid + df)

@@ -1,0 +1,226 @@
+"""What a reference looks like to the judge: coarse slots, and the list of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.divergence import GROUPS, coarsen
+from kernels.layout import CATEGORICAL, FIRST_BIN, MISSING, NOVEL, NUMERIC, OTHER, Layout
+from monitor.judge import catalogue as names
+from monitor.plan import Kind, ModelPlan, RuleKind
+from monitor.reference.profile import FeatureProfile, Reference
+
+SLOW = 0.99
+"""The reference's quantile above which a latency is slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """One ratio that is tested: which counts it is made of.
+
+    source  "slot": coarse slot `index`; "breach": breach `index`; "error"; "latency"
+    """
+
+    feature: str
+    test: str
+    source: str
+    index: int = 0
+    owner: int = -1
+    """Feature number, -1 for latency and error."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Breach:
+    """The contract breaches of one feature: `rules` of a window, or `slots` of the reference."""
+
+    feature: str
+    owner: int
+    rules: tuple[int, ...]
+    slots: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """A reference as the judge sees it; immutable, independent of the window's size.
+
+    group    int32[slots]          coarse slot of each slot
+    start    int32[features + 1]   first coarse slot of each feature; special slots come first,
+                                   then coarse groups or the categories by falling mass
+    special  int64[features]
+    counts   int64[slots]          rows of the reference
+    coarse   int64[coarse slots]   the same, coarse
+    design   float64[features]     design effect, at least 1
+    shift    float64[numeric]      correction of the KS statistic for bins, 0 where atoms forbid it
+    slow_from                      first latency bin above the reference's p99
+    """
+
+    features: tuple[FeatureProfile, ...]
+    layout: Layout
+    group: NDArray[np.int32]
+    start: NDArray[np.int32]
+    special: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    coarse: NDArray[np.int64]
+    design: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    rows: int
+    errors: int
+    latency: NDArray[np.int64]
+    slow_from: int
+    breaches: tuple[Breach, ...]
+    ratios: tuple[Ratio, ...]
+    detectors: tuple[str, ...]
+
+    @property
+    def numeric(self) -> NDArray[np.int64]:
+        """Feature numbers of the numeric columns, in column order."""
+        return np.flatnonzero(self.layout.kind == NUMERIC)
+
+    @property
+    def tests(self) -> int:
+        """How many tests vote."""
+        features = len(self.features)
+        return features + self.layout.numeric + len(self.ratios) + features * len(self.detectors)
+
+
+def build_frame(reference: Reference, plan: ModelPlan) -> Frame:
+    """The frame of a reference. Raises ValueError when its counts do not fit its features."""
+    layout = reference.layout()
+    if layout.slots != len(reference.counts):
+        raise ValueError(
+            f"{len(reference.counts)} counts - reference {reference.name} - {layout.slots} slots of its features"
+        )
+    group, start, special = _coarse_slots(reference, layout)
+    coarse = np.zeros((1, int(start[-1])), np.int64)
+    counts = np.ascontiguousarray(reference.counts, np.int64)
+    coarsen(coarse, counts[None, :].copy(), group)
+    slow_from = _slow_from(reference.latency)
+    breaches = _breaches(reference, plan, layout)
+    return Frame(
+        features=reference.features,
+        layout=layout,
+        group=group,
+        start=start,
+        special=special,
+        counts=counts,
+        coarse=coarse[0],
+        design=np.array([max(1.0, f.design) for f in reference.features], np.float64),
+        shift=_bin_shift(counts, layout),
+        rows=reference.rows,
+        errors=reference.errors,
+        latency=reference.latency,
+        slow_from=slow_from,
+        breaches=breaches,
+        ratios=_ratios(reference, start, breaches, has_latency=slow_from > 0),
+        detectors=tuple(name for name in names.DETECTORS if name in plan.detectors),
+    )
+
+
+def _coarse_slots(
+    reference: Reference, layout: Layout
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
+    group = np.empty(layout.slots, np.int32)
+    start, special = [0], []
+    for feature, profile in enumerate(reference.features):
+        low, high = int(layout.start[feature]), int(layout.start[feature + 1])
+        own = group[low:high]
+        base = start[-1]
+        if layout.kind[feature] == NUMERIC:
+            own[:FIRST_BIN] = base + np.arange(FIRST_BIN)
+            own[-1] = base + FIRST_BIN
+            own[FIRST_BIN:-1] = base + FIRST_BIN + 1 + profile.coarse
+            special.append(len(names.NUMERIC_SPECIALS))
+            start.append(base + FIRST_BIN + 1 + GROUPS)
+        else:
+            own[:FIRST_BIN] = base + np.arange(FIRST_BIN)
+            mass = reference.counts[low + FIRST_BIN : high]
+            order = np.argsort(-mass, kind="stable")
+            own[FIRST_BIN + order] = base + FIRST_BIN + np.arange(len(order))
+            special.append(len(names.CATEGORICAL_SPECIALS))
+            start.append(base + high - low)
+    return group, np.array(start, np.int32), np.array(special, np.int64)
+
+
+def _bin_shift(counts: NDArray[np.int64], layout: Layout) -> NDArray[np.float64]:
+    """0.5826/√B per numeric feature; 0 where a bin holds more than 2/B of the finite mass.
+
+    Broadie, Glasserman and Kou 1997: the maximum of a Brownian path seen at B points falls
+    0.5826/√B short of the path's own.
+    """
+    shift = np.zeros(layout.numeric)
+    for feature in np.flatnonzero(layout.kind == NUMERIC):
+        low, high = int(layout.start[feature]), int(layout.start[feature + 1])
+        mass = counts[low + FIRST_BIN : high - 1]
+        bins = len(mass)
+        if mass.sum() > 0 and mass.max() * bins <= 2 * mass.sum():
+            shift[layout.column[feature]] = 0.5826 / bins**0.5
+    return shift
+
+
+def _slow_from(latency: NDArray[np.int64]) -> int:
+    """First latency bin with at most 1 % of the reference at or above it; 0 without latencies."""
+    total = int(latency[1:].sum())
+    if total == 0:
+        return 0
+    above = total - np.cumsum(latency[1:])
+    return 2 + int(np.argmax(above <= (1 - SLOW) * total))
+
+
+def _breaches(reference: Reference, plan: ModelPlan, layout: Layout) -> tuple[Breach, ...]:
+    """What the reference's slots say about each feature's contract.
+
+    A bin that a limit cuts counts as a breach: the reference then breaches at least as often as
+    it seems, and a window must be worse than that.
+    """
+    declared = {feature.name: feature for feature in plan.features}
+    found = []
+    for owner, profile in enumerate(reference.features):
+        rules = tuple(i for i, rule in enumerate(plan.rules) if rule.feature == profile.name)
+        if not rules or profile.name not in declared:
+            continue
+        kinds = {plan.rules[i].kind for i in rules}
+        mask = np.zeros(profile.slots, np.int64)
+        mask[MISSING] = RuleKind.NULL in kinds
+        if RuleKind.RANGE in kinds and layout.kind[owner] == NUMERIC:
+            mask[MISSING + 1 :] = _outside(profile, *declared[profile.name].range)
+        if RuleKind.CATEGORY in kinds and layout.kind[owner] == CATEGORICAL:
+            allowed = set(declared[profile.name].allowed)
+            mask[[NOVEL, OTHER]] = 1
+            mask[FIRST_BIN:] = [category not in allowed for category in profile.categories]
+        found.append(Breach(profile.name, owner, rules, mask))
+    return tuple(found)
+
+
+def _outside(profile: FeatureProfile, low: float | None, high: float | None) -> NDArray[np.int64]:
+    """1 for each slot from non-finite on that holds values outside [low, high]."""
+    left = np.concatenate([[-np.inf, -np.inf], profile.edges])
+    right = np.concatenate([[np.inf], profile.edges, [np.inf]])
+    right[-2] = np.nextafter(right[-2], -np.inf)  # the last edge lies just above the maximum
+    outside = np.zeros(len(left), bool)
+    if low is not None:
+        outside |= left < low
+    if high is not None:
+        outside |= right > high
+    return outside.astype(np.int64)
+
+
+def _ratios(
+    reference: Reference, start: NDArray[np.int32], breaches: Sequence[Breach], *, has_latency: bool
+) -> tuple[Ratio, ...]:
+    ratios: list[Ratio] = []
+    for owner, profile in enumerate(reference.features):
+        tests: Any = names.NUMERIC_SPECIALS if profile.kind is Kind.NUMERIC else names.CATEGORICAL_SPECIALS
+        ratios += [
+            Ratio(profile.name, test, "slot", int(start[owner]) + place, owner)
+            for place, test in enumerate(tests)
+        ]
+    ratios += [Ratio(b.feature, names.VIOLATION, "breach", i, b.owner) for i, b in enumerate(breaches)]
+    ratios.append(Ratio(names.ERROR, names.ERROR, names.ERROR))
+    if has_latency:
+        ratios.append(Ratio(names.LATENCY, names.LATENCY, names.LATENCY))
+    return tuple(ratios)

@@ -1,0 +1,128 @@
+"""Is a ratio larger than in the reference, by more than a tolerance?
+
+p = ∫ P(Bin(n, min(1, θ + τ)) ≥ x) dBeta(θ; y + 1, m - y): the reference's ratio is itself uncertain.
+x, n, y and m are real (rows divided by design effects); the binomial tail is the incomplete beta
+function, which continues it.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+NODES = 64
+EDGE = 1e-20
+"""Probability left out at each end of the posterior: below any level that is asked for."""
+STEPS = 12
+_TINY = 1e-290
+
+
+def p_value(x: Array, n: Array, y: Array, m: Array, tau: Array) -> Array:
+    """Probability of at least `x` of `n` when the reference has `y` of `m`; 1 where nothing is known."""
+    x, n, y, m, tau = _columns(x, n, y, m, tau)
+    out = np.ones(len(x))
+    live = (x > 0) & (n > 0) & (m - y > 1e-6)
+    if live.any():
+        theta, weight = _posterior(y[live], m[live])
+        out[live] = _tail(x[live], n[live], tau[live], theta, weight)
+    return out
+
+
+def threshold(level: float, n: Array, y: Array, m: Array, tau: Array) -> Array:
+    """The difference to the reference's ratio at which p is `level`; inf where n or m is 0.
+
+    Above 1 - y/m (more than can happen) where even n of n is no evidence.
+    """
+    n, y, m, tau = _columns(n, y, m, tau)
+    out = np.full(len(n), np.inf)
+    live = (n > 0) & (m > 0)
+    if not live.any():
+        return out
+    cases, inverse = np.unique(np.stack([n[live], y[live], m[live], tau[live]]), axis=1, return_inverse=True)
+    out[live] = _solve(level, *cases)[inverse.ravel()]
+    return out
+
+
+def rough_threshold(level: float, n: Array, y: Array, m: Array, tau: Array) -> Array:
+    """A normal approximation of `threshold`, mostly below it: the binomial's upper tail is heavier."""
+    from scipy.special import ndtri
+
+    n, y, m, tau = _columns(n, y, m, tau)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        theta = np.clip(y / m + tau, 0.0, 1.0)
+        spread = np.sqrt(theta * (1.0 - theta) * (1.0 / n + 1.0 / m))
+    return np.where((n > 0) & (m > 0), tau - ndtri(level) * np.nan_to_num(spread), np.inf)
+
+
+def tolerance_needed(level: float, x: Array, n: Array, y: Array, m: Array) -> Array:
+    """The tolerance with which `x` of `n` would just be rejected at `level`, approximately; ≥ 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        excess = np.nan_to_num(x / n - y / m)
+    tau = np.clip(excess, 0.0, 1.0)
+    for _ in range(6):
+        margin = rough_threshold(level, n, y, m, tau).reshape(tau.shape) - tau
+        tau = np.clip(excess - np.where(np.isfinite(margin), margin, 1.0), 0.0, 1.0)
+    return tau
+
+
+def _solve(level: float, n: Array, y: Array, m: Array, tau: Array) -> Array:
+    """Secant steps on √(-ln p), which is almost a line in x, kept inside a bracket."""
+    theta, weight = _posterior(np.minimum(y, m - 1e-6), m)
+    goal = np.sqrt(-np.log(level))
+
+    def gap(x: Array) -> Array:
+        return np.asarray(np.sqrt(-np.log(_tail(x, n, tau, theta, weight))) - goal)
+
+    low, high = np.zeros(len(n)), n.copy()
+    beyond = gap(high) < 0.0
+    guess = n * (y / m + rough_threshold(level, n, y, m, tau))
+    x0 = np.clip(guess, 1e-3 * n, n)
+    g0 = gap(x0)
+    x1 = np.clip(x0 * 1.05 + 0.5, 0.0, n)
+    for _ in range(STEPS):
+        g1 = gap(x1)
+        low, high = np.where(g1 < 0, np.maximum(low, x1), low), np.where(g1 >= 0, np.minimum(high, x1), high)
+        if np.all((np.abs(g1) < 1e-9) | beyond):
+            break
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = x1 - g1 * (x1 - x0) / (g1 - g0)
+        inside = np.isfinite(step) & (step > low) & (step < high)
+        x0, g0, x1 = x1, g1, np.where(inside, step, 0.5 * (low + high))
+    return np.asarray(np.where(beyond, 1.0 + 1.0 / n, x1 / n) - y / m)
+
+
+def _tail(x: Array, n: Array, tau: Array, theta: Array, weight: Array) -> Array:
+    from scipy.special import betainc
+
+    rate = np.minimum(theta + tau[:, None], 1.0)
+    at_least = betainc(np.maximum(x, 1e-9)[:, None], (n - x + 1.0)[:, None], rate)
+    return np.asarray(np.clip((at_least * weight).sum(axis=1), _TINY, 1.0))
+
+
+def _posterior(y: Array, m: Array) -> tuple[Array, Array]:
+    """Gauss-Legendre nodes and weights over the bulk of Beta(y + 1, m - y): float64[cases, NODES]."""
+    from scipy.special import betainccinv, betaincinv, betaln, xlog1py, xlogy
+
+    a, b = y + 1.0, np.maximum(m - y, 1e-6)
+    low, high = betaincinv(a, b, EDGE), betainccinv(a, b, EDGE)
+    node, share = _legendre()
+    theta = 0.5 * ((high - low)[:, None] * node + (high + low)[:, None])
+    log_density = xlogy(a - 1.0, theta.T) + xlog1py(b - 1.0, -theta.T) - betaln(a, b)
+    weight = np.exp(log_density.T) * share * 0.5 * (high - low)[:, None]
+    total = weight.sum(axis=1, keepdims=True)
+    degenerate = ~(np.isfinite(total) & (total > 0.0))
+    return np.where(degenerate, 1.0, theta), np.where(degenerate, 1.0 / NODES, weight / total)
+
+
+@functools.lru_cache(maxsize=1)
+def _legendre() -> tuple[Array, Array]:
+    node, share = np.polynomial.legendre.leggauss(NODES)
+    return node, share
+
+
+def _columns(*arrays: Array) -> tuple[Array, ...]:
+    return tuple(np.ravel(a).astype(np.float64) for a in np.broadcast_arrays(*arrays))

@@ -1,0 +1,213 @@
+"""The fold of one source partition is a pure function of its log prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernels.layout import CATEGORICAL, NUMERIC, Layout
+from monitor.columns import Batch, Columns, Reject
+from monitor.names import REASONS, Reason, SketchKey, Source
+from monitor.partition import Model, Partition
+from monitor.plan import Budget, FeaturePlan, Kind, ModelPlan, SourcePlan, WindowSpec
+from monitor.sketch import Sketch
+from monitor.state.log import Checkpoint, Marker
+from monitor.window.cells import GROUPS_PER_PANE, OVERFLOW
+
+SOURCE = Source("predictions", 3)
+MINUTE = 60_000
+START = 1_700_000_000_000 // MINUTE * MINUTE
+LAYOUT = Layout(
+    kind=np.array([NUMERIC, CATEGORICAL], np.int8),
+    column=np.array([0, 0], np.int32),
+    start=np.array([0, 7, 12], np.int32),
+    edges=np.array([0.0, 1.0, 2.0, 3.0]),
+    edge_start=np.array([0, 4], np.int32),
+    center=np.array([1.5]),
+    scale=np.array([1.0]),
+)
+PLAN = ModelPlan(
+    name="m",
+    source="s",
+    features=(FeaturePlan("x", ("x",), Kind.NUMERIC), FeaturePlan("c", ("c",), Kind.CATEGORICAL)),
+    rules=(),
+    windows=(WindowSpec("1m", MINUTE, MINUTE),),
+    pane=MINUTE,
+    budget=Budget(2, 30 * 86_400_000),
+    config="abc",
+    lateness=2 * MINUTE,
+)
+INTAKE = SourcePlan(name="s", topic="predictions", models=("m",), bound=10_000, max_ahead=3_600_000)
+
+
+def log_of(seed: int, count: int) -> tuple[Batch, Columns, list[Reject]]:
+    """A whole log: mostly in order, with late, future and rejected records and two versions."""
+    generator = np.random.default_rng(seed)
+    events = START + np.sort(generator.integers(0, 30 * MINUTE, count)) + generator.integers(-20_000, 20_000, count)
+    odd = generator.random(count)
+    events[odd < 0.03] -= 25 * MINUTE
+    events[odd > 0.98] += 3 * 3_600_000
+    timestamps = np.where(generator.random(count) < 0.5, events, START + 31 * MINUTE)
+    rejected = np.flatnonzero(generator.random(count) < 0.05)
+    rows = np.setdiff1d(np.arange(count), rejected)
+    codes = generator.integers(0, 5, (1, len(rows))).astype(np.int32)
+    columns = Columns(
+        model="m",
+        index=rows,
+        offsets=rows + 100,
+        timestamps=timestamps[rows],
+        events=events[rows],
+        values=generator.normal(1.5, 1.5, (1, len(rows))),
+        codes=codes,
+        latency=generator.exponential(20, len(rows)),
+        errors=(generator.random(len(rows)) < 0.1).astype(np.uint8),
+        group=generator.integers(0, 2, len(rows)).astype(np.int32),
+        groups=(("1", "champion", ""), ("2", "champion", "")),
+        violations=np.zeros((len(rows), 0), np.int32),
+        novel={0: {int(row): f"new-{row % 90}" for row in np.flatnonzero(codes[0] == 1)}},
+    )
+    rejects = [
+        Reject(int(at), Reason.DECODE if at % 2 else Reason.WRONG_TYPE, "", "m" if at % 3 else "")
+        for at in rejected
+    ]
+    batch = Batch(
+        SOURCE, [b""] * count, [None] * count, [None] * count, np.arange(count) + 100, timestamps.astype(np.int64)
+    )
+    return batch, columns, rejects
+
+
+def cut(log: tuple[Batch, Columns, list[Reject]], start: int, stop: int) -> tuple[Batch, Columns, list[Reject]]:
+    """Records [start, stop) of a log as a batch of their own."""
+    batch, columns, rejects = log
+    low, high = np.searchsorted(columns.index, [start, stop])
+    part = Columns(
+        model="m",
+        index=columns.index[low:high] - start,
+        offsets=columns.offsets[low:high],
+        timestamps=columns.timestamps[low:high],
+        events=columns.events[low:high],
+        values=columns.values[:, low:high],
+        codes=columns.codes[:, low:high],
+        latency=columns.latency[low:high],
+        errors=columns.errors[low:high],
+        group=columns.group[low:high],
+        groups=columns.groups,
+        violations=columns.violations[low:high],
+        novel={0: {row - int(low): name for row, name in columns.novel[0].items() if low <= row < high}},
+    )
+    return (
+        Batch(
+            SOURCE, batch.values[start:stop], batch.keys[start:stop], batch.headers[start:stop],
+            batch.offsets[start:stop], batch.timestamps[start:stop],
+        ),
+        part,
+        [Reject(r.index - start, r.reason, "", r.model) for r in rejects if start <= r.index < stop],
+    )  # fmt: skip
+
+
+def opened() -> Partition:
+    """A partition that begins at the log's first offset."""
+    return Partition(SOURCE, INTAKE, {"m": Model(PLAN, LAYOUT)}, position=100)
+
+
+def fold(partition: Partition, log: tuple[Batch, Columns, list[Reject]], cuts: Sequence[int]) -> None:
+    """Fold a log in the batches that `cuts` make of it."""
+    edges = [0, *cuts, len(log[0])]
+    for start, stop in zip(edges, edges[1:], strict=False):
+        batch, columns, rejects = cut(log, start, stop)
+        partition.fold(batch, [columns], rejects)
+
+
+def content(sketches: Sequence[Sketch]) -> dict[SketchKey, tuple[object, ...]]:
+    """What two folds must agree on."""
+    return {
+        s.key: (
+            s.rows, s.errors, s.counts.tolist(), s.sums.tolist(), s.extremes.tolist(), s.latency.tolist(),
+            s.rejects.tolist(), s.first, s.last, {k: dict(sorted(v.items())) for k, v in s.novel.items()},
+        )
+        for s in sketches
+    }  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.lists(st.integers(1, 399), max_size=8))
+def test_batches_do_not_matter(seed: int, cuts: list[int]) -> None:
+    """However the log is cut into batches, sketches and marker are the same."""
+    log = log_of(seed, 400)
+    whole, parts = opened(), opened()
+    fold(whole, log, [])
+    fold(parts, log, sorted(set(cuts)))
+    (a, first), (b, second) = whole.checkpoint(), parts.checkpoint()
+    assert content(a) == content(b)
+    assert first == second
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.lists(st.integers(1, 399), min_size=1, max_size=6))
+def test_a_crash_after_any_checkpoint_changes_nothing(seed: int, crashes: list[int]) -> None:
+    """Restoring the newest checkpoint and reading on gives the counts of an undisturbed fold."""
+    log = log_of(seed, 400)
+    undisturbed = opened()
+    fold(undisturbed, log, [])
+    expected = content(undisturbed.checkpoint()[0])
+    stored: dict[SketchKey, Sketch] = {}
+    marker: Marker | None = None
+    edges = [0, *sorted(set(crashes)), 400]
+    for start, stop in zip(edges, edges[1:], strict=False):
+        partition = opened()
+        if marker is not None:
+            live = tuple(s for s in stored.values() if s.key.pane >= marker.live[s.key.model])
+            partition.restore(Checkpoint(marker, live))
+            assert partition.position == 100 + start
+        batch, columns, rejects = cut(log, start, stop)
+        partition.fold(batch, [columns], rejects)
+        sketches, marker = partition.checkpoint()
+        partition.confirm(marker)
+        stored |= {sketch.key: sketch for sketch in sketches}
+    assert content(list(stored.values())) == expected
+
+
+def test_every_record_is_counted_once() -> None:
+    """Rows in panes, late, future and rejected records add up to the log, by tallies and by sketches."""
+    log = log_of(7, 2_000)
+    partition = opened()
+    fold(partition, log, [300, 1_100])
+    sketches, marker = partition.checkpoint()
+    rows = sum(sketch.rows for sketch in sketches)
+    rejects = sum(int(sketch.rejects.sum()) for sketch in sketches)
+    assert rows + rejects == 2_000 == marker.records
+    assert sum((marker.tallies or {}).values()) == rejects
+    assert sum(int(s.rejects[REASONS.index(Reason.LATE)]) for s in sketches) > 0
+    assert sum(int(s.rejects[REASONS.index(Reason.FUTURE)]) for s in sketches) > 0
+
+
+def test_a_flood_of_versions_shares_one_cell() -> None:
+    """A request id in the version field costs one cell more than the limit, not one per record."""
+    batch, columns, _ = log_of(1, 1_000)
+    columns.group = np.arange(len(columns), dtype=np.int32)
+    columns.groups = tuple((f"request-{i}", "champion", "") for i in range(len(columns)))
+    columns.events[:] = START
+    partition = opened()
+    folded = partition.fold(batch, [columns], [])
+    sketches, _ = partition.checkpoint()
+    assert len(sketches) <= GROUPS_PER_PANE + 2
+    assert OVERFLOW in {sketch.key.version for sketch in sketches}
+    assert sum(sketch.rows for sketch in sketches) == folded.rows > 800
+
+
+def test_a_partition_of_another_configuration_starts_anew() -> None:
+    """Counts that meant something else are not continued."""
+    log = log_of(3, 200)
+    partition = opened()
+    fold(partition, log, [])
+    sketches, marker = partition.checkpoint()
+    other = Partition(
+        SOURCE, INTAKE, {"m": Model(replace(PLAN, config="new"), LAYOUT)}, position=0
+    )
+    other.restore(Checkpoint(marker, tuple(sketches)))
+    assert other.position == partition.position
+    assert [s for s in other.checkpoint()[0] if s.key.model == "m"] == []
