@@ -106,29 +106,45 @@ def join_nested(slots: Array, expected: Array, first: int, last: int, wide: floa
 
 
 @kernel("int64(int64[::1], const float64[::1], int64, int64, float64)")
-def join_ranked(slots: Array, expected: Array, first: int, last: int, wide: float) -> int:
-    """Number the categories, which stand in descending mass; thin ones join the next.
+def join_pooled(slots: Array, expected: Array, first: int, last: int, wide: float) -> int:
+    """Number the categories; thin ones are pooled, in the order they stand in, until a pool is wide.
 
-    Arguments and result as `join_nested`. What remains thin at the end joins the slot before it.
+    Arguments and result as `join_nested`. What is left over joins the last pool, or the lightest
+    wide category where there is no pool. The order must not follow the reference's counts: pools
+    of categories that were lucky together gave twice the nominal rate (250 categories, n = 1,000).
     """
     count = 0
     mass = 0.0
+    pool = LEFT_OUT
+    lightest = LEFT_OUT
+    light = np.inf
     for slot in range(first, last):
-        slots[slot] = count
-        mass += expected[slot]
-        if mass >= wide:
+        slots[slot] = LEFT_OUT
+        if expected[slot] >= wide:
+            slots[slot] = count
+            if expected[slot] < light:
+                light = expected[slot]
+                lightest = count
             count += 1
-            mass = 0.0
+    begin = first
     for slot in range(first, last):
-        if slots[slot] == count:
-            slots[slot] = count - 1 if count > 0 else LEFT_OUT
+        if expected[slot] < wide:
+            mass += expected[slot]
+        if mass >= wide or slot == last - 1:
+            if mass >= wide:
+                pool = count
+                count += 1
+            to = pool if pool != LEFT_OUT else lightest
+            for part in range(begin, slot + 1):
+                if expected[part] < wide:
+                    slots[part] = to
+            begin = slot + 1
+            mass = 0.0
     return count
 
 
 @kernel("int64(int64[::1], const float64[::1], int64, int64, int64, int64, float64)")
-def vote(
-    slots: Array, expected: Array, first: int, last: int, special: int, kind: int, wide: float
-) -> int:
+def vote(slots: Array, expected: Array, first: int, last: int, special: int, kind: int, wide: float) -> int:
     """Number the slots of one feature that are wide enough to vote; how many there are.
 
     slots     int64[coarse slots]     mutated from `first` to `last`: 0… or LEFT_OUT
@@ -139,7 +155,7 @@ def vote(
     if kind == NUMERIC:
         count = join_nested(slots, expected, first + special, last, wide)
     else:
-        count = join_ranked(slots, expected, first + special, last, wide)
+        count = join_pooled(slots, expected, first + special, last, wide)
     for slot in range(first, first + special):
         slots[slot] = LEFT_OUT
         if expected[slot] >= wide:
@@ -158,7 +174,8 @@ def diverge(out: Array, a: Array, b: Array, count: int) -> None:
 
     p = (a + ½) / (n + count/2), q alike. PSI = Σ (p - q) ln(p / q); JS is the square root of the
     divergence in bits; Hellinger √(½ Σ (√p - √q)²); G = 2 Σ over both samples of
-    rows · ln(rows / expected rows); Pearson the two-sample χ². a = b = [5, 5] gives 0 throughout.
+    rows · ln(rows / expected rows), divided by Williams' 1976 factor, without which 20 expected rows
+    per slot give 1.1 times the nominal rate; Pearson the two-sample χ². a = b gives 0 throughout.
     """
     n = 0.0
     m = 0.0
@@ -170,6 +187,7 @@ def diverge(out: Array, a: Array, b: Array, count: int) -> None:
     out[SLOTS] = count
     if count < 2 or n <= 0.0 or m <= 0.0:
         return
+    spread = 0.0
     psi = g = pearson = js = hellinger = total = largest = 0.0
     for slot in range(count):
         p = (a[slot] + 0.5) / (n + 0.5 * count)
@@ -182,13 +200,14 @@ def diverge(out: Array, a: Array, b: Array, count: int) -> None:
         largest = max(largest, abs(p - q))
         both = a[slot] + b[slot]
         if both > 0.0:
+            spread += 1.0 / both
             pearson += (a[slot] * math.sqrt(m / n) - b[slot] * math.sqrt(n / m)) ** 2 / both
             if a[slot] > 0.0:
                 g += 2.0 * a[slot] * math.log(a[slot] * (n + m) / (both * n))
             if b[slot] > 0.0:
                 g += 2.0 * b[slot] * math.log(b[slot] * (n + m) / (both * m))
     out[PSI] = psi
-    out[G] = max(g, 0.0)
+    out[G] = max(g, 0.0) / (1.0 + (n + m) * (spread - 1.0 / (n + m)) * (1.0 / n + 1.0 / m - 1.0 / (n + m)) / (6.0 * (count - 1)))
     out[PEARSON] = pearson
     out[JS] = math.sqrt(max(js, 0.0))
     out[HELLINGER] = math.sqrt(0.5 * hellinger)

@@ -63,7 +63,7 @@ def kernel(*signatures: str) -> Callable[[Function], Function]:
     return compiled
 
 
-def warm(progress: Callable[[str, int, int], None] | None = None) -> None:
+def warm(progress: Callable[[str, int, int], object] | None = None) -> None:
     """Import every kernel module, so that no record ever waits for a compiler.
 
     `progress(module, done, of)` is called after each module. Seconds on the first start of a

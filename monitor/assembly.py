@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from kernels.layout import CATEGORICAL, FIRST_BIN, NUMERIC, Layout
+from monitor.config.effective import render
 from monitor.config.load import load
-from monitor.config.plans import Plans, build_plans, read_references
+from monitor.config.plans import build_plans, reference_paths
 from monitor.config.settings import Settings
+from monitor.config.values import Plans
 from monitor.ingest import Input
 from monitor.intake.dead_letter import DeadLetters
 from monitor.intake.decode import Decoder
@@ -18,6 +20,7 @@ from monitor.judge.prepare import prepare
 from monitor.judgement import Context
 from monitor.partition import Model
 from monitor.plan import Kind, ModelPlan, SourcePlan
+from monitor.reference.file import read
 from monitor.reference.profile import Reference
 
 
@@ -35,6 +38,11 @@ class Assembly:
     def topics(self) -> dict[str, str]:
         """Source name → topic."""
         return {source.name: source.topic for source in self.plans.sources}
+
+    @property
+    def redacted(self) -> str:
+        """The effective configuration as YAML, secrets as <secret>."""
+        return render(self.settings)
 
     def models_of(self, source: SourcePlan) -> dict[str, Model]:
         return {name: self.models[name] for name in source.models}
@@ -54,12 +62,13 @@ def assemble(files: Sequence[str]) -> Assembly:
     ConfigError with every finding, and ReferenceInvalid.
     """
     settings = load(files)
-    references = read_references(settings)
-    plans = build_plans(settings, {name: ref for name, ref in references.items() if ref is not None})
+    found = {name: read(path) for name, path in reference_paths(settings).items()}
+    plans = build_plans(settings, found)
+    references = {plan.name: found.get(plan.name) for plan in plans.models}
     models = {}
     contexts = {}
     for plan in plans.models:
-        reference = references.get(plan.name)
+        reference = references[plan.name]
         layout = reference.layout() if reference is not None else _bare_layout(plan)
         models[plan.name] = Model(plan, layout)
         prepared = (

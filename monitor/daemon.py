@@ -14,7 +14,7 @@ import structlog
 from monitor import metrics
 from monitor.assembly import Assembly, assemble
 from monitor.clock import Clock
-from monitor.config.diff import diff
+from monitor.config.diff import Effect, diff
 from monitor.deliver.start import run_integrations
 from monitor.errors import ConfigError, DriftlineError, StateError, UsageError
 from monitor.evaluate import Evaluate
@@ -26,9 +26,11 @@ from monitor.names import Source
 from monitor.retrain.rules import approve, reject
 from monitor.state.local import LocalLog
 from monitor.state.log import Entry, Ledger
+from monitor.version import read_version
 from monitor.view import View
 from monitor.web.app import create
-from monitor.web.serve import Server, parse_listen
+from monitor.web.serve import Server
+from monitor.web.settings import PerFeature, WebSettings
 from monitor.window.completeness import Patience
 
 log = structlog.get_logger(__name__)
@@ -76,7 +78,7 @@ class Daemon:
             connect=self._connect,
             state=self.state,
             clock=self.clock,
-            cadence=Cadence(checkpoint=plans.state.checkpoint_every / 1000),
+            cadence=Cadence(checkpoint=plans.state.checkpoint / 1000),
         )
         self.evaluate = Evaluate(
             self.assembly.contexts,
@@ -87,8 +89,8 @@ class Daemon:
             expected=lambda topic: self._expected.get(topic, ()),
             topics=self.assembly.topics,
         )
-        app = create(self.view, self, settings=plans.web.settings(self._revision), alive=self.stuck)
-        self.server = Server(app, *parse_listen(plans.web.listen))
+        app = create(self.view, self, settings=self._web_settings(), alive=self.stuck)
+        self.server = Server(app, plans.web.host, plans.web.port)
         for name, loop in (("ingest", self._run_ingest), ("evaluate", self._run_evaluate)):
             thread = threading.Thread(target=loop, name=name, daemon=True)
             thread.start()
@@ -125,7 +127,7 @@ class Daemon:
             try:
                 assembly = assemble(self._files)
                 changes = diff(self.assembly.settings, assembly.settings)
-                refused = [change.text for change in changes if change.needs_restart]
+                refused = [str(change) for change in changes if change.effect is Effect.RESTART]
                 if refused:
                     raise UsageError("; ".join(refused))
                 self._apply(assembly)
@@ -135,7 +137,7 @@ class Daemon:
                 return str(error)
             self._config_ok = True
             self._config_loaded = self.clock.now_ms()
-            log.info("reloaded", changes=[change.text for change in changes])
+            log.info("reloaded", changes=[str(change) for change in changes])
             return None
 
     def acknowledge(self, incident: str, by: str) -> str | None:
@@ -164,8 +166,6 @@ class Daemon:
 
     def view(self) -> View:
         """The picture of this moment; cheap."""
-        from monitor.cli.version import read_version
-
         reason = self._not_ready()
         return View(
             version=read_version(),
@@ -176,7 +176,7 @@ class Daemon:
             models=tuple(self.evaluate.models[name] for name in sorted(self.evaluate.models)),
             partitions=tuple(self.evaluate.progress[source] for source in sorted(self.evaluate.progress)),
             outbox=self._outbox(),
-            config_redacted=self.assembly.plans.redacted,
+            config_redacted=self.assembly.redacted,
             config_ok=self._config_ok,
             config_loaded=self._config_loaded,
             checkpoint_last=self.ingest.checkpoint_last,
@@ -220,15 +220,35 @@ class Daemon:
         plans = assembly.plans
         return {
             source.topic: assembly.input(
-                source, open_dead_letters(source.dead_letter, plans.kafka.properties(), task=plans.kafka.group)
+                source,
+                open_dead_letters(source.dead_letter, topic=source.topic, properties=plans.kafka.client()),
             )
             for source in plans.sources
         }
 
+    def _web_settings(self) -> WebSettings:
+        plans = self.assembly.plans
+        return WebSettings(
+            enable_lifecycle=plans.web.enable_lifecycle,
+            token=plans.web.token,
+            per_feature=PerFeature(plans.metrics.per_feature),
+            top_k=plans.metrics.top_k,
+            max_series=plans.metrics.max_series,
+            route_prefix=plans.web.route_prefix,
+            flags={"config": ",".join(self._files)},
+            revision=self._revision,
+        )
+
     def _connect(self, ingest: Ingest) -> Consumer:
         kafka = self.assembly.plans.kafka
         starts = {source.topic: source.start for source in self.assembly.plans.sources}
-        return Consumer(kafka.properties(), group=f"{kafka.group}.ingest", starts=starts, assignments=ingest)
+        return Consumer(
+            kafka.client(),
+            group=f"{kafka.group}.ingest",
+            topics=starts,
+            assignments=ingest,
+            clock=self.clock,
+        )
 
     def _patience(self) -> Patience:
         plans = self.assembly.plans

@@ -23,7 +23,7 @@ from monitor.judgement import HISTORY, Context, Judged, Judgement, since_id, ver
 from monitor.names import Source
 from monitor.plan import ModelPlan
 from monitor.state.log import Entry, Progress, StateLog
-from monitor.verdict import State
+from monitor.verdict import State, Verdict
 from monitor.view import ModelView
 from monitor.window.completeness import Patience
 
@@ -113,6 +113,11 @@ class Evaluate:
             self._after = 0
         self._judgements = judgements
         self.models = {name: view for name, view in self.models.items() if name in judgements}
+
+    def verdicts(self, model: str) -> tuple[Verdict, ...]:
+        """The remembered verdicts of a model, by window name, oldest first."""
+        history = self._judgements[model].history
+        return tuple(verdict for name in history for verdict in tuple(history[name]))
 
     def forget(self) -> None:
         """Remove what is too old to matter from the state log."""

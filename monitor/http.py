@@ -21,6 +21,7 @@ from typing import Protocol
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.response import BaseHTTPResponse
 from urllib3.util import Url, parse_url
 
 from monitor.errors import DeliveryRefused, RequestError
@@ -300,7 +301,7 @@ def _exchange(
     try:
         connection.request(method, path, body=body, headers=sent, preload_content=False, decode_content=False)
         answer = connection.getresponse()
-        content = answer.read(plan.max_body + 1) or b""
+        content = _read(answer, plan.max_body + 1)
     except (urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError) as error:
         raise _failure(error, target, deadline) from error
     finally:
@@ -309,6 +310,16 @@ def _exchange(
         raise _late(target)
     lowered = {name.lower(): value for name, value in answer.headers.items()}
     return Response(answer.status, lowered, content[: plan.max_body], len(content) > plan.max_body)
+
+
+def _read(answer: BaseHTTPResponse, limit: int) -> bytes:
+    """At most `limit` bytes. Reads on after a short read: only then a cut body raises."""
+    parts: list[bytes] = []
+    left = limit
+    while left > 0 and (part := answer.read(left)):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 def _authority(target: Url) -> str:

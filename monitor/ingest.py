@@ -21,6 +21,7 @@ from monitor.intake.consumer import Consumer
 from monitor.intake.contract import check
 from monitor.intake.dead_letter import DeadLetters, Limit
 from monitor.intake.decode import Decoder, Scanned
+from monitor.intake.gap import GapKind
 from monitor.names import Reason, Source
 from monitor.partition import Folded, Model, Partition
 from monitor.plan import SourcePlan
@@ -85,6 +86,7 @@ class Ingest:
         self.last_tick = self._clock.monotonic()
         with _timed("poll", self._clock):
             batches = self.consumer.poll(BATCH, self._cadence.poll)  # step 1
+        self._note_gaps()
         applied = sum(self._apply(batch) for batch in batches)
         news = self._watch_idle()
         if news or self._clock.monotonic() >= self._next_checkpoint:
@@ -291,13 +293,28 @@ class Ingest:
                     change(source)
         self._stalled = why
 
+    def _note_gaps(self) -> None:
+        """Windows that a hole in the log touches are judged as partial, never as if nothing was lost."""
+        for gap in self.consumer.gaps():
+            partition = self.partitions.get(gap.source)
+            if partition is None:
+                continue
+            if gap.kind is GapKind.TRUNCATED:
+                self._paused[gap.source] = "the log ends before the applied offset"
+            else:
+                partition.skip_to(gap.resumed)
+
     def _watch_idle(self) -> bool:
         """Note which partitions have known zero lag; True when one became or ceased to be idle."""
         now = self._clock.monotonic()
         idle = set()
         for source, partition in self.partitions.items():
             end = self.consumer.end_offset(source)
-            if not 0 <= end <= partition.position or source in self._paused or self._stalled:
+            held = source in self._paused or self._stalled
+            if not held:
+                # Transaction markers and compacted records are offsets without records.
+                partition.position = max(partition.position, self.consumer.position(source))
+            if held or not 0 <= end <= partition.position:
                 self._caught_up.pop(source, None)
             elif now - self._caught_up.setdefault(source, now) >= self._inputs[source.topic].plan.idle / 1000:
                 idle.add(source)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from kernels.layout import Layout
 from monitor.incident.model import Incident, latest_incidents
-from monitor.incident.track import Transition, apply, track
+from monitor.incident.track import Transition, stand, track
 from monitor.judge.policy import judge, judge_without_reference
 from monitor.judge.prepare import Prepared
 from monitor.judge.record import from_json, to_json
@@ -66,7 +66,7 @@ class Judgement:
         self.windows: dict[str, Window] = {}
         self.history: dict[str, deque[Verdict]] = {}
         self.incidents: dict[str, Incident] = {}
-        """Newest incident of every key, open or resolved."""
+        """Newest incident of every rule, open or resolved."""
         self.closed: dict[str, int] = {}
         self.skipped: dict[tuple[str, str], int] = {}
         self._patience = patience
@@ -126,7 +126,7 @@ class Judgement:
                 self.skipped[key] = self.skipped.get(key, 0) + 1
         self._remember(verdict)
         self.windows[name] = judged.window
-        self.incidents = apply(self.incidents, judged.transitions)
+        self.incidents = stand(self.incidents, judged.transitions)
 
     def renew(self, context: Context) -> None:
         """Judge with a new context from now on; `track` supersedes incidents of another reference."""

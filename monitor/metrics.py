@@ -50,6 +50,10 @@ FAILURES = (
 )
 """Why a notification failed: Alertmanager's set, so that one alerting rule fits both."""
 
+BOUNDARIES = ("ingest", "scan", "evaluate", "judge", "deliver", "web")
+"""Where unexpected errors are contained. Their counters exist from the start: `increase()` does not see
+the first increment of a series that was not there before."""
+
 SUPPRESSIONS = ("cooldown", "max_per_day", "min_records", "already_running", "paused", "dry_run", "health")
 """Why a retraining request was not made."""
 
@@ -278,6 +282,7 @@ CATALOGUE: Mapping[str, tuple[str, ...]] = _catalogue()
 """Every series name we export → its label names; histograms by their `_bucket`, `_sum`, `_count`."""
 
 
+_LOOPS = ("ingest", "evaluate")
 _BY_TOPIC = (
     RECORDS_CONSUMED_TOTAL,
     CONSUMED_BYTES_TOTAL,
@@ -304,6 +309,8 @@ def prepare(
     topics, models, integrations = tuple(topics), tuple(models), tuple(integrations)
     for stage in STAGES:
         STAGE_DURATION_SECONDS.labels(stage)
+    _create((INTERNAL_ERRORS_TOTAL,), ((boundary,) for boundary in BOUNDARIES))
+    _create((STUCK_LOOPS_TOTAL,), ((loop,) for loop in _LOOPS))
     _create(_BY_TOPIC, ((topic,) for topic in topics))
     _create((RECORDS_REJECTED_TOTAL,), product(topics, REASONS))
     _create(_BY_MODEL, ((model,) for model in models))

@@ -55,6 +55,7 @@ class Partition:
         self.records = 0
         self.epoch = -1
         self.log_append = False
+        self._resumed = False
         self._plan = plan
         self._models = models
         self._largest = np.full(AGREE, -1, np.int64)
@@ -84,9 +85,15 @@ class Partition:
             if sketch.key.model == "":
                 self._ledger[sketch.key.pane] = sketch.rejects.copy()
 
+    def skip_to(self, offset: int) -> None:
+        """Records before `offset` are gone; what is covered begins anew with the next row."""
+        self.position = offset
+        self._resumed = True
+
     def fold(self, batch: Batch, columns: Sequence[Columns], rejects: Sequence[Reject]) -> Folded:
         """Count one batch. Records below `position` were counted before and are skipped by the caller."""
         self.log_append = batch.log_append
+        self._note_resumption(columns)
         out, marks = self._place(batch, columns)
         late: dict[str, int] = {}
         future: dict[str, int] = {}
@@ -144,10 +151,10 @@ class Partition:
         lateness = np.zeros(count, np.int64)
         pane = np.ones(count, np.int64)
         for block in columns:
-            plan = self._models[block.model].plan
+            model = self._models[block.model].plan
             events[block.index] = block.events
-            lateness[block.index] = plan.lateness
-            pane[block.index] = plan.pane
+            lateness[block.index] = model.lateness
+            pane[block.index] = model.pane
         out = np.empty(count, np.int64)
         marks = np.empty(count, np.int64)
         plan = self._plan
@@ -156,6 +163,12 @@ class Partition:
             int(batch.log_append), plan.bound, plan.max_future, plan.max_ahead, out, marks,
         )  # fmt: skip
         return out, marks
+
+    def _note_resumption(self, columns: Sequence[Columns]) -> None:
+        events = [int(block.events[0]) for block in columns if len(block)]
+        if self._resumed and events:
+            self.since = max(events)
+            self._resumed = False
 
     def _reject(self, model: str, reason: Reason, timestamp: int, mark: int) -> None:
         """Count in the pane of the record timestamp, moved into what can still change.

@@ -33,17 +33,22 @@ def join_nested(expected, wide=20.0):
     return sorted(kept, key=min)
 
 
-def join_ranked(expected, wide=20.0):
-    """Sets of categories that vote: fill a set until it is wide; the rest joins the last set."""
-    sets, open_set = [], []
-    for index in range(len(expected)):
-        open_set.append(index)
-        if sum(expected[i] for i in open_set) >= wide:
-            sets.append(open_set)
-            open_set = []
-    if open_set and sets:
-        sets[-1] = sets[-1] + open_set
-    return [frozenset(s) for s in sets]
+def join_pooled(expected, wide=20.0):
+    """Sets of categories that vote: wide ones alone, thin ones in pools; the rest joins the last pool."""
+    alone = [[i] for i, mass in enumerate(expected) if mass >= wide]
+    pools, open_pool = [], []
+    for i, mass in enumerate(expected):
+        if mass < wide:
+            open_pool.append(i)
+            if sum(expected[j] for j in open_pool) >= wide:
+                pools.append(open_pool)
+                open_pool = []
+    if pools:
+        pools[-1] = pools[-1] + open_pool
+    elif alone:
+        lightest = min(alone, key=lambda s: expected[s[0]])
+        lightest.extend(open_pool)
+    return [frozenset(s) for s in alone + pools]
 
 
 def psi(a, b):

@@ -23,7 +23,7 @@ def command(config: tuple[str, ...]) -> None:
     from monitor.clock import SystemClock
     from monitor.config.load import load
     from monitor.daemon import Daemon
-    from monitor.logs import configure
+    from monitor.log import configure
 
     settings = load(config)
     configure(settings.log.format, settings.log.level)

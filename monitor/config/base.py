@@ -13,7 +13,7 @@ from monitor.secret import Secret
 class Group(BaseModel):
     """A mapping with known keys. Frozen; unknown keys are errors; errors never hold values.
 
-    A group with a `shorthand` may be written as one scalar, the value of that key.
+    A group with a `shorthand` may be written as one scalar, the value of that key, where `expand` says so.
     """
 
     model_config = ConfigDict(
@@ -28,17 +28,16 @@ class Group(BaseModel):
     shorthand: typing.ClassVar[str] = ""
 
     def chosen(self, field: str) -> Secret:
-        """The secret of the twins `field` and `field_file`; empty when neither is given."""
+        """The secret of the twins `field` and `field_file` as written; empty when neither is given."""
         file = getattr(self, f"{field}_file")
-        given = getattr(self, field)
-        return Secret(file=file) if file else given or Secret()
+        return Secret(file=file) if file else getattr(self, field) or Secret()
 
 
 def expand(group: type[Group]) -> Any:
-    """A validator that lets `group` be written as one scalar, or as a list, the value of its shorthand."""
+    """A validator that lets `group` be written as one scalar, the value of its shorthand."""
     from pydantic import BeforeValidator
 
     def validate(value: Any) -> Any:
-        return {group.shorthand: value} if isinstance(value, str | list) else value
+        return {group.shorthand: value} if isinstance(value, str) else value
 
     return BeforeValidator(validate, json_schema_input_type=group | str)

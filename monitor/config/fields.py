@@ -16,26 +16,33 @@ from pydantic_core import PydanticCustomError, core_schema
 from monitor.config import quantity
 from monitor.config.document import resolve
 from monitor.config.finding import nearest
-from monitor.config.paths import format_path, parse_path
+from monitor.config.paths import parse_path
 from monitor.config.rule import GrammarError
+from monitor.config.sensitive import MASK, USERINFO
 from monitor.config.tree import Scalar
 from monitor.plan import Path
+from monitor.reference.paths import format_path
 from monitor.secret import Secret
 
 PLACEHOLDER = {"type": "string", "pattern": r"\$\{[^}]+\}"}
 """JSON Schema of a value that is not known before substitution."""
 
 
-def refuse(code: str, text: str, *, suggestion: str = "") -> PydanticCustomError:
-    """The error a validator raises; `load` turns it into a finding."""
-    return PydanticCustomError("driftline", "{text}", {"code": code, "text": text, "suggestion": suggestion})
+def refuse(code: str, text: str, *, suggestion: str = "", got: Any = None) -> PydanticCustomError:
+    """The error a validator raises; `load` turns it into a finding.
+
+    The value stands in `got` and nowhere else, so that it can be left out where it is a secret.
+    """
+    quoted = "" if got is None else shown(got)
+    context = {"code": code, "text": text, "suggestion": suggestion, "got": quoted}
+    return PydanticCustomError("driftline", "{text}", context)
 
 
 def shown(value: Any) -> str:
     """What an error may quote of a value."""
     if isinstance(value, dict | list | tuple):
         return "a mapping" if isinstance(value, dict) else "a list"
-    text = value.shown if isinstance(value, Scalar) else str(value)
+    text = USERINFO.sub(MASK, value.shown if isinstance(value, Scalar) else str(value))
     return "nothing" if text == "" else f"`{text if len(text) <= 60 else text[:57] + '…'}`"
 
 
@@ -46,9 +53,9 @@ def typed(value: Any) -> Any:
 
 def as_text(value: Any) -> str:
     if isinstance(value, Scalar) and value.leaf.plain and not value.leaf.origins and resolve(value) is None:
-        raise refuse("wrong-type", "expected a text, got nothing")
+        raise refuse("wrong-type", "expected a text", got="")
     if not isinstance(value, str):
-        raise refuse("wrong-type", f"expected a text, got {shown(value)}")
+        raise refuse("wrong-type", "expected a text", got=value)
     if "\0" in value:
         raise refuse("bad-value", "a text cannot hold a NUL character")
     return str(value)
@@ -59,7 +66,7 @@ def as_whole(value: Any) -> int:
     if isinstance(number, float) and number.is_integer() and abs(number) < 2**53:
         number = int(number)
     if isinstance(number, bool) or not isinstance(number, int):
-        raise refuse("wrong-type", f"expected a whole number, got {shown(value)}{_quotes(value)}")
+        raise refuse("wrong-type", f"expected a whole number{_quotes(value)}", got=value)
     if abs(number) > 2**62:
         raise refuse("bad-value", "the number is too large")
     return number
@@ -70,7 +77,7 @@ def as_number(value: Any) -> float:
     if isinstance(number, str) and number.endswith("%"):
         number = _parse("bad-number", quantity.parse_number, value)
     if isinstance(number, bool) or not isinstance(number, int | float):
-        raise refuse("wrong-type", f"expected a number, got {shown(value)}{_quotes(value)}")
+        raise refuse("wrong-type", f"expected a number{_quotes(value)}", got=value)
     if not math.isfinite(number):
         raise refuse("bad-value", "expected a finite number")
     return float(number)
@@ -84,7 +91,8 @@ def as_flag(value: Any) -> bool:
         )
         raise refuse(
             "wrong-type",
-            f"expected true or false, got {shown(value)}{_quotes(value)}",
+            f"expected true or false{_quotes(value)}",
+            got=value,
             suggestion=nearest(near, ("true", "false")),
         )
     return flag
@@ -92,18 +100,18 @@ def as_flag(value: Any) -> bool:
 
 def _quotes(value: Any) -> str:
     is_quoted = isinstance(value, Scalar) and not value.is_typed and resolve(str(value)) != str(value)
-    return " in quotes; remove them" if is_quoted else ""
+    return " without quotes" if is_quoted else ""
 
 
 def _parse(code: str, parse: Callable[[str], Any], value: Any) -> Any:
     if not isinstance(value, str):
-        raise refuse("wrong-type", f"expected a text, got {shown(value)}")
+        raise refuse("wrong-type", "expected a text", got=value)
     try:
         return parse(str(value))
     except GrammarError as error:
         raise refuse(code, str(error), suggestion=error.suggestion) from None
     except ValueError as error:
-        raise refuse(code, f"{error}; got {shown(value)}") from None
+        raise refuse(code, str(error), got=value) from None
 
 
 def parsed(code: str, parse: Callable[[str], Any], kind: type = str) -> BeforeValidator:
@@ -151,7 +159,8 @@ class Choice:
         if word not in self.known:
             raise refuse(
                 "bad-value",
-                f"expected one of {', '.join(self.known)}; got {shown(value)}",
+                f"expected one of {', '.join(self.known)}",
+                got=value,
                 suggestion=nearest(word, self.known),
             )
         return word
@@ -233,7 +242,7 @@ def _secret(value: Any) -> Secret:
     if isinstance(value, Secret):
         return value
     if not isinstance(value, str):
-        raise refuse("wrong-type", f"expected a text, got {shown(value)}")
+        raise refuse("wrong-type", "expected a text", got=value)
     if not value:
         raise refuse("bad-value", "a secret cannot be empty")
     return Secret(value=as_text(value))

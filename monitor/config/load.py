@@ -69,9 +69,11 @@ def order(findings: Sequence[Finding]) -> tuple[Finding, ...]:
 def _settle(tree: Node, problems: list[Problem], origin: Origin, environ: Mapping[str, str]) -> Settings:
     origin = Origin(tree, origin.lines, origin.masked)
     data = to_data(tree)
-    failed = [problem.steps for problem in problems]
+    failed = [problem.steps for problem in problems if problem.span]
     settings, broken, pruned = validate(data)
-    problems += [p for p in broken if not _is_within(p.steps, failed)]
+    problems += [
+        p for p in broken if p.at_key or (not _is_within(p.steps, failed) and not _is_around(p.steps, failed))
+    ]
     if settings is not None:
         settings.attach(origin, ())
         names = {key: _names(tree, key) for key in ("sources", "targets")}
@@ -95,6 +97,10 @@ def _stands(problem: Problem, broken: list[Steps]) -> bool:
 
 def _is_within(steps: Steps, outer: list[Steps]) -> bool:
     return any(steps[: len(out)] == out for out in outer if out)
+
+
+def _is_around(steps: Steps, inner: list[Steps]) -> bool:
+    return any(within[: len(steps)] == steps for within in inner)
 
 
 def _names(tree: Node, key: str) -> frozenset[str]:

@@ -69,7 +69,8 @@ class Origin:
         """The problem with its file, line, masked source line and caret."""
         found, key, node = self.node(problem.steps)
         mark = problem.mark or (key if key and (problem.at_key or not isinstance(node, Leaf)) else node.mark)
-        if found != problem.steps and key and not problem.mark:
+        is_short = isinstance(node, Leaf) and len(problem.steps) - len(found) == 1 and not problem.at_key
+        if found != problem.steps and key and not problem.mark and not is_short:
             mark = key
         if not mark.file:
             return Finding(

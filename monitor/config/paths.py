@@ -33,16 +33,3 @@ _HOW = 'a path is written like age, features.age, inputs[0].data[3] or ["a.b"].c
 
 def _bracket(text: str, at: int) -> bool:
     return text[at] == "["
-
-
-def format_path(path: Path) -> str:
-    """The text `parse_path` reads back."""
-    text = ""
-    for step in path:
-        if isinstance(step, int):
-            text += f"[{step}]"
-        elif not step or any(sign in step for sign in ".[]\"'"):
-            text += f"['{step}']" if '"' in step else f'["{step}"]'
-        else:
-            text += f".{step}" if text else step
-    return text

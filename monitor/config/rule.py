@@ -6,32 +6,9 @@ import re
 
 from monitor.config.finding import nearest
 from monitor.config.quantity import parse_number
+from monitor.judge.catalogue import KS, PSI, RATIOS, SCORES, G
 
-SCORES = (
-    "psi",
-    "ks",
-    "js",
-    "hellinger",
-    "total_variation",
-    "linf",
-    "wasserstein",
-    "g",
-    "missing",
-    "non_finite",
-    "novel",
-    "violation",
-    "error",
-    "latency",
-    "mean",
-    "std",
-    "median",
-    "p01",
-    "p99",
-    "p50",
-    "p90",
-)
-"""Names of the scores a rule or `detectors` may name."""
-TESTS = ("psi", "ks", "g", "missing", "non_finite", "novel", "violation", "latency", "error")
+TESTS = (PSI, KS, G, *RATIOS)
 """Voting tests, which take a tolerance."""
 MAX_WINDOWS = 1000
 

@@ -21,7 +21,6 @@ from monitor.config.fields import (
     bounded,
     parsed,
     refuse,
-    shown,
 )
 from monitor.config.finding import Finding, Problem
 from monitor.config.intake import DAY, MINUTE, SECOND, Kafka, Period, Source
@@ -36,9 +35,7 @@ VERSION = 1
 def _version(value: Any) -> int:
     version = as_whole(value)
     if version != VERSION:
-        raise refuse(
-            "bad-version", f"this driftline reads configurations of version {VERSION}, got {shown(value)}"
-        )
+        raise refuse("bad-version", f"this driftline reads configurations of version {VERSION}", got=value)
     return version
 
 
@@ -152,8 +149,8 @@ class WebSettings(Group):
 class LogSettings(Group):
     """Logs, on stderr."""
 
-    format: Annotated[str, Choice(("auto", "json", "logfmt", "console"))] = Field(
-        default="auto", description="auto: console on a terminal, JSON otherwise.", examples=["json"]
+    format: Annotated[str, Choice(("auto", "json", "text"))] = Field(
+        default="auto", description="auto: text on a terminal, JSON otherwise.", examples=["json"]
     )
     level: Annotated[str, Choice(("debug", "info", "warning", "error"))] = Field(
         default="info", description="Least level that is written.", examples=["info"]

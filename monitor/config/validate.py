@@ -14,6 +14,7 @@ from monitor.config.base import Group
 from monitor.config.fields import shown
 from monitor.config.finding import Problem, Steps, dotted, nearest
 from monitor.config.later import explain
+from monitor.config.sensitive import is_sensitive
 from monitor.config.settings import Settings
 
 STAND_IN = "?"
@@ -47,10 +48,20 @@ def validate(data: dict[str, Any]) -> tuple[Settings | None, list[Problem], list
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)
         if turn == 0:
-            problems = [_explain(item, data) for item in found]
+            problems = _without_echoes([_explain(item, data) for item in found])
             data = copy.deepcopy(data)
         pruned += [_prune(data, _steps(item["loc"]), item["type"]) for item in found]
     return None, problems, pruned
+
+
+def _without_echoes(problems: list[Problem]) -> list[Problem]:
+    """Drop "needs at least one entry" where it only follows from broken entries."""
+    return [
+        p
+        for p in problems
+        if p.code != "missing-value"
+        or not any(len(o.steps) > len(p.steps) and o.steps[: len(p.steps)] == p.steps for o in problems)
+    ]
 
 
 def _steps(loc: tuple[Any, ...]) -> Steps:
@@ -62,15 +73,11 @@ def _explain(error: Mapping[str, Any], data: Any) -> Problem:
     context = error.get("ctx") or {}
     is_key = "[key]" in error["loc"]
     if kind == "driftline":
-        return Problem(
-            context["code"],
-            steps,
-            f"{dotted(steps)}: {context['text']}",
-            suggestion=context["suggestion"],
-            at_key=is_key,
-        )
+        quoted = f", got {context['got']}" if context["got"] and not is_sensitive(steps) else ""
+        text = f"{dotted(steps)}: {context['text']}{quoted}"
+        return Problem(context["code"], steps, text, suggestion=context["suggestion"], at_key=is_key)
     if kind == "extra_forbidden":
-        return _unknown(steps, data)
+        return _unknown(steps)
     if kind == "missing":
         return _missing(steps)
     if kind in _TYPES:
@@ -86,19 +93,16 @@ def _explain(error: Mapping[str, Any], data: Any) -> Problem:
     return Problem("bad-value", steps, f"{dotted(steps)}: {error['msg']}", at_key=is_key)
 
 
-def _unknown(steps: Steps, data: Any) -> Problem:
+def _unknown(steps: Steps) -> Problem:
     known = fields_at(steps[:-1])
     late = explain(steps)
     if late:
         return Problem("not-supported", steps, late, at_key=True)
-    suggestion = nearest(str(steps[-1]), set(known) - set(_value(data, steps[:-1]) or ())) or nearest(
-        str(steps[-1]), known
-    )
     return Problem(
         "unknown-key",
         steps,
         f"{dotted(steps)} is not a known setting",
-        suggestion=suggestion,
+        suggestion=nearest(str(steps[-1]), known),
         help=_members(steps[:-1]),
         at_key=True,
     )

@@ -64,7 +64,7 @@ class WebPlan:
 @dataclass(frozen=True, slots=True)
 class LogPlan:
     format: str = "auto"
-    """auto | json | logfmt | console"""
+    """auto | json | text"""
     level: str = "info"
 
 

@@ -22,12 +22,12 @@ from monitor.config.fields import (
     bounded,
     parsed,
     refuse,
-    shown,
     typed,
 )
 from monitor.config.intake import DAY, HOUR, MINUTE, SECOND, Span
 from monitor.config.quantity import format_budget, format_duration, parse_budget
-from monitor.config.rule import SCORES, parse_drift, parse_limit
+from monitor.config.rule import parse_drift, parse_limit
+from monitor.judge.catalogue import DETECTORS, SCORES
 
 LEARN = "learn"
 
@@ -37,7 +37,7 @@ def _tolerance(value: Any) -> Any:
         return LEARN
     number = as_number(value)
     if not 0 <= number <= 10:
-        raise refuse("out-of-range", f"a tolerance is `learn` or a number from 0 to 10, got {shown(value)}")
+        raise refuse("out-of-range", "a tolerance is `learn` or a number from 0 to 10", got=value)
     return number
 
 
@@ -53,16 +53,26 @@ def _range(value: Any) -> Any:
 
 
 Tolerance = Annotated[
-    Any, BeforeValidator(_tolerance),
+    Any,
+    BeforeValidator(_tolerance),
     WithJsonSchema({"anyOf": [{"const": LEARN}, {"type": "number", "minimum": 0}, PLACEHOLDER]}),
 ]
 Range = Annotated[
-    tuple[float | None, float | None], BeforeValidator(_range),
-    WithJsonSchema({"type": "array", "minItems": 2, "maxItems": 2,
-                    "items": {"anyOf": [{"type": "number"}, {"type": "null"}, PLACEHOLDER]}}),
+    tuple[float | None, float | None],
+    BeforeValidator(_range),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "minItems": 2,
+            "maxItems": 2,
+            "items": {"anyOf": [{"type": "number"}, {"type": "null"}, PLACEHOLDER]},
+        }
+    ),
 ]
 Budget = Annotated[
-    tuple[float, int], parsed("bad-budget", parse_budget, tuple), PlainSerializer(lambda value: format_budget(*value)),
+    tuple[float, int],
+    parsed("bad-budget", parse_budget, tuple),
+    PlainSerializer(lambda value: format_budget(*value)),
     WithJsonSchema({"type": "string", "pattern": r"^\S+ +per +\S+$"}),
 ]
 
@@ -77,8 +87,11 @@ class ReferenceSource(Group):
 
     shorthand = "file"
 
-    file: Text = Field(description="File that `driftline reference build` wrote; a relative one lies beside this "
-                       "configuration file.", examples=["/ref/churn.ref"])
+    file: Text = Field(
+        description="File that `driftline reference build` wrote; a relative one lies beside this "
+        "configuration file.",
+        examples=["/ref/churn.ref"],
+    )
 
 
 class Window(Group):
@@ -87,25 +100,39 @@ class Window(Group):
     shorthand = "size"
 
     size: Annotated[Duration, bounded(10 * SECOND, 92 * DAY, format_duration)] = Field(
-       default= description="Length of a window.", examples=["1h", "24h"])
+        description="Length of a window.", examples=["1h", "24h"]
+    )
     step: Annotated[Duration, bounded(10 * SECOND, 92 * DAY, format_duration)] | None = Field(
-        default=None, description="Distance between the ends of windows; left out, windows follow each other. "
-        "It divides the size.", examples=["1h"])
-    timezone: Zone = Field(default="UTC", description="Windows of whole days end at midnight in this zone.",
-                           examples=["Europe/Berlin"])
+        default=None,
+        description="Distance between the ends of windows; left out, windows follow each other. "
+        "It divides the size.",
+        examples=["1h"],
+    )
+    timezone: Zone = Field(
+        default="UTC",
+        description="Windows of whole days end at midnight in this zone.",
+        examples=["Europe/Berlin"],
+    )
 
 
 class Column(Group):
     """What a feature, the prediction and the label have in common."""
 
-    nullable: Flag = Field(default=True, description="false: a missing value is a violation.", examples=[False])
-    range: Range | None = Field(default=None, description="Closed interval of allowed numbers.", examples=[[0, 120]])
-    allowed: tuple[Text, ...] = Field(default=(), description="Allowed categories; left out, all are.",
-                                      examples=[["DE", "FR"]])
+    nullable: Flag = Field(
+        default=True, description="false: a missing value is a violation.", examples=[False]
+    )
+    range: Range | None = Field(
+        default=None, description="Closed interval of allowed numbers.", examples=[[0, 120]]
+    )
+    allowed: tuple[Text, ...] = Field(
+        default=(), description="Allowed categories; left out, all are.", examples=[["DE", "FR"]]
+    )
     numbers_in_strings: Flag = Field(default=False, description='Accept "1.5" for 1.5.', examples=[True])
     tolerance: dict[Text, Tolerance] = Field(
-       default= default_factory=dict, description="Movement that counts as normal, per test: learn, or a number in units of "
-        "PSI.", examples=[{"psi": 0.02}])
+        default_factory=dict,
+        description="Movement that counts as normal, per test: learn, or a number in units of PSI.",
+        examples=[{"psi": 0.02}],
+    )
 
 
 class Feature(Column):
@@ -113,10 +140,14 @@ class Feature(Column):
 
     shorthand = "path"
 
-    path: DottedPath = Field(default=(), description="Where it stands in a record; left out, as in the reference.",
-                             examples=["features.age"])
+    path: DottedPath = Field(
+        default=(),
+        description="Where it stands in a record; left out, as in the reference.",
+        examples=["features.age"],
+    )
     kind: Annotated[str, Choice(("numeric", "categorical", "boolean"), later=("embedding",))] | None = Field(
-        default=None, description="Left out, as in the reference.", examples=["numeric"])
+        default=None, description="Left out, as in the reference.", examples=["numeric"]
+    )
 
 
 class Outcome(Column):
@@ -126,7 +157,10 @@ class Outcome(Column):
 
     path: DottedPath = Field(description="Where it stands in a record.", examples=["score"])
     kind: Annotated[str, Choice(("score", "class", "number"))] = Field(
-        default="score", description="score: a probability; class: a category; number: a regression.", examples=["score"])
+        default="score",
+        description="score: a probability; class: a category; number: a regression.",
+        examples=["score"],
+    )
 
 
 class Limit(Group):
@@ -134,13 +168,20 @@ class Limit(Group):
 
     shorthand = "when"
 
-    when: Annotated[tuple[str, str, str, float, int], parsed("bad-rule", parse_limit, tuple),
-                    PlainSerializer(format_limit), WithJsonSchema({"type": "string"})] = Field(
-       default= description=f"score(feature), a limit, and for how many windows. Scores: {', '.join(SCORES)}.",
-        examples=["psi(age) > 0.25 for 3 windows"])
+    when: Annotated[
+        tuple[str, str, str, float, int],
+        parsed("bad-rule", parse_limit, tuple),
+        PlainSerializer(format_limit),
+        WithJsonSchema({"type": "string"}),
+    ] = Field(
+        description=f"score(feature), a limit, and for how many windows. Scores: {', '.join(SCORES)}.",
+        examples=["psi(age) > 0.25 for 3 windows"],
+    )
     do: Annotated[str, Choice(("ticket", "page", "retrain"))] = Field(
-        default="ticket", description="ticket: an alert of severity warning; page: critical; retrain: ask for retraining.",
-        examples=["ticket"])
+        default="ticket",
+        description="ticket: an alert of severity warning; page: critical; retrain: ask for retraining.",
+        examples=["ticket"],
+    )
 
 
 def _conditions(value: Any) -> Any:
@@ -148,7 +189,8 @@ def _conditions(value: Any) -> Any:
 
 
 Condition = Annotated[
-    int, parsed("bad-rule", parse_drift, int),
+    int,
+    parsed("bad-rule", parse_drift, int),
     PlainSerializer(lambda windows: f"drift for {windows} window{'s' if windows > 1 else ''}"),
     WithJsonSchema({"type": "string"}),
 ]
@@ -158,63 +200,115 @@ class Retrain(Group):
     """When retraining is asked for."""
 
     mode: Annotated[str, Choice(("off", "suggest", "auto"))] = Field(
-        default="off", description="suggest: a person approves with `driftline retrain approve`; auto: the request is sent.",
-        examples=["suggest"])
+        default="off",
+        description="suggest: a person approves with `driftline retrain approve`; auto: the request is sent.",
+        examples=["suggest"],
+    )
     when: Annotated[tuple[Condition, ...], BeforeValidator(_conditions)] = Field(
-        default=(1,), min_length=1, description="Any of these conditions is enough.", examples=[["drift for 3 windows"]])
+        default=(1,),
+        min_length=1,
+        description="Any of these conditions is enough.",
+        examples=[["drift for 3 windows"]],
+    )
     cooldown: Annotated[Duration, bounded(0, 365 * DAY, format_duration)] = Field(
-        default=24 * HOUR, description="Least time between two requests.", examples=["24h"])
+        default=24 * HOUR, description="Least time between two requests.", examples=["24h"]
+    )
     max_per_day: Annotated[Whole, bounded(1, 1000)] = Field(
-        default=1, description="Most requests in 24 hours.", examples=[1])
+        default=1, description="Most requests in 24 hours.", examples=[1]
+    )
     min_records: Annotated[Whole, bounded(0, 10**12)] = Field(
-        default=0, description="A window with fewer records asks for nothing.", examples=[10000])
+        default=0, description="A window with fewer records asks for nothing.", examples=[10000]
+    )
     target: Text = Field(default="", description="One of `targets`.", examples=["airflow"])
 
 
 class Model(Group):
     """One served model."""
 
-    source: Text = Field(default="", description="One of `sources`; may be left out when there is only one.",
-                         examples=["predictions"])
+    source: Text = Field(
+        default="",
+        description="One of `sources`; may be left out when there is only one.",
+        examples=["predictions"],
+    )
     reference: Annotated[ReferenceSource, expand(ReferenceSource)] | None = Field(
-        default=None, description="What is normal; left out, all verdicts are unknown(no_reference).",
-        examples=[{"file": "/ref/churn.ref"}])
-    budget: Budget = Field(default=(2.0, 30 * DAY), description="False pages the operator accepts.", examples=["2 per 30d"])
+        default=None,
+        description="What is normal; left out, all verdicts are unknown(no_reference).",
+        examples=[{"file": "/ref/churn.ref"}],
+    )
+    budget: Budget = Field(
+        default=(2.0, 30 * DAY), description="False pages the operator accepts.", examples=["2 per 30d"]
+    )
     windows: dict[Name, Annotated[Window, expand(Window)]] = Field(
-       default= default_factory=lambda: {"1h": Window(size=HOUR)}, min_length=1,
-        description="Families of windows by name.", examples=[{"1h": {"size": "1h"}, "1d": {"size": "24h", "step": "1h"}}])
+        default_factory=lambda: {"1h": Window(size=HOUR)},
+        min_length=1,
+        description="Families of windows by name.",
+        examples=[{"1h": {"size": "1h"}, "1d": {"size": "24h", "step": "1h"}}],
+    )
     pane: Annotated[Duration, bounded(10 * SECOND, 5 * MINUTE, format_duration)] | None = Field(
-        default=None, description="Slice of event time that counts are kept for; it divides all sizes and steps. "
-        "Left out, it follows from them.", examples=["1m"])
-    allowed_lateness: Span = Field(default=5 * MINUTE, description="Records later than this behind the watermark are "
-                                   "counted as late, not applied.", examples=["5m"])
+        default=None,
+        description="Slice of event time that counts are kept for; it divides all sizes and steps. "
+        "Left out, it follows from them.",
+        examples=["1m"],
+    )
+    allowed_lateness: Span = Field(
+        default=5 * MINUTE,
+        description="Records later than this behind the watermark are counted as late, not applied.",
+        examples=["5m"],
+    )
     features: dict[Name, Annotated[Feature, expand(Feature)]] = Field(
-       default= default_factory=dict, description="Inputs by name. All features of the reference are watched; those named "
+        default_factory=dict,
+        description="Inputs by name. All features of the reference are watched; those named "
         "here get another path or a contract.",
-        examples=[{"age": {"path": "features.age", "kind": "numeric", "range": [0, 120]}}])
+        examples=[{"age": {"path": "features.age", "kind": "numeric", "range": [0, 120]}}],
+    )
     prediction: Annotated[Outcome, expand(Outcome)] | None = Field(
-        default=None, description="What the model answered; watched like a feature, under the name prediction.",
-        examples=[{"path": "score", "kind": "score"}])
+        default=None,
+        description="What the model answered; watched like a feature, under the name prediction.",
+        examples=[{"path": "score", "kind": "score"}],
+    )
     label: Annotated[Outcome, expand(Outcome)] | None = Field(
-        default=None, description="The truth, where the record already holds it; watched like a feature, under the name "
-        "label.", examples=[{"path": "label", "kind": "class"}])
+        default=None,
+        description="The truth, where the record already holds it; watched like a feature, under the name "
+        "label.",
+        examples=[{"path": "label", "kind": "class"}],
+    )
     min_records: Annotated[Whole, bounded(1, 10**9)] = Field(
-        default=50, description="Windows with fewer records are unknown.", examples=[50])
+        default=50, description="Windows with fewer records are unknown.", examples=[50]
+    )
     tolerance: dict[Text, Tolerance] = Field(
-       default= default_factory=dict, description="Movement that counts as normal, by test, or test and feature: learn, or a "
-        "number in units of PSI.", examples=[{"psi": "learn", "psi(age)": 0.02}])
-    ratio_tolerance: Share = Field(default=0.005, description="Movement of ratios (missing, novel, …) that counts as normal.",
-                                   examples=["0.5%"])
-    detectors: tuple[Annotated[str, Choice(SCORES)], ...] = Field(
-        default=(), description="Scores that vote beside the default tests.", examples=[["wasserstein"]])
+        default_factory=dict,
+        description="Movement that counts as normal, by test, or test and feature: learn, or a "
+        "number in units of PSI.",
+        examples=[{"psi": "learn", "psi(age)": 0.02}],
+    )
+    ratio_tolerance: Share = Field(
+        default=0.005,
+        description="Movement of ratios (missing, novel, …) that counts as normal.",
+        examples=["0.5%"],
+    )
+    detectors: tuple[Annotated[str, Choice(DETECTORS)], ...] = Field(
+        default=(), description="Scores that vote beside the default tests.", examples=[["wasserstein"]]
+    )
     rules: dict[Name, Annotated[Limit, expand(Limit)]] = Field(
-       default= default_factory=dict, description="Raw limits, outside the budget, by name.",
-        examples=[{"hard-limit": {"when": "psi(age) > 0.25 for 3 windows", "do": "ticket"}}])
-    retrain: Retrain = Field(default=Retrain(), description="When retraining is asked for.",
-                             examples=[{"mode": "suggest", "when": ["drift for 3 windows"], "target": "airflow"}])
-    champion: Text = Field(default="champion", description="The variant that is judged; rows without a variant are too.",
-                           examples=["champion"])
+        default_factory=dict,
+        description="Raw limits, outside the budget, by name.",
+        examples=[{"hard-limit": {"when": "psi(age) > 0.25 for 3 windows", "do": "ticket"}}],
+    )
+    retrain: Retrain = Field(
+        default=Retrain(),
+        description="When retraining is asked for.",
+        examples=[{"mode": "suggest", "when": ["drift for 3 windows"], "target": "airflow"}],
+    )
+    champion: Text = Field(
+        default="champion",
+        description="The variant that is judged; rows without a variant are too.",
+        examples=["champion"],
+    )
     clear_after: Annotated[Whole, bounded(1, 1000)] = Field(
-        default=2, description="Consecutive ok windows that resolve an incident.", examples=[2])
-    runbook: Text = Field(default="", description="Link in every alert of this model.",
-                          examples=["https://wiki.example/runbooks/churn"])
+        default=2, description="Consecutive ok windows that resolve an incident.", examples=[2]
+    )
+    runbook: Text = Field(
+        default="",
+        description="Link in every alert of this model.",
+        examples=["https://wiki.example/runbooks/churn"],
+    )

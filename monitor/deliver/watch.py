@@ -12,6 +12,9 @@ FRESH = 1.0
 """Seconds a read serves all threads. 50 models cost some 50 ms per read of a local log; four
 threads that each read for themselves every second would spend a fifth of a core on it."""
 
+KINDS = ("incident", "intent", "outcome", "clock")
+"""All that delivery decides by; verdicts are many times as much."""
+
 
 class Watch:
     """Shared by the delivery threads. What this process writes through `append` is seen at once."""
@@ -29,7 +32,7 @@ class Watch:
         with self._lock:
             now = self._clock.monotonic()
             if self._read is None or now - self._read >= FRESH:
-                self._ledgers = {model: self.log.ledger(model) for model in self._models()}
+                self._ledgers = {model: self.log.ledger(model, kinds=KINDS) for model in self._models()}
                 self._read = now
             return self._ledgers
 

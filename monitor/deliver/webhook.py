@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from monitor.clock import Clock
 from monitor.deliver.attempt import SENT, Attempt, Outcome, refusal, retry_after
@@ -19,6 +20,8 @@ from monitor.incident.text import model_url, rfc3339
 
 REQUESTED = "driftline.retrain.requested.v1"
 TESTED = "driftline.test.v1"
+HEADER_SAFE = "!#$&'()*+,-./:;<=>?@[]^_`{|}~"
+"""All of printable ASCII but space, quote and percent: as CloudEvents writes attributes in headers."""
 CONTENT_TYPE = "application/cloudevents+json; charset=UTF-8"
 
 
@@ -135,7 +138,7 @@ def _headers(event: Mapping[str, Any], body: bytes, plan: TargetPlan, now: int) 
     identity = str(event["id"])
     secrets = [secret.reveal() for secret in plan.secrets]
     headers = {**plan.headers, "Content-Type": CONTENT_TYPE, "Idempotency-Key": identity}
-    headers["x-driftline-model"] = str(event["subject"]).encode("ascii", "backslashreplace").decode("ascii")
+    headers["x-driftline-model"] = quote(str(event["subject"]), safe=HEADER_SAFE)
     if plan.token:
         headers["Authorization"] = f"Bearer {plan.token.reveal()}"
     return headers | signature_headers(identity, body, secrets=secrets, now_ms=now)

@@ -15,7 +15,12 @@ so that an outcome outlives its intent, and than the longest cool-down that make
 
 def forget(ledger: Ledger, now: int) -> tuple[Entry, ...]:
     """Removals of finished entries older than RETENTION. Nothing open is ever removed."""
-    return (*_incidents(ledger, now), *_deliveries(ledger, now), *_requests(ledger, now))
+    return (
+        *_incidents(ledger, now),
+        *_deliveries(ledger, now),
+        *_requests(ledger, now),
+        *_claims(ledger, now),
+    )
 
 
 def _incidents(ledger: Ledger, now: int) -> Iterator[Entry]:
@@ -42,3 +47,10 @@ def _requests(ledger: Ledger, now: int) -> Iterator[Entry]:
         decided = max(int(body["decided_at"]), int(body["created"]))
         if body["state"] not in waiting and now - decided > RETENTION and identity not in ledger.of("intent"):
             yield Entry("retrain", identity, None)
+
+
+def _claims(ledger: Ledger, now: int) -> Iterator[Entry]:
+    """A claim must outlive its intent: it is what keeps an attempt from being made twice."""
+    for identity, claim in ledger.of("claim").items():
+        if claim["intent"] not in ledger.of("intent") and now - int(claim["at"]) > RETENTION:
+            yield Entry("claim", identity, None)

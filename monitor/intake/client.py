@@ -15,6 +15,17 @@ OAuth = Callable[[str], tuple[str, float]]
 """`sasl.oauthbearer.config` → (token, expiry in seconds since the epoch)."""
 
 
+PARTITION_END = KafkaError._PARTITION_EOF  # noqa: SLF001 the library's public name
+OUT_OF_RANGE = frozenset(
+    {
+        KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001
+        KafkaError._LOG_TRUNCATION,  # noqa: SLF001
+        KafkaError.OFFSET_OUT_OF_RANGE,
+    }
+)
+"""A position is not in the log: deleted by retention, cut off, or of a topic that is gone."""
+
+
 def ignore(_event: str) -> None:
     """Counts nothing."""
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kernels.layout import FIRST_BIN, MISSING, NOVEL, OTHER, Layout
 from monitor.columns import Columns
-from monitor.plan import FeaturePlan, ModelPlan, Rule, RuleKind
+from monitor.plan import FeaturePlan, Kind, ModelPlan, Rule, RuleKind
 
 
 def check(columns: Columns, plan: ModelPlan, layout: Layout) -> None:
@@ -31,22 +31,23 @@ def check(columns: Columns, plan: ModelPlan, layout: Layout) -> None:
 
 
 def _breaches(columns: Columns, rule: Rule, feature: FeaturePlan, column: int) -> NDArray[np.bool_]:
-    is_number = feature.kind == "numeric"
+    is_number = feature.kind is Kind.NUMERIC
+    broken: NDArray[np.bool_] = np.zeros(len(columns), np.bool_)
     if rule.kind is RuleKind.NULL:
-        return np.isnan(columns.values[column]) if is_number else columns.codes[column] == MISSING
-    if rule.kind is RuleKind.RANGE and is_number:
+        broken |= np.isnan(columns.values[column]) if is_number else columns.codes[column] == MISSING
+    elif rule.kind is RuleKind.RANGE and is_number:
         low, high = feature.range
         values = columns.values[column]
-        below = values < (-np.inf if low is None else low)
-        return below | (values > (np.inf if high is None else high)) | np.isinf(values)
-    if rule.kind is RuleKind.CATEGORY and not is_number and feature.allowed:
+        broken |= values < (-np.inf if low is None else low)
+        broken |= values > (np.inf if high is None else high)
+        broken |= np.isinf(values)
+    elif rule.kind is RuleKind.CATEGORY and not is_number and feature.allowed:
         codes = columns.codes[column]
         categories = columns.categories[column] if columns.categories else ()
-        broken = _forbidden(feature.allowed, categories)[np.minimum(codes, FIRST_BIN + len(categories))]
+        broken |= _forbidden(feature.allowed, categories)[np.minimum(codes, FIRST_BIN + len(categories))]
         for row, name in columns.novel.get(column, {}).items():
             broken[row] = name not in feature.allowed
-        return broken
-    return np.zeros(len(columns), np.bool_)
+    return broken
 
 
 @lru_cache(maxsize=4096)

@@ -105,7 +105,9 @@ def _library() -> ctypes.CDLL:
         try:
             function = getattr(library, name)
         except AttributeError as error:
-            raise IntakeError(f"no embedded broker - {name} - confluent-kafka 2.15 or later has it") from error
+            raise IntakeError(
+                f"no embedded broker - {name} - confluent-kafka 2.15 or later has it"
+            ) from error
         function.restype = result
         function.argtypes = arguments
     return library

@@ -34,9 +34,7 @@ def isf(level: float, df: NDArray[np.float64], nc: NDArray[np.float64]) -> NDArr
     return out
 
 
-def sf(
-    y: NDArray[np.float64], df: NDArray[np.float64], nc: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def sf(y: NDArray[np.float64], df: NDArray[np.float64], nc: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probability of exceeding `y`; 1 where df < 1."""
     from scipy.stats import ncx2
 
@@ -48,9 +46,7 @@ def sf(
     return out
 
 
-def noncentrality(
-    y: NDArray[np.float64], level: float, df: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def noncentrality(y: NDArray[np.float64], level: float, df: NDArray[np.float64]) -> NDArray[np.float64]:
     """The noncentrality with which `y` is exceeded with probability `level`; 0 where none is needed."""
     out = np.zeros(y.shape)
     for freedom in np.unique(df[df >= 1]):

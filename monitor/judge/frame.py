@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +51,7 @@ class Frame:
 
     group    int32[slots]          coarse slot of each slot
     start    int32[features + 1]   first coarse slot of each feature; special slots come first,
-                                   then coarse groups or the categories by falling mass
+                                   then coarse groups or the shuffled categories
     special  int64[features]
     counts   int64[slots]          rows of the reference
     coarse   int64[coarse slots]   the same, coarse
@@ -138,12 +139,16 @@ def _coarse_slots(
             start.append(base + FIRST_BIN + 1 + GROUPS)
         else:
             own[:FIRST_BIN] = base + np.arange(FIRST_BIN)
-            mass = reference.counts[low + FIRST_BIN : high]
-            order = np.argsort(-mass, kind="stable")
-            own[FIRST_BIN + order] = base + FIRST_BIN + np.arange(len(order))
+            order = np.argsort([_shuffled(category) for category in profile.categories], kind="stable")
+            own[FIRST_BIN + order.astype(np.int64)] = base + FIRST_BIN + np.arange(len(order))
             special.append(len(names.CATEGORICAL_SPECIALS))
             start.append(base + high - low)
     return group, np.array(start, np.int32), np.array(special, np.int64)
+
+
+def _shuffled(category: str) -> int:
+    """A place among categories that says nothing of how often they occur; see `join_pooled`."""
+    return zlib.crc32(category.encode("utf-8", "surrogatepass"))
 
 
 def _bin_shift(counts: NDArray[np.int64], layout: Layout) -> NDArray[np.float64]:

@@ -165,8 +165,7 @@ def _numeric(column: ColumnSurvey, settings: BuildSettings) -> FeatureProfile:
     )
     low, middle, high = (_quantile(values, q) for q in (0.25, 0.5, 0.75))
     iqr = min(high - low, LARGEST)
-    std = min((column.spread / max(column.finite, 1)) ** 0.5, LARGEST)
-    std = LARGEST if np.isnan(std) else std
+    mean, std = _moments(column, values)
     return FeatureProfile(
         name=column.feature.name,
         path=column.feature.live_path,
@@ -178,10 +177,21 @@ def _numeric(column: ColumnSurvey, settings: BuildSettings) -> FeatureProfile:
         scale=1.0 if empty else iqr or std or 1.0,
         minimum=NOTHING if empty else column.minimum,
         maximum=NOTHING if empty else column.maximum,
-        mean=NOTHING if empty else float(np.clip(column.mean, -LARGEST, LARGEST)),
+        mean=NOTHING if empty else mean,
         std=NOTHING if empty else std,
         iqr=NOTHING if empty else iqr,
     )
+
+
+def _moments(column: ColumnSurvey, values: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and standard deviation; from the sorted values where all are kept, so that the
+    last digit does not depend on how the rows were cut into chunks."""
+    mean, variance = column.mean, column.spread / max(column.finite, 1)
+    if 0 < len(values) == column.finite:
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, variance = float(np.mean(values)), float(np.var(values))
+    std = variance**0.5
+    return float(np.nan_to_num(mean, posinf=LARGEST, neginf=-LARGEST)), min(std, LARGEST)
 
 
 def _quantile(ordered: NDArray[np.float64], q: float) -> float:

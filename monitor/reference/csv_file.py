@@ -17,7 +17,7 @@ from monitor.errors import ReferenceInvalid
 from monitor.intake.convert import number
 from monitor.plan import TimeUnit
 from monitor.reference.moment import guess_unit
-from monitor.reference.selection import Selection, assemble, resolve
+from monitor.reference.selection import Selection, assemble, resolve, settled
 from monitor.reference.table import FeatureDeclaration, Table
 
 CHUNK = 50_000
@@ -82,6 +82,7 @@ class CsvTables:
                 self._types[name].add(set(tokens) - self.missing)
             first = first or {name: tokens[:1000] for name, tokens in columns.items()}
             self.rows += len(next(iter(columns.values())))
+        self.selection = settled(self.selection, {name: (name,) for name in header})
         self.selection = _timed(self.selection, first, self._types, missing=self.missing, where=self.path)
         prefix = self.selection.prefix
         self.features = resolve(self.selection, {name: (*prefix, name) for name in header}, where=self.path)

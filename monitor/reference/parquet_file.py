@@ -16,7 +16,7 @@ from monitor.plan import Path, TimeUnit
 from monitor.reference.csv_file import known_unit
 from monitor.reference.moment import guess_unit
 from monitor.reference.paths import format_path
-from monitor.reference.selection import Selection, assemble, resolve
+from monitor.reference.selection import Selection, assemble, resolve, settled
 from monitor.reference.table import FeatureDeclaration, Table
 
 CHUNK = 65_536
@@ -62,6 +62,7 @@ class ParquetTables:
             text: path if len(path) > 1 else (*self.selection.prefix, *path)
             for text, path in self._found.items()
         }
+        self.selection = settled(self.selection, available)
         self._leave_out_times()
         self.features = resolve(self.selection, available, where=self.path)
         self._guess()
@@ -123,7 +124,7 @@ def load_arrow() -> tuple[ModuleType, ModuleType]:
     """pyarrow and its Parquet part. Raises ReferenceInvalid with the command that installs it."""
     try:
         import pyarrow as pa
-        import pyarrow.compute as _  # loads `pa.compute`
+        import pyarrow.compute
         from pyarrow import parquet
     except ImportError as error:
         raise ReferenceInvalid(

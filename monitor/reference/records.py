@@ -41,6 +41,8 @@ class RecordStream(Protocol):
     name: str
     size: int
     """Records, as far as known."""
+    timed: bool
+    """Records have timestamps."""
 
     def __iter__(self) -> Iterator[tuple[bytes | None, int]]: ...
 
@@ -51,6 +53,7 @@ class JsonLines:
 
     name: str
     size: int = 0
+    timed: bool = False
 
     def __post_init__(self) -> None:
         self.size = sum(1 for _ in self)
@@ -95,10 +98,11 @@ class RecordTables:
 
     def __post_init__(self) -> None:
         self.rows = self.stream.size
+        self.selection = replace(self.selection, record_time=self.selection.record_time and self.stream.timed)
         records = [record for record, _ in islice(self._records(), DISCOVERED)]
         columns = discover(records)
-        self._paths = {format_path(path): path for path in columns}
-        for feature in self.selection.features or ():
+        self._paths = {format_path(path): path for path in columns} | dict(self.selection.paths)
+        for feature in (*(self.selection.features or ()), *self.selection.outcomes):
             self._paths.setdefault(format_path(feature.live_path), feature.live_path)
         self.features = resolve(self.selection, self._paths, where=self.stream.name)
         self._texts = {text: not _numeric(columns.get(path, ())) for text, path in self._paths.items()}
@@ -135,7 +139,7 @@ class RecordTables:
 
     def _records(self) -> Iterator[tuple[Mapping[str, Any], int]]:
         decoder = msgspec.json.Decoder()
-        only = list((self.selection.only or {}).items())
+        only = list(self.selection.only.items())
         for value, time in self.stream:
             try:
                 record = decoder.decode(value or b"")
@@ -144,7 +148,7 @@ class RecordTables:
                 continue
             if not isinstance(record, dict):
                 self.refused["no JSON object"] += 1
-            elif all(_names(find(record, path), value) for path, value in only):
+            elif all(_name(find(record, path)) in names for path, names in only):
                 yield record, time
 
     def _fits(self, record: Mapping[str, Any], checks: list[tuple[Path, FeatureDeclaration]]) -> bool:
@@ -190,8 +194,8 @@ def _numeric(values: Any) -> bool:
     return bool(values) and all(type(value) in {int, float} for value in values)
 
 
-def _names(value: Any, wanted: str) -> bool:
-    return isinstance(value, str | bool | int | float) and canonical(value) == wanted
+def _name(value: Any) -> str | None:
+    return canonical(value) if isinstance(value, str | bool | int | float) and value != "" else None
 
 
 def _allowed(value: Any, feature: FeatureDeclaration, *, text: bool) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,15 +33,17 @@ class Selection:
     features    None: every column that has no other part to play
     prefix      where live records keep undeclared features: with ("features",) the column `age` is
                 the feature `age` at `features.age`, and of JSON records only what lies below it
-    prediction  becomes the feature "prediction"
+    outcomes    declared features that are read beside `features`: prediction and label
     record_time  the record timestamps are the event times
-    only        path → text: JSON records that name another value there are left out
+    only        path → names: JSON records that have none of them there are left out; None is absent
+    optional    roles that may have no column
+    paths       column → path, of roles that are known to be nested
     """
 
     features: tuple[FeatureDeclaration, ...] | None = None
     exclude: frozenset[str] = frozenset()
     prefix: Path = ()
-    prediction: FeatureDeclaration | None = None
+    outcomes: tuple[FeatureDeclaration, ...] = ()
     time: str = ""
     time_unit: TimeUnit | None = None
     record_time: bool = False
@@ -49,7 +51,9 @@ class Selection:
     latency_unit: TimeUnit = TimeUnit.MILLISECONDS
     error: str = ""
     cluster: str = ""
-    only: Mapping[Path, str] | None = None
+    only: Mapping[Path, frozenset[str | None]] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
+    paths: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -64,6 +68,16 @@ class TableSource(Protocol):
     notes: tuple[str, ...]
 
     def __iter__(self) -> Iterator[Table]: ...
+
+
+def settled(selection: Selection, available: Mapping[str, Path]) -> Selection:
+    """The selection without the optional roles that have no column."""
+    gone = [
+        role
+        for role in ("time", "latency", "error", "cluster")
+        if (name := getattr(selection, role)) in selection.optional and name not in available
+    ]
+    return replace(selection, **dict.fromkeys(gone, "")) if gone else selection
 
 
 def resolve(
@@ -83,8 +97,7 @@ def resolve(
         if selection.features is None
         else [_placed(feature, available, where=where) for feature in selection.features]
     )
-    if selection.prediction is not None:
-        found.append(_placed(selection.prediction, available, where=where))
+    found += [_placed(outcome, available, where=where) for outcome in selection.outcomes]
     if selection.features is None:
         taken = {*selection.roles, *selection.exclude, *(feature.column for feature in found)}
         found = [*_undeclared(selection, available, taken), *found]
@@ -112,7 +125,7 @@ def assemble(
     where: str,
 ) -> Table:
     """A table of raw columns: roles taken out, rows without an event time left out."""
-    events = timestamps if selection.record_time else None
+    events = timestamps if selection.record_time and not selection.time else None
     if selection.time:
         assert selection.time_unit is not None
         events = event_times(columns[selection.time], selection.time_unit, where=f"{where}, {selection.time}")

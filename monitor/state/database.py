@@ -72,6 +72,12 @@ class Database:
         with self._reading, explained(self.path), _transaction(self._reader, "DEFERRED"):
             yield self._reader
 
+    def shrink(self) -> None:
+        """Give some of the space of deleted rows back to the disk."""
+        with self._writing, explained(self.path):
+            # executescript, as execute would take one step of it: one page of the 1000 (4 MB, 10 ms).
+            self._writer.executescript("PRAGMA incremental_vacuum(1000)")
+
     def number(self, name: str) -> int:
         with self.read() as db:
             return count(db, name)

@@ -135,7 +135,8 @@ class LocalLog:
                         "DELETE FROM sketches WHERE topic = ? AND partition = ? AND model = ? AND pane < ?"
                     )
                     pruned += db.execute(query, (topic, partition, model, min(before, live))).rowcount
-            db.execute("PRAGMA incremental_vacuum(1000)").fetchall()
+        if pruned:
+            self._db.shrink()
         return pruned
 
     def sources(self) -> Iterator[Source]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -22,6 +23,21 @@ from monitor.web.settings import WebSettings
 BODY_BYTES = 16_384
 """Largest body of a request: it holds a name."""
 NAME_CHARACTERS = 200
+
+
+class _AnyName(Convertor[str]):
+    """Names of features come from outside: slashes and even line ends belong to them."""
+
+    regex = "(?s:.+)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("name", _AnyName())
 
 
 class BadRequest(Exception):  # noqa: N818  it is an answer, not a failure of ours
@@ -50,7 +66,7 @@ class Api:
             ("models", lambda _: [shape.summary(model) for model in shape.by_state(self._view().models)]),
             ("models/{model}", lambda request: shape.detail(self._model(request))),
             ("models/{model}/features", self._features),
-            ("models/{model}/features/{feature:path}", self._feature),
+            ("models/{model}/features/{feature:name}", self._feature),
             ("models/{model}/verdicts", self._verdicts),
             ("incidents", self._incidents),
             ("incidents/{id}", self._incident),

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from monitor.deliver.plan import AlertmanagerPlan, AlertsPlan, HttpPlan, PagerDutyPlan, TargetPlan
 from monitor.incident.intend import intend
-from monitor.incident.track import Kind, track
 from monitor.incident.model import latest_incidents
+from monitor.incident.track import Kind, track
 from monitor.names import Source
 from monitor.plan import Budget, ModelPlan, RawRule, RetrainPlan, WindowSpec
 from monitor.secret import Secret
@@ -50,9 +50,7 @@ def plan(
 
 
 def raw_rule(name: str = "limit", *, action: str = "ticket") -> RawRule:
-    return RawRule(
-        name=name, score="psi", feature="age", operator=">", limit=0.25, windows=1, action=action
-    )
+    return RawRule(name=name, score="psi", feature="age", operator=">", limit=0.25, windows=1, action=action)
 
 
 def voting_test(feature: str = "dep_delay", kind: str = "missing", *, x: float = 21.0) -> Test:
@@ -158,15 +156,18 @@ def routes(
 
 
 def live(
-    ledger: Ledger, verdicts: Sequence[Verdict], model_plan: ModelPlan, alerts: AlertsPlan, *, now: int = START
+    ledger: Ledger,
+    verdicts: Sequence[Verdict],
+    model_plan: ModelPlan,
+    alerts: AlertsPlan,
+    *,
+    now: int = START,
 ) -> tuple[Ledger, list[tuple[int, Kind]]]:
     """Run verdicts through track and intend as the evaluate loop does, one hour of wall time each."""
     kinds = []
     for number, one in enumerate(verdicts):
         transitions = track(latest_incidents(ledger.of("incident")), one, model_plan)
-        intentions = intend(
-            transitions, ledger, plan=model_plan, alerts=alerts, now=now + number * HOUR
-        )
+        intentions = intend(transitions, ledger, plan=model_plan, alerts=alerts, now=now + number * HOUR)
         ledger = with_entries(ledger, intentions.entries)
         kinds += [(number, transition.kind) for transition in transitions]
     return ledger, kinds

@@ -139,7 +139,13 @@ def test_a_correction_annotates_an_open_incident():
 
 def test_a_correction_never_pages_twice_for_a_window():
     """A window that an earlier incident has taken into account opens no other, however often revised."""
-    verdicts = [verdict(0), verdict(1, "ok"), verdict(2, "ok"), verdict(0, revision=1), verdict(2, revision=1)]
+    verdicts = [
+        verdict(0),
+        verdict(1, "ok"),
+        verdict(2, "ok"),
+        verdict(0, revision=1),
+        verdict(2, revision=1),
+    ]
     kinds, _incidents = run(verdicts)
     assert kinds == [[Kind.OPEN], [Kind.UPDATE], [Kind.RESOLVE], [], []]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import os
 import shutil
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -41,6 +43,8 @@ transaction.state.log.num.partitions=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=2000
 group.min.session.timeout.ms=1000
 group.consumer.min.session.timeout.ms=1000
 group.consumer.session.timeout.ms=6000
@@ -91,13 +95,20 @@ def jars() -> Path:
     if shutil.which("mvn") is None:
         raise KafkaUnavailable("mvn is not installed and the broker's jars are not in the cache")
     libs.mkdir(parents=True, exist_ok=True)
+    with (libs / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several test processes one downloads
+        if not (libs / "complete").is_file():
+            _download(libs)
+    return libs
+
+
+def _download(libs: Path) -> None:
     command = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={libs}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     if done.returncode:
         last = (done.stdout + done.stderr).strip().splitlines()[-1:] or [""]
         raise KafkaUnavailable(f"mvn could not fetch the broker's jars: {last[0][:200]}")
     (libs / "complete").touch()
-    return libs
 
 
 class KafkaBroker:
@@ -122,7 +133,7 @@ class KafkaBroker:
         self._format()
         self.start()
 
-    def __enter__(self) -> KafkaBroker:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -194,7 +205,13 @@ class KafkaBroker:
 
     def _java(self, *command: str) -> list[str]:
         logging = f"-Dlog4j2.configurationFile={self._directory / 'log4j2.properties'}"
-        limits = ["-Xms128m", f"-Xmx{HEAP}", "-XX:ActiveProcessorCount=2", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+        limits = [
+            "-Xms128m",
+            f"-Xmx{HEAP}",
+            "-XX:ActiveProcessorCount=2",
+            "-XX:TieredStopAtLevel=1",
+            "-XX:+UseSerialGC",
+        ]
         return ["java", *limits, logging, "-cp", f"{self._libs}/*", *command]
 
     def _await_ready(self) -> None:
@@ -211,6 +228,19 @@ class KafkaBroker:
                 return
         self.stop()
         raise RuntimeError(f"kafka did not answer within {READY_WITHIN:g} s:\n{self.output[-4000:]}")
+
+
+class ExternalBroker:
+    """A broker that somebody else runs (`DRIFTLINE_TEST_BOOTSTRAP`); it can only be used."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+
+    def create_topic(self, name: str, *, partitions: int = 1, config: dict[str, str] | None = None) -> None:
+        create_topic(self.bootstrap, name, partitions=partitions, config=config)
+
+    def stop(self) -> None:
+        """Not ours to stop."""
 
 
 def create_topic(

@@ -11,6 +11,9 @@ from kernels.fold import fold
 from kernels.layout import CATEGORICAL, MISSING, NON_FINITE, NUMERIC, OTHER, Layout, clear, grow, merge
 from tests.kernels import cases
 
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
+"""numpy warns of 1e308 - -1e308 where the compiler is off (NUMBA_DISABLE_JIT=1)."""
+
 CELLS = 3
 LAYOUT = cases.layout(11)
 seeds = st.integers(0, 2**31)

@@ -68,6 +68,7 @@ def test_warm_imports_every_module_and_reports():
     assert {of for _, _, of in seen} == {len(seen)}
 
 
+@pytest.mark.skipif(jit.config.DISABLE_JIT, reason="nothing is compiled")
 def test_only_the_declared_types_are_compiled():
     """A call with other types is refused, so no record ever waits for a compiler."""
     import numpy as np

@@ -8,7 +8,7 @@ from tests.rules.tree import ROOT, committed, report
 
 NAME = re.compile(r"(?<![\w:./-])driftline_[a-z0-9_]+\b")
 RECORDED = re.compile(r"record:\s*['\"]?([\w:]+)")
-OUTSIDE = ("configs/prometheus/", "configs/grafana/", "configs/alertmanager/", "configs/runbooks/")
+OUTSIDE = ("configs/prometheus/", "configs/grafana/", "configs/runbooks/")
 
 
 def mentions() -> Iterator[tuple[str, int, str]]:
@@ -29,5 +29,10 @@ def mentions() -> Iterator[tuple[str, int, str]]:
 
 def test_dashboards_and_rules_use_metrics_that_exist() -> None:
     """Every driftline_ name in a rule, dashboard or runbook is in the catalogue of `monitor.metrics`."""
-    breaches = [f"{path}:{line}: {name}" for path, line, name in mentions() if name not in CATALOGUE]
+    families = {name.removesuffix("_bucket") for name in CATALOGUE}  # prose may name a histogram as a whole
+    breaches = [
+        f"{path}:{line}: {name}"
+        for path, line, name in mentions()
+        if name not in CATALOGUE and not (path.endswith(".md") and name in families)
+    ]
     report(breaches, "metrics that nothing exports")

@@ -29,7 +29,11 @@ from monitor.state.envelope import Form, seal, unseal
 from monitor.state.pack import pack, unpack
 from tests.state.cases import make_key, make_marker, make_progress, make_sketch
 
-SHAPES = [{}, {"slots": 0, "numeric": 0, "rules": 0, "latency": 0}, {"slots": 3000, "numeric": 40, "rules": 50}]
+SHAPES = [
+    {},
+    {"slots": 0, "numeric": 0, "rules": 0, "latency": 0},
+    {"slots": 3000, "numeric": 40, "rules": 50},
+]
 
 
 def same(a, b):
@@ -86,7 +90,9 @@ def test_negative_count_is_refused_at_writing():
 def test_digest_depends_on_content_only():
     """Order of novel values and arrays' memory layout do not matter; every number does."""
     sketch = make_sketch(seed=4)
-    shuffled = replace(sketch, counts=np.repeat(sketch.counts, 2)[::2], novel={1: {"b": 1, "a": 2}, 0: {"z": 1}})
+    shuffled = replace(
+        sketch, counts=np.repeat(sketch.counts, 2)[::2], novel={1: {"b": 1, "a": 2}, 0: {"z": 1}}
+    )
     ordered = replace(sketch, novel={0: {"z": 1}, 1: {"a": 2, "b": 1}})
     assert digest(shuffled) == digest(ordered)
     assert encode(shuffled) == encode(ordered)
@@ -143,12 +149,16 @@ def test_marker_and_progress_come_back():
 @given(
     st.lists(st.text(max_size=20), min_size=5, max_size=5),
     st.integers(0, 1 << 50),
-    st.dictionaries(st.integers(0, 9), st.dictionaries(st.text(max_size=9), st.integers(1, 1 << 60)), max_size=3),
+    st.dictionaries(
+        st.integers(0, 9), st.dictionaries(st.text(max_size=9), st.integers(1, 1 << 60)), max_size=3
+    ),
 )
 def test_any_text_survives(names, pane, novel):
     """Keys and novel categories come from records: any text at all."""
     model, config, version, variant, segment = names
-    key = make_key(pane=pane)._replace(model=model, config=config, version=version, variant=variant, segment=segment)
+    key = make_key(pane=pane)._replace(
+        model=model, config=config, version=version, variant=variant, segment=segment
+    )
     back = decode_sketch(encode(replace(make_sketch(key, seed=1), novel=novel)))
     assert back.key == key
     assert back.novel == {column: counts for column, counts in novel.items() if counts}
@@ -164,7 +174,9 @@ def test_lone_surrogates_survive():
 @pytest.mark.parametrize("record", [make_sketch(seed=7, slots=800), make_marker(), make_progress()])
 def test_damage_is_always_found(record):
     """Any flipped bit, any cut and any appended byte raises StateDamaged and nothing else."""
-    decode = {"Sketch": decode_sketch, "Marker": decode_marker, "Progress": decode_progress}[type(record).__name__]
+    decode = {"Sketch": decode_sketch, "Marker": decode_marker, "Progress": decode_progress}[
+        type(record).__name__
+    ]
     data, rng = encode(record), random.Random(1)
     for _ in range(400):
         damaged = bytearray(data)
@@ -191,7 +203,9 @@ def test_forged_bodies_never_get_through_half_read(seed):
             sketch = decode_sketch(seal(Form.SKETCH, bytes(forged)))
         except StateError:
             continue
-        assert all(a.min(initial=0) >= 0 for a in (sketch.counts, sketch.latency, sketch.violations, sketch.rejects))
+        assert all(
+            a.min(initial=0) >= 0 for a in (sketch.counts, sketch.latency, sketch.violations, sketch.rejects)
+        )
         assert sketch.extremes.shape == (len(sketch.sums), 2)
         assert not np.isnan(sketch.extremes).any()
         assert min(sketch.rows, sketch.errors, sketch.applied) >= 0
@@ -273,4 +287,3 @@ def test_shapes_are_checked_against_the_layout():
     for wrong in ((41, 2, 1, 3), (40, 3, 1, 3), (40, 2, 1, 4)):
         with pytest.raises(StateDamaged, match="instead of"):
             decode_sketch(data, expected=Shape(*wrong))
-

@@ -315,7 +315,9 @@ def test_threads_share_the_log(log):
 
     def ingest(source):
         for n in range(1, rounds + 1):
-            pair = [make_sketch(make_key(pane=p, source=source), seed=n, applied=n, novel=False) for p in (0, 1)]
+            pair = [
+                make_sketch(make_key(pane=p, source=source), seed=n, applied=n, novel=False) for p in (0, 1)
+            ]
             log.checkpoint(source, pair, make_marker(source, applied=n))
 
     def evaluate():
@@ -323,7 +325,9 @@ def test_threads_share_the_log(log):
         while len(held) < 4 or min(held.values()) < rounds:
             after, sketches, _ = log.changes(["fraud"], after)
             held |= {s.key: s.applied for s in sketches}
-            if any(held.get(make_key(source=x)) != held.get(make_key(pane=1, source=x)) for x in (SOURCE, OTHER)):
+            if any(
+                held.get(make_key(source=x)) != held.get(make_key(pane=1, source=x)) for x in (SOURCE, OTHER)
+            ):
                 failures.append("half a checkpoint was seen")
                 return
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from monitor.state.log import Entry
 from tests.state.cases import KINDS, OTHER, SOURCE, contents, make_key, make_marker, make_sketch, opened
@@ -47,7 +53,9 @@ class LogMachine(RuleBasedStateMachine):
     def checkpoint(self, source, panes, live, model, place):
         self.applied += 1
         sketches = [
-            make_sketch(make_key(model, pane=pane, source=source), seed=self.applied + pane, applied=self.applied)
+            make_sketch(
+                make_key(model, pane=pane, source=source), seed=self.applied + pane, applied=self.applied
+            )
             for pane in sorted(panes)
         ]
         marker = make_marker(source, applied=self.applied, live={} if live is None else {model: live})
@@ -55,7 +63,10 @@ class LogMachine(RuleBasedStateMachine):
             self.sketches |= contents(sketches)
             self.markers[source] = marker
 
-    @rule(changes=st.lists(st.tuples(kinds, names, st.none() | st.integers()), min_size=1, max_size=3), place=places)
+    @rule(
+        changes=st.lists(st.tuples(kinds, names, st.none() | st.integers()), min_size=1, max_size=3),
+        place=places,
+    )
     def append(self, changes, place):
         entries = [Entry(kind, name, None if n is None else {"n": n}) for kind, name, n in changes]
         if self.attempt("append", place, lambda: self.store.log.append("fraud", entries)):
@@ -74,7 +85,9 @@ class LogMachine(RuleBasedStateMachine):
         old = [
             key
             for key in self.sketches
-            if key.model == model and key.pane < before and key.pane < self.markers[key.source].live.get(model, 0)
+            if key.model == model
+            and key.pane < before
+            and key.pane < self.markers[key.source].live.get(model, 0)
         ]
         assert self.store.log.prune(model, before) == len(old)
         for key in old:
@@ -113,7 +126,9 @@ class LogMachine(RuleBasedStateMachine):
     @invariant()
     def ledger_is_exact(self):
         found = self.store.log.ledger("fraud").entries
-        flat = {(kind, name): body for kind in ("clock", "intent") for name, body in found.get(kind, {}).items()}
+        flat = {
+            (kind, name): body for kind in ("clock", "intent") for name, body in found.get(kind, {}).items()
+        }
         assert flat == {key: body for key, body in self.entries.items() if body is not None}
         assert len(found.get("claim", {})) == len(self.claims)
         assert self.store.log.divergences == 0

@@ -1,0 +1,310 @@
+"""`driftline reference build|show|diff`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from monitor.cli.options import Exit, emit, output_option
+from monitor.errors import UsageError
+
+if TYPE_CHECKING:
+    from monitor.plan import Kind
+    from monitor.reference.build import BuildSettings
+    from monitor.reference.profile import Reference
+    from monitor.reference.read import FileTables
+    from monitor.reference.records import RecordTables
+    from monitor.reference.selection import Selection
+    from monitor.reference.table import FeatureDeclaration
+
+UNITS = ("auto", "s", "ms", "us", "ns", "rfc3339")
+KINDS = ("numeric", "categorical", "boolean")
+TOPIC = "topic:"
+
+
+@click.group("reference")
+def command() -> None:
+    """Build and show what is normal for a model."""
+
+
+def _options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say what the columns mean."""
+    column = {"metavar": "COLUMN"}
+    options = [
+        click.option("--time", help="Event time. Without it the reference has no windows.", **column),
+        click.option("--time-unit", type=click.Choice(UNITS), default="auto", show_default=True),
+        click.option(
+            "--feature",
+            "features",
+            multiple=True,
+            metavar="NAME[=PATH][:KIND]",
+            help="One feature; repeat. PATH is where live records have it. Default: every other column.",
+        ),
+        click.option("--prediction", metavar="PATH[:KIND]", help="What the model answered."),
+        click.option("--latency", help="How long the prediction took.", **column),
+        click.option("--latency-unit", type=click.Choice(UNITS[1:5]), default="ms", show_default=True),
+        click.option("--error", help="Set when the prediction went wrong.", **column),
+        click.option("--cluster", help="Rows of one value depend on each other, e.g. a user.", **column),
+        click.option("--exclude", multiple=True, help="No feature; repeat.", **column),
+        click.option(
+            "--path-prefix", default="", metavar="PATH.", help="Live records have features below it."
+        ),
+        click.option(
+            "--missing", multiple=True, metavar="TEXT", help="CSV texts for no value; replaces the list."
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@command.command("build")
+@click.option(
+    "--from", "origin", required=True, metavar="FILE|topic:NAME", help="Parquet, CSV, JSON lines, topic."
+)
+@click.option("-o", "--out", required=True, metavar="FILE", help="The reference file to write.")
+@click.option("--model", required=True, help="Name of the model.")
+@click.option("--name", default="", help="Name of the reference, shown in alerts. Default: after its origin.")
+@click.option(
+    "-c",
+    "--config",
+    multiple=True,
+    metavar="FILE",
+    envvar="DRIFTLINE_CONFIG",
+    help="Take features, paths, fields and windows of the model from this configuration.",
+)
+@_options
+@click.option(
+    "--pane", default="", metavar="DURATION", help="Slice of time counts are kept for. Default: 5m."
+)
+@click.option("--quantiles", default=256, show_default=True, type=click.IntRange(4, 4096))
+@click.option("--categories", default=250, show_default=True, type=click.IntRange(1, 60_000))
+@click.option("--max-panes", default=2000, show_default=True, type=click.IntRange(1, 100_000))
+@click.option("--since", default="", metavar="TIME", help="Topic only: 2026-11-01T00:00:00Z, or 30d ago.")
+@click.option("--until", default="", metavar="TIME", help="Topic only; default: now.")
+@click.option("--brokers", default="localhost:9092", show_default=True, help="Topic without --config.")
+@click.option("--property", "properties", multiple=True, metavar="KEY=VALUE", help="Any librdkafka property.")
+@output_option
+def build_command(**given: Any) -> None:
+    """Build a reference from training data or from a span of a topic.
+
+    A column becomes the feature of its name, at the path of its name in live records; --path-prefix,
+    --feature NAME=PATH or --config say otherwise. Counts are exact; edges come from all rows, or from
+    a sample of 262,144 of them. Equal input and equal SOURCE_DATE_EPOCH give equal bytes.
+    """
+    from dataclasses import replace
+
+    from monitor.cli.progress import passes, progress
+    from monitor.reference.build import build
+    from monitor.reference.file import digest_of, pack, write
+    from monitor.reference.summary import describe, summary
+
+    selection, settings, pane = _plan(given)
+    tables = _open(given, selection)
+    records = getattr(tables, "refused", None) is not None
+    timed = bool(tables.selection.time) or (records and tables.selection.record_time)
+    times = 2 + (2 if tables.selection.cluster else 1 if timed else 0)
+    with progress("building the reference") as tell:
+        reference = build(
+            tables,
+            model=given["model"],
+            name=given["name"] or _default_name(given["origin"]),
+            features=tables.features,
+            pane=pane,
+            created=_created(),
+            origin=_origin(given),
+            settings=settings,
+            progress=passes(tell, rows=tables.rows, times=times),
+        )
+    notes = [*reference.notes, *tables.notes]
+    lost = tables.rows - reference.rows - sum(getattr(tables, "refused", {}).values())
+    if lost > 0 and timed and not given["origin"].startswith(TOPIC):
+        notes.append(f"{lost} rows without an event time left out")
+    reference = replace(reference, notes=tuple(notes))
+    digest = write(reference, given["out"])
+    reference = replace(reference, digest=digest)
+    assert digest == digest_of(pack(reference))
+    emit(summary(reference), f"{describe(reference)}\n\nwrote {given['out']}", output=given["output"])
+
+
+@command.command("show")
+@click.argument("file")
+@click.option("--svg", "svg_file", metavar="FILE", help="Also write the distributions as one SVG.")
+@output_option
+def show_command(file: str, svg_file: str | None, output: str) -> None:
+    """Print a reference, with a picture of each distribution."""
+    from monitor.reference.file import read
+    from monitor.reference.summary import describe, summary
+
+    reference = read(file)
+    if svg_file:
+        _write_svg(reference, svg_file)
+    emit(summary(reference), describe(reference), output=output)
+
+
+@command.command("diff")
+@click.argument("first")
+@click.argument("second")
+@click.option(
+    "--limit", default=0.1, show_default=True, help="PSI, or share of missing values, that is drift."
+)
+@click.option(
+    "--fail-on", type=click.Choice(["drift"]), help=f"Exit {int(Exit.DRIFT)} when a feature moved that far."
+)
+@output_option
+def diff_command(first: str, second: str, limit: float, fail_on: str | None, output: str) -> None:
+    """Compare two references: features, bins, and how far each distribution moved."""
+    import math
+    import sys
+
+    from monitor.reference.difference import compare
+    from monitor.reference.file import read
+
+    difference = compare(read(first), read(second))
+    drifted = difference.drifted(limit)
+    data = {
+        "added": difference.added,
+        "removed": difference.removed,
+        "features": [
+            {
+                "name": one.name,
+                "psi": None if math.isnan(one.psi) else one.psi,
+                "missing": one.missing,
+                "changes": one.changes,
+                "drift": one.name in drifted,
+            }
+            for one in difference.features
+        ],
+    }
+    wide = max((len(one.name) for one in difference.features), default=7)
+    lines = [f"+ {name}" for name in difference.added] + [f"- {name}" for name in difference.removed]
+    lines.append(f"  {'feature':<{wide}}  {'psi':>8}  {'missing':>8}  changes")
+    for one in difference.features:
+        mark = "●" if one.name in drifted else " "
+        psi = "-" if math.isnan(one.psi) else f"{one.psi:.4f}"
+        lines.append(f"{mark} {one.name:<{wide}}  {psi:>8}  {one.missing:>+8.2%}  {', '.join(one.changes)}")
+    emit(data, "\n".join(lines), output=output)
+    if fail_on and (drifted or difference.added or difference.removed):
+        sys.exit(Exit.DRIFT)
+
+
+def _plan(given: dict[str, Any]) -> tuple[Selection, BuildSettings, int]:
+    """What to read and how finely to keep it, from the options over the configuration."""
+    from dataclasses import replace
+
+    from monitor.config.quantity import parse_duration
+    from monitor.plan import TimeUnit
+    from monitor.reference.build import PANE, BuildSettings
+    from monitor.reference.selection import PREDICTION, Selection
+
+    selection, settings, pane = Selection(), BuildSettings(), PANE
+    if given["config"]:
+        from monitor.cli.reference_config import from_config
+
+        selection, settings, pane = from_config(given["config"], model=given["model"])
+    changes: dict[str, Any] = {
+        role: given[role] for role in ("time", "latency", "error", "cluster") if given[role]
+    }
+    if given["time"]:
+        changes["record_time"] = False
+    if given["time"] or given["time_unit"] != "auto":
+        changes["time_unit"] = None if given["time_unit"] == "auto" else TimeUnit(given["time_unit"])
+    if given["latency"]:
+        changes["latency_unit"] = TimeUnit(given["latency_unit"])
+    if given["features"]:
+        changes["features"] = (*(selection.features or ()), *map(_declaration, given["features"]))
+    if given["prediction"]:
+        text, kind = _kind(given["prediction"])
+        others = (outcome for outcome in selection.outcomes if outcome.name != PREDICTION)
+        changes["outcomes"] = (*others, _placed(PREDICTION, text, kind))
+    if given["path_prefix"]:
+        changes["prefix"] = _path(given["path_prefix"].rstrip("."))
+    changes["exclude"] = selection.exclude | {*given["exclude"]}
+    settings = replace(settings, **{name: given[name] for name in ("quantiles", "categories", "max_panes")})
+    try:
+        pane = parse_duration(given["pane"]) if given["pane"] else pane
+    except ValueError as error:
+        raise UsageError(f"{given['pane']!r} is no duration - --pane - {error}") from error
+    return replace(selection, **changes), settings, pane
+
+
+def _open(given: dict[str, Any], selection: Selection) -> FileTables | RecordTables:
+    from monitor.reference.csv_file import MISSING_TOKENS
+    from monitor.reference.read import open_file
+
+    origin = given["origin"]
+    if origin.startswith(TOPIC):
+        from monitor.cli.topic import open_topic
+        from monitor.reference.records import RecordTables
+
+        stream = open_topic(origin.removeprefix(TOPIC), given)
+        return RecordTables(stream, selection)
+    if given["since"] or given["until"]:
+        raise UsageError("--since and --until are for topics - reference build - --from topic:NAME is right")
+    return open_file(origin, selection, missing=frozenset(given["missing"] or MISSING_TOKENS) | {""})
+
+
+def _declaration(text: str) -> FeatureDeclaration:
+    """NAME[=PATH][:KIND]"""
+    text, kind = _kind(text)
+    name, _, path = text.partition("=")
+    return _placed(name, path, kind)
+
+
+def _placed(name: str, path: str, kind: Kind | None) -> FeatureDeclaration:
+    from monitor.reference.table import FeatureDeclaration
+
+    return FeatureDeclaration(name=name, path=_path(path) if path else (), kind=kind)
+
+
+def _kind(text: str) -> tuple[str, Kind | None]:
+    from monitor.plan import Kind
+
+    rest, _, kind = text.rpartition(":")
+    return (rest, Kind(kind)) if rest and kind in KINDS else (text, None)
+
+
+def _path(text: str) -> tuple[str | int, ...]:
+    from monitor.config.paths import parse_path
+
+    try:
+        return parse_path(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no path - reference build - {error}") from error
+
+
+def _default_name(origin: str) -> str:
+    if origin.startswith(TOPIC):
+        return origin.removeprefix(TOPIC)
+    return os.path.basename(origin.rstrip("/")).split(".")[0] or origin  # noqa: PTH119  pathlib drops no suffixes
+
+
+def _created() -> int:
+    """Now, or SOURCE_DATE_EPOCH for reproducible files."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if epoch.isdecimal():
+        return int(epoch) * 1000
+    from monitor.clock import SystemClock
+
+    return SystemClock().now_ms()
+
+
+def _origin(given: dict[str, Any]) -> dict[str, Any]:
+    kept = ("since", "until", "time", "cluster")
+    return {"from": given["origin"], **{name: given[name] for name in kept if given[name]}}
+
+
+def _write_svg(reference: Reference, path: str) -> None:
+    from pathlib import Path
+
+    from monitor.reference.svg import svg
+
+    try:
+        Path(path).write_text(svg(reference), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"the file cannot be written ({error.strerror}) - {path} - a writable path is right"
+        ) from error

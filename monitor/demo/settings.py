@@ -1,0 +1,49 @@
+"""The configuration that the demo runs with: an ordinary file, so that it can be read and kept."""
+
+from __future__ import annotations
+
+from monitor.demo.records import MODEL, TOPIC
+
+BUDGET = "2 per 30d"
+TIMEZONE = "America/New_York"
+
+
+def render(
+    *, brokers: str, reference: str, state: str, receiver: str, secret: str, listen: str = "127.0.0.1:0"
+) -> str:
+    """YAML for one model, daily windows, an Alertmanager and a retraining target on loopback."""
+    return f"""\
+version: 1
+kafka:
+  brokers: ["{brokers}"]
+  group: driftline-demo
+sources:
+  {TOPIC}:
+    topic: {TOPIC}
+    fields:
+      id: id
+      time: {{path: ts, unit: ms}}
+      model: model
+      version: version
+    idle: 5s
+models:
+  {MODEL}:
+    source: {TOPIC}
+    reference: {{file: "{reference}"}}
+    budget: {BUDGET}                          # false pages that are acceptable
+    windows:
+      1d: {{size: 24h, timezone: {TIMEZONE}}}
+    retrain: {{mode: auto, when: ["drift for 2 windows"], target: pipeline}}
+alerts:
+  alertmanager: {{urls: ["{receiver}"], allow_private: [127.0.0.0/8], resend: 1s}}
+targets:
+  pipeline:
+    preset: webhook
+    url: "{receiver}/hooks/retrain"
+    secret: "{secret}"
+    insecure_http: true
+    allow_private: [127.0.0.0/8]
+state: {{dir: "{state}", checkpoint_every: 1s}}
+web: {{listen: "{listen}"}}
+log: {{level: warning}}
+"""

@@ -1,0 +1,209 @@
+"""From a window to its verdict: step 9. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from monitor.judge import catalogue as names
+from monitor.judge.extract import Counts, Extract, extract
+from monitor.judge.limits import rules_that_hold
+from monitor.judge.prepare import Prepared, spendable, windows_needed
+from monitor.judge.scores import Scores, score
+from monitor.judge.text import caveats, describe, more_rows
+from monitor.judge.weigh import Evidence, weigh
+from monitor.plan import ModelPlan, WindowSpec
+from monitor.verdict import State, Test, Unknown, Verdict, Window
+
+
+def judge(window: Window, prepared: Prepared, plan: ModelPlan, *, previous: Sequence[Verdict]) -> Verdict:
+    """Decide whether a closed window has drifted.
+
+    A window drifts when a test's x exceeds 1 and its own p is at most α. x is scaled so that, with
+    enough reference windows, that is exactly when M ranks within α among theirs; with fewer, when
+    Holm rejects at α and M exceeds every one of theirs (`proven` is False then).
+
+    `previous` are verdicts of the model, oldest first, for raw rules; those of other windows or
+    not before this one do not count. UNKNOWN takes the place of OK where a change that matters
+    could not have been seen, and of everything where rows or partitions are missing; it neither
+    opens nor closes an incident. Raises ValueError when the counts are not of this reference.
+    """
+    if len(window.counts) != prepared.frame.layout.slots:
+        raise ValueError(
+            f"{len(window.counts)} slots - window {window.name} of {window.model} - "
+            f"{prepared.frame.layout.slots} of reference {prepared.reference}"
+        )
+    if window.rows == 0:
+        return _verdict(window, prepared, reason=Unknown.NO_DATA, detail="no rows in this window")
+    counts = _counts(window, prepared)
+    numbers = extract(counts, prepared.frame, left_out=False)
+    scores = score(window, counts, prepared.frame, hits=numbers.hits[0], trials=numbers.trials[0])
+    before = sorted(
+        (v for v in previous if v.window == window.name and v.end < window.end), key=lambda v: v.end
+    )
+    rules = rules_that_hold(plan.raw_rules, scores, before=before)
+    if window.rows < plan.min_records:
+        detail = f"{plan.min_records - window.rows} more rows before anything can be said"
+        return _verdict(
+            window, prepared, reason=Unknown.NOT_ENOUGH_DATA, detail=detail, scores=scores, rules=rules
+        )
+    return _judged(window, prepared, numbers, scores=scores, rules=rules)
+
+
+def judge_without_reference(window: Window, plan: ModelPlan, spec: WindowSpec) -> Verdict:
+    """The verdict of a model that has no reference yet: UNKNOWN, whatever is in the window."""
+    alpha = spendable(plan, spec)
+    return Verdict(
+        model=window.model,
+        window=window.name,
+        start=window.start,
+        end=window.end,
+        revision=window.revision,
+        state=State.UNKNOWN,
+        reason=Unknown.NO_DATA if window.rows == 0 else Unknown.NO_REFERENCE,
+        detail="no rows in this window" if window.rows == 0 else "no reference to compare with",
+        rows=window.rows,
+        coverage=window.coverage,
+        p=1.0,
+        statistic=0.0,
+        alpha=alpha,
+        proven=False,
+        reference="",
+        reference_windows=0,
+        windows_needed=windows_needed(alpha),
+        offsets=window.offsets,
+        versions=window.versions,
+        blind=tuple(feature.name for feature in plan.features),
+    )
+
+
+def _judged(
+    window: Window, prepared: Prepared, numbers: Extract, *, scores: Scores, rules: tuple[str, ...]
+) -> Verdict:
+    evidence = weigh(numbers, prepared.frame, prepared.tolerances, prepared.level, prepared.past)
+    tests = _tests(evidence, prepared)
+    state = next((s for s in (State.DRIFT, State.WARN) if any(t.state is s for t in tests)), State.OK)
+    raw = max((t.x for t in tests), default=0.0) * prepared.critical
+    p = prepared.rank(raw) if prepared.proven else _holm(tests)
+    detail = describe(state, tests, window, prepared, p=p)
+    reason = None
+    if window.coverage < 1.0:
+        reason = Unknown.LOW_COVERAGE
+        missing = ", ".join(map(str, window.missing_partitions[:3])) or "some partitions"
+        detail = f"only {window.coverage:.0%} of the partitions are complete, without {missing}"
+    elif state is State.OK and (lacking := more_rows(window, prepared)):
+        small = lacking.startswith("reference")
+        reason = Unknown.REFERENCE_TOO_SMALL if small else Unknown.NOT_ENOUGH_DATA
+        detail = "; ".join((lacking, *caveats(prepared)))
+    return _verdict(
+        window, prepared, reason=reason, detail=detail, state=state, scores=scores, rules=rules,
+        tests=tests, p=p, statistic=raw / prepared.critical, blind=_blind(evidence, prepared),
+    )  # fmt: skip
+
+
+def _tests(evidence: Evidence, prepared: Prepared) -> tuple[Test, ...]:
+    """The tests of one window, largest x first, scaled so that x > 1 pages. Broken ones are left out."""
+    scale = prepared.critical
+    found = []
+    for i, (feature, test) in enumerate(zip(evidence.features, evidence.tests, strict=True)):
+        x, p = float(evidence.x[0, i]) / scale, float(evidence.p[0, i])
+        if not (np.isfinite(x) and np.isfinite(p) and np.isfinite(evidence.score[0, i])):
+            continue
+        found.append(
+            Test(
+                feature=feature,
+                test=test,
+                score=float(evidence.score[0, i]),
+                threshold=float(evidence.threshold[0, i]) * scale ** (2 if test in names.QUADRATIC else 1),
+                x=x,
+                p=p,
+                n=float(evidence.n[0, i]),
+                m=float(evidence.m[0, i]),
+                tolerance=float(evidence.tolerance[0, i]),
+                effect=float(evidence.effect[0, i]),
+                state=_state(x, p, prepared),
+            )
+        )
+    return tuple(sorted(found, key=lambda t: -t.x))
+
+
+def _state(x: float, p: float, prepared: Prepared) -> State:
+    if x > 1.0 and p <= prepared.alpha:
+        return State.DRIFT
+    if x * prepared.critical > prepared.warn_critical and p <= prepared.warn_p:
+        return State.WARN
+    return State.OK
+
+
+def _holm(tests: Sequence[Test]) -> float:
+    """Holm's smallest adjusted p-value."""
+    return min(1.0, len(tests) * min((t.p for t in tests), default=1.0))
+
+
+def _blind(evidence: Evidence, prepared: Prepared) -> tuple[str, ...]:
+    """Features whose distribution could not be compared: no values on one side, or a broken number."""
+    frame = prepared.frame
+    features = len(frame.features)
+    blind = []
+    column = {int(feature): features + place for place, feature in enumerate(frame.numeric)}
+    for i, profile in enumerate(frame.features):
+        test = column.get(i, i)
+        empty = evidence.n[0, test] <= 0 or evidence.m[0, test] <= 0
+        own = [t for t, name in enumerate(evidence.features) if name == profile.name]
+        if empty or not np.isfinite(evidence.x[0, own]).all():
+            blind.append(profile.name)
+    return tuple(blind)
+
+
+def _counts(window: Window, prepared: Prepared) -> Counts:
+    breaches = [[int(window.violations[list(b.rules)].sum()) for b in prepared.frame.breaches]]
+    return Counts(
+        counts=np.ascontiguousarray(window.counts, np.int64)[None, :],
+        rows=np.array([window.rows], np.int64),
+        errors=np.array([window.errors], np.int64),
+        latency=np.asarray(window.latency, np.int64)[None, :],
+        breaches=np.array(breaches, np.int64).reshape(1, -1),
+        extremes=np.asarray(window.extremes, np.float64)[None, :],
+    )
+
+
+def _verdict(
+    window: Window,
+    prepared: Prepared,
+    *,
+    reason: Unknown | None,
+    detail: str,
+    state: State = State.UNKNOWN,
+    scores: Scores | None = None,
+    rules: tuple[str, ...] = (),
+    tests: tuple[Test, ...] = (),
+    p: float = 1.0,
+    statistic: float = 0.0,
+    blind: tuple[str, ...] = (),
+) -> Verdict:
+    return Verdict(
+        model=window.model,
+        window=window.name,
+        start=window.start,
+        end=window.end,
+        revision=window.revision,
+        state=State.UNKNOWN if reason is not None else state,
+        reason=reason,
+        detail=detail,
+        rows=window.rows,
+        coverage=window.coverage,
+        p=p,
+        statistic=statistic,
+        alpha=prepared.alpha,
+        proven=prepared.proven,
+        reference=prepared.reference,
+        reference_windows=prepared.windows,
+        windows_needed=prepared.windows_needed,
+        tests=tests,
+        scores=scores or {},
+        rules=rules,
+        offsets=window.offsets,
+        versions=window.versions,
+        blind=blind,
+    )

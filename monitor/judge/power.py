@@ -1,0 +1,90 @@
+"""How many rows a window needs before "ok" means something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.divergence import vote
+from monitor.judge import chi
+from monitor.judge.extract import CAP, WIDE
+from monitor.judge.frame import Frame
+from monitor.judge.tolerances import Tolerances
+
+POWER = 0.8
+OF_INTEREST = 0.05
+"""PSI that a window must be able to show (or twice the tolerance, where that is more): half of the
+0.1 at which the industry starts to watch."""
+_RATIO = 1.15
+"""Step of the grid of window sizes that is searched."""
+_LARGEST = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows that the median feature needs: in a window, or else (inf there) in the reference."""
+
+    window: float
+    reference: float
+
+
+def rows_needed(frame: Frame, tolerances: Tolerances, level: float) -> Rows:
+    """Rows for power POWER against max(2δ, OF_INTEREST) in psi and g at `level`.
+
+    The median over features: one sparse column does not blind a model, and half of them do.
+    Features without values in the reference do not count. Movement between windows, which no
+    number of rows removes, is not part of it.
+    """
+    needed = [_feature(frame, tolerances, level, feature) for feature in range(len(frame.features))]
+    known = [rows for rows in needed if rows is not None]
+    if not known:
+        return Rows(np.inf, np.inf)
+    middle = (len(known) - 1) // 2
+    return Rows(sorted(r.window for r in known)[middle], sorted(r.reference for r in known)[middle])
+
+
+def _feature(frame: Frame, tolerances: Tolerances, level: float, feature: int) -> Rows | None:
+    low, high = int(frame.start[feature]), int(frame.start[feature + 1])
+    mass = frame.coarse[low:high]
+    total = float(mass.sum())
+    special = int(frame.special[feature])
+    if mass[special:].sum() == 0:
+        return None
+    design, delta = float(frame.design[feature]), float(tolerances.divergence[feature])
+    sizes = np.arange(1, int(np.log(_LARGEST) / np.log(_RATIO)))
+    rows = np.power(_RATIO, sizes.astype(np.float64))
+    share, slots = _votes(mass / total, rows, special=special, kind=int(frame.layout.kind[feature]))
+    effective = np.minimum(rows, CAP * total / design)
+    power = _power(effective * share, total / design * share, slots, delta=delta, level=level)
+    reached = (power >= POWER) & (rows * design <= CAP * total)
+    if reached.any():
+        return Rows(float(rows[np.argmax(reached)]) * design, 0.0)
+    ample = _power(rows * share, rows / CAP * share, slots, delta=delta, level=level) >= POWER
+    wanted = float(rows[np.argmax(ample)]) * design / CAP if ample.any() else np.inf
+    return Rows(np.inf, wanted)
+
+
+def _votes(
+    shares: NDArray[np.float64], rows: NDArray[np.float64], *, special: int, kind: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Share of the rows in voting slots, and how many slots vote, for windows of so many rows."""
+    slots = np.empty(len(shares), np.int64)
+    share, count = np.zeros(len(rows)), np.zeros(len(rows))
+    for i, n in enumerate(rows):
+        count[i] = vote(slots, shares * n, 0, len(shares), special, kind, WIDE)
+        share[i] = shares[slots >= 0].sum()
+    return share, count
+
+
+def _power(
+    n: NDArray[np.float64], m: NDArray[np.float64], slots: NDArray[np.float64], *, delta: float, level: float
+) -> NDArray[np.float64]:
+    with np.errstate(divide="ignore"):
+        k = 1.0 / n + 1.0 / m
+    usable = np.isfinite(k) & (slots >= 2)
+    k = np.where(usable, k, 1.0)
+    df = np.where(usable, slots - 1, 0.0)
+    limit = chi.isf(level, df, delta / k)
+    return np.where(usable, chi.sf(limit, df, max(2 * delta, OF_INTEREST) / k), 0.0)

@@ -1,0 +1,126 @@
+"""Everything about judging that follows from the reference and the window's size alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.judge.frame import Frame, build_frame
+from monitor.judge.power import Rows, rows_needed
+from monitor.judge.tolerances import Tolerances, learn
+from monitor.judge.weigh import statistics
+from monitor.judge.windows import reference_windows
+from monitor.plan import ModelPlan, WindowSpec
+from monitor.reference.profile import Reference
+
+CLOSING_SHARE = 1.0
+"""Share of the budget that closing windows spend; looks before the close would spend the rest."""
+WARN = 10.0
+"""The budget of `warn`, in budgets of pages."""
+MOST_WARNED = 0.1
+"""Largest share of ordinary windows that `warn` may take: ten times a generous budget of daily
+windows would be most of them, which tells nothing."""
+LEAST_CRITICAL = 0.1
+"""Smallest scale of x: a reference in which nothing ever moved would otherwise have none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """What `policy.judge` needs of a reference; immutable, one per model, reference and window size.
+
+    statistics  float64[windows]  M of the reference's own windows, descending, at `level`
+    past        float64[windows, features, detectors]  their detectors' scores
+    level       what each test's threshold stands at: alpha / number of tests
+    critical    M above which a window pages; x and thresholds are scaled by it
+    warn_critical, warn_p  M above which, with a test of p at most warn_p, a window is `warn`
+    """
+
+    reference: str
+    spec: WindowSpec
+    frame: Frame
+    tolerances: Tolerances
+    alpha: float
+    level: float
+    statistics: NDArray[np.float64]
+    past: NDArray[np.float64]
+    critical: float
+    warn_critical: float
+    warn_p: float
+    proven: bool
+    windows_needed: int
+    rows: Rows
+
+    @property
+    def windows(self) -> int:
+        return len(self.statistics)
+
+    def rank(self, statistic: float) -> float:
+        """Probability of an M this large among the reference's windows and this one."""
+        return (1.0 + float(np.sum(self.statistics >= statistic))) / (self.windows + 1.0)
+
+
+def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared:
+    """Learn what the judge needs: seconds for 50 features and 720 windows. Pure.
+
+    Raises ValueError when the reference's counts do not fit its features.
+    """
+    frame = build_frame(reference, plan)
+    alpha = spendable(plan, spec)
+    level = alpha / max(frame.tests, 1)
+    windows = reference_windows(reference, spec, frame, min_rows=plan.min_records)
+    tolerances = learn(windows, frame, plan.tolerance, least=plan.ratio_tolerance)
+    if windows is None:
+        ranked, past = np.empty(0), np.empty((0, len(frame.features), len(frame.detectors)))
+    else:
+        ranked = np.sort(statistics(windows, frame, tolerances, level, left_out=True))[::-1]
+        past = windows.detectors
+    warn_alpha = max(alpha, min(WARN * alpha, MOST_WARNED))
+    critical = critical_statistic(ranked, alpha)
+    proven = critical is not None
+    if critical is None:
+        critical = max(1.0, float(ranked[0]) if len(ranked) else 1.0)
+    warn_critical = critical_statistic(ranked, warn_alpha)
+    if warn_critical is None:
+        warn_critical = float(ranked[0]) if len(ranked) else 0.0
+    return Prepared(
+        reference=identity(reference),
+        spec=spec,
+        frame=frame,
+        tolerances=tolerances,
+        alpha=alpha,
+        level=level,
+        statistics=ranked,
+        past=past,
+        critical=max(critical, LEAST_CRITICAL),
+        warn_critical=max(warn_critical, LEAST_CRITICAL),
+        warn_p=warn_alpha if proven else warn_alpha / max(frame.tests, 1),
+        proven=proven,
+        windows_needed=windows_needed(alpha),
+        rows=rows_needed(frame, tolerances, level),
+    )
+
+
+def spendable(plan: ModelPlan, spec: WindowSpec) -> float:
+    """α of one closing window: its part of the budget. Window sizes share it equally."""
+    share = CLOSING_SHARE / max(len(plan.windows), 1)
+    return min(share * plan.budget.pages * spec.step / plan.budget.period, 0.5)
+
+
+def windows_needed(alpha: float) -> int:
+    """Reference windows without which a rank cannot be as small as alpha."""
+    return max(int(np.ceil(1.0 / alpha - 1.0 - 1e-9)), 0) if alpha > 0 else 2**31
+
+
+def critical_statistic(ranked: NDArray[np.float64], alpha: float) -> float | None:
+    """The M that must be exceeded for a rank of at most alpha; None when there are too few windows."""
+    beyond = int(np.floor(alpha * (len(ranked) + 1) + 1e-9))
+    if beyond < 1:
+        return None
+    return float(ranked[beyond - 1]) if beyond <= len(ranked) else 0.0
+
+
+def identity(reference: Reference) -> str:
+    """Name of a reference in verdicts; another file of the same name is another reference."""
+    return f"{reference.name}@{reference.digest[:12]}" if reference.digest else reference.name

@@ -1,0 +1,88 @@
+"""Verdicts as JSON and back, to the last bit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from monitor.names import Source
+from monitor.verdict import State, Test, Unknown, Verdict
+
+_NUMBERS = ("score", "threshold", "x", "p", "n", "m", "tolerance", "effect")
+_PLAIN = (
+    "model", "window", "start", "end", "revision", "detail", "rows", "proven", "reference",
+    "reference_windows", "windows_needed",
+)  # fmt: skip
+_FLOATS = ("coverage", "p", "statistic", "alpha")
+
+
+def to_json(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as JSON values. Numbers that JSON lacks become "inf", "-inf" and null (NaN)."""
+    body: dict[str, Any] = {name: getattr(verdict, name) for name in _PLAIN}
+    body |= {name: number_to_json(getattr(verdict, name)) for name in _FLOATS}
+    return body | {
+        "state": verdict.state.value,
+        "reason": verdict.reason.value if verdict.reason is not None else None,
+        "tests": [_test_to_json(test) for test in verdict.tests],
+        "scores": {
+            feature: {name: number_to_json(value) for name, value in scores.items()}
+            for feature, scores in verdict.scores.items()
+        },
+        "rules": list(verdict.rules),
+        "offsets": [
+            [source.topic, source.partition, first, last] for source, (first, last) in verdict.offsets.items()
+        ],
+        "versions": dict(verdict.versions),
+        "blind": list(verdict.blind),
+    }
+
+
+def from_json(body: Mapping[str, Any]) -> Verdict:
+    """The verdict that `to_json` wrote; `from_json(to_json(v)) == v`. KeyError when a field is missing."""
+    reason = body["reason"]
+    plain: dict[str, Any] = {name: body[name] for name in _PLAIN}
+    plain |= {name: number_from_json(body[name]) for name in _FLOATS}
+    return Verdict(
+        **plain,
+        state=State(body["state"]),
+        reason=None if reason is None else Unknown(reason),
+        tests=tuple(_test_from_json(test) for test in body["tests"]),
+        scores={
+            feature: {name: number_from_json(value) for name, value in scores.items()}
+            for feature, scores in body["scores"].items()
+        },
+        rules=tuple(body["rules"]),
+        offsets={
+            Source(topic, partition): (first, last) for topic, partition, first, last in body["offsets"]
+        },
+        versions=dict(body["versions"]),
+        blind=tuple(body["blind"]),
+    )
+
+
+def number_to_json(value: float) -> float | str | None:
+    """A float as JSON has it."""
+    value = float(value)
+    if math.isfinite(value):
+        return value
+    return None if math.isnan(value) else "inf" if value > 0 else "-inf"
+
+
+def number_from_json(value: float | str | None) -> float:
+    """What `number_to_json` wrote."""
+    return math.nan if value is None else float(value)
+
+
+def _test_to_json(test: Test) -> dict[str, Any]:
+    numbers = {name: number_to_json(getattr(test, name)) for name in _NUMBERS}
+    return {"feature": test.feature, "test": test.test, **numbers, "state": test.state.value}
+
+
+def _test_from_json(body: Mapping[str, Any]) -> Test:
+    return Test(
+        feature=body["feature"],
+        test=body["test"],
+        **{name: number_from_json(body[name]) for name in _NUMBERS},
+        state=State(body["state"]),
+    )

@@ -1,0 +1,49 @@
+"""Extracts in the terms of their tests: effective rows, statistics with known nulls."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.divergence import PSI, G, M, N
+from kernels.layout import NUMERIC
+from monitor.judge.extract import CAP, Extract, reference_ratios
+from monitor.judge.frame import Frame
+
+Array = NDArray[np.float64]
+
+
+def divergence_samples(windows: Extract, frame: Frame) -> tuple[Array, Array]:
+    """y (chi-square under no change) and k = 1/n + 1/m of psi and g: float64[windows, features].
+
+    y is PSI/k of a numeric feature and G of a categorical one. k is inf where either side is empty.
+    """
+    out = windows.divergence
+    with np.errstate(divide="ignore"):
+        k = 1.0 / out[:, :, N] + 1.0 / out[:, :, M]
+    y = np.where(frame.layout.kind == NUMERIC, out[:, :, PSI] / k, out[:, :, G])
+    return np.where(np.isfinite(k), y, 0.0), np.where(np.isfinite(k), k, 0.0)
+
+
+def distance_samples(windows: Extract, frame: Frame) -> tuple[Array, Array, Array, Array]:
+    """D, √(nm/(n + m)), n and m of ks, effective rows: float64[windows, numeric]; zeros where empty."""
+    d, n, m = np.moveaxis(windows.distance, 2, 0)
+    design = frame.design[frame.numeric]
+    n, m = np.minimum(n, CAP * m) / design, m / design
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scale = np.nan_to_num(np.sqrt(n * m / (n + m)))
+    return d, scale, n, m
+
+
+def ratio_samples(windows: Extract, frame: Frame, *, left_out: bool) -> tuple[Array, Array, Array, Array]:
+    """x of n and y of m, effective rows, of every ratio: float64[windows, ratios]."""
+    y, m = reference_ratios(frame)
+    if left_out:
+        y, m = y - windows.hits, m - windows.trials
+    else:
+        y, m = (np.broadcast_to(a, windows.hits.shape) for a in (y, m))
+    design = np.array([frame.design[r.owner] if r.owner >= 0 else 1.0 for r in frame.ratios])
+    n = np.minimum(windows.trials, CAP * m) / design
+    with np.errstate(invalid="ignore", divide="ignore"):
+        x = np.nan_to_num(windows.hits * (n / windows.trials))
+    return x, n, y / design, m / design

@@ -1,0 +1,61 @@
+"""One sentence about a verdict, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from monitor.judge.prepare import Prepared
+from monitor.verdict import State, Test, Window
+
+
+def describe(state: State, tests: Sequence[Test], window: Window, prepared: Prepared, *, p: float) -> str:
+    """What was found, how sure that is, and what the judge could not do."""
+    sentence = _finding(state, tests, window)
+    if state in {State.DRIFT, State.WARN} and prepared.proven:
+        sentence += f"; {p:.2%} of ordinary windows look like this"
+    for caveat in caveats(prepared):
+        sentence += f"; {caveat}"
+    return sentence
+
+
+def caveats(prepared: Prepared) -> tuple[str, ...]:
+    """What limits every verdict of this reference."""
+    found = []
+    if not prepared.proven:
+        found.append(
+            f"budget not proven: the reference has {prepared.windows} windows, "
+            f"{prepared.windows_needed} are needed"
+        )
+    if not prepared.tolerances.learnt:
+        found.append("tolerance assumed, not measured")
+    return tuple(found)
+
+
+def more_rows(window: Window, prepared: Prepared) -> str:
+    """What is lacking before this window could be called ok; "" when nothing is."""
+    needed = prepared.rows
+    if np.isfinite(needed.window):
+        return f"{_count(needed.window - window.rows)} more rows" if window.rows < needed.window else ""
+    if not np.isfinite(needed.reference):
+        return "reference too small: it has no values to compare with"
+    return f"reference too small: {_count(max(needed.reference - prepared.frame.rows, 1))} more rows"
+
+
+def _finding(state: State, tests: Sequence[Test], window: Window) -> str:
+    if not tests:
+        return f"{_count(window.rows)} rows, nothing to judge"
+    top = tests[0]
+    what = f"{top.test}({top.feature}) is {top.score:.3g}, limit {top.threshold:.3g}"
+    if state is State.OK:
+        return f"{_count(window.rows)} rows, nothing beyond the ordinary; the largest, {what}"
+    others = list(dict.fromkeys(t.feature for t in tests if t.state is state and t.feature != top.feature))
+    also = ""
+    if others:
+        also = f", and {', '.join(others[:3])}" + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+    return f"{what} in {_count(window.rows)} rows{also}"
+
+
+def _count(number: float) -> str:
+    return f"{int(np.ceil(number)):,}".replace(",", " ")

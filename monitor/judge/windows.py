@@ -1,0 +1,71 @@
+"""The windows that a reference itself consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.cut import cut
+from kernels.layout import LATENCY_BINS
+from monitor.judge.extract import Counts, Extract, concatenate, extract
+from monitor.judge.frame import Frame
+from monitor.plan import WindowSpec
+from monitor.reference.profile import Panes, Reference
+from monitor.window.grid import next_end, start_of
+
+TOGETHER = 64
+"""Windows cut at once: 64 of 50 features are 7 MB of counts."""
+
+
+def reference_windows(
+    reference: Reference, spec: WindowSpec, frame: Frame, *, min_rows: int
+) -> Extract | None:
+    """The reference's own windows on the live grid, each compared with the rest; None without any.
+
+    Whole windows with at least `min_rows` rows, cut at the same step as live ones, so sliding
+    windows overlap as live ones do: an alarm over overlapping windows is then one incident among
+    as many windows as live ones have, on both sides of the comparison.
+    """
+    first, last = spans(reference, spec)
+    rows = np.concatenate([[0], np.cumsum(reference.panes.rows)])
+    kept = rows[last] - rows[first] >= max(min_rows, 1)
+    first, last = first[kept], last[kept]
+    if len(first) == 0:
+        return None
+    return concatenate(
+        [extract(counts, frame, left_out=True) for counts in _cut(reference.panes, first, last, frame)]
+    )
+
+
+def spans(reference: Reference, spec: WindowSpec) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First pane and pane after the last of every whole window; none where panes do not fit."""
+    panes, first, last = reference.panes, [], []
+    if reference.timed and reference.pane > 0 and len(panes) > 0:
+        until = int(panes.starts[-1]) + reference.pane
+        end = next_end(spec, int(panes.starts[0]))
+        while end <= until:
+            start = start_of(spec, end)
+            if start >= panes.starts[0] and start % reference.pane == 0 and end % reference.pane == 0:
+                first.append(np.searchsorted(panes.starts, start))
+                last.append(np.searchsorted(panes.starts, end))
+            end = next_end(spec, end)
+    return np.array(first, np.int64), np.array(last, np.int64)
+
+
+def _cut(panes: Panes, first: NDArray[np.int64], last: NDArray[np.int64], frame: Frame) -> Iterator[Counts]:
+    rows = np.concatenate([[0], np.cumsum(panes.rows)])
+    errors = np.concatenate([[0], np.cumsum(panes.errors)])
+    total, latency_total = np.zeros(frame.layout.slots, np.int64), np.zeros(LATENCY_BINS, np.int64)
+    span = np.zeros(2, np.int64)
+    for low in range(0, len(first), TOGETHER):
+        a, b = first[low : low + TOGETHER], last[low : low + TOGETHER]
+        counts = np.empty((len(a), len(total)), np.int64)
+        latency = np.empty((len(a), LATENCY_BINS), np.int64)
+        cut(counts, total, span, panes.indptr, panes.slots, panes.values, a, b)
+        cut(
+            latency, latency_total, span, panes.latency_indptr, panes.latency_bins, panes.latency_values, a, b
+        )
+        span = np.array([a[-1], b[-1]])
+        yield Counts(counts, rows[b] - rows[a], errors[b] - errors[a], latency)

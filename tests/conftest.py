@@ -1,0 +1,146 @@
+"""The real components the tests run against, and what becomes of a test without one.
+
+`DRIFTLINE_REQUIRE=kafka,prometheus,alertmanager` makes a missing one a failure instead of a skip.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.kafka.broker import ExternalBroker, KafkaBroker, KafkaUnavailable, free_ports
+
+# The same examples in every run: a failure in CI is a failure here. Two busy cores make deadlines lie.
+settings.register_profile(
+    "driftline",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("driftline")
+
+REQUIRED = frozenset(filter(None, os.environ.get("DRIFTLINE_REQUIRE", "").split(",")))
+
+
+def _missing(component: str, reason: str):
+    """Skip the test, or fail it where the component is required."""
+    text = f"needs {component}: {reason}"
+    if component in REQUIRED:
+        pytest.fail(f"{text}, and DRIFTLINE_REQUIRE names it", pytrace=False)
+    pytest.skip(text)
+
+
+def _tool(component: str, name: str) -> str:
+    return shutil.which(name) or _missing(component, f"{name} is not installed")
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory):
+    """A broker that serves real clients: `.bootstrap` and `.create_topic(name, partitions=…)`.
+
+    Shared by all tests, so topics and groups take names of their own.
+    """
+    if bootstrap := os.environ.get("DRIFTLINE_TEST_BOOTSTRAP"):
+        yield ExternalBroker(bootstrap)
+        return
+    try:
+        broker = KafkaBroker(tmp_path_factory.mktemp("kafka"))
+    except KafkaUnavailable as error:
+        _missing("kafka", str(error))
+    with broker:
+        yield broker
+
+
+class PrometheusTools(NamedTuple):
+    """Paths of the programs."""
+
+    promtool: str
+    prometheus: str
+
+
+@pytest.fixture(scope="session")
+def prometheus_tools():
+    return PrometheusTools(_tool("prometheus", "promtool"), _tool("prometheus", "prometheus"))
+
+
+@pytest.fixture(scope="session")
+def amtool():
+    """Path of Alertmanager's command."""
+    return _tool("alertmanager", "amtool")
+
+
+class Alertmanager(NamedTuple):
+    """A running Alertmanager: `url` without a trailing slash."""
+
+    url: str
+    pid: int
+
+
+@pytest.fixture(scope="session")
+def alertmanager():
+    """A real Alertmanager of its own on the loopback, which notifies nobody."""
+    program = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+    if program is None:
+        _missing("alertmanager", "prometheus-alertmanager is not installed")
+    with tempfile.TemporaryDirectory() as directory:
+        config = Path(directory) / "alertmanager.yml"
+        config.write_text("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
+        (port,) = free_ports(1)
+        url = f"http://127.0.0.1:{port}"
+        command = [
+            program,
+            f"--config.file={config}",
+            f"--storage.path={directory}/data",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--cluster.listen-address=",
+        ]
+        with (
+            (Path(directory) / "log").open("wb") as log,
+            subprocess.Popen(command, stdout=log, stderr=log) as process,
+        ):
+            try:
+                _await(f"{url}/-/ready", process, Path(directory) / "log")
+                yield Alertmanager(url, process.pid)
+            finally:
+                process.terminate()
+
+
+def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise RuntimeError(f"{url} did not answer within 30 s:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say as the very last lines how many tests were skipped, and why."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(config, "workerinput") or not reporter.stats:
+        return
+    skipped = reporter.stats.get("skipped", [])
+    reasons = Counter(_reason(report) for report in skipped)
+    reporter.write_line(f"skipped: {len(skipped)} tests" if skipped else "skipped: no test")
+    for reason, count in reasons.most_common():
+        reporter.write_line(f"  {count} - {reason}")
+
+
+def _reason(report: pytest.TestReport) -> str:
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return text.removeprefix("Skipped: ")

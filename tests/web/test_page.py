@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from monitor.verdict import State
+from tests.web.view import HOSTILE, calm, drifting, hostile, view
+
+VOID = {"meta", "link", "br", "img", "input"}
+
+
+class Reader(HTMLParser):
+    """Checks nesting and collects what a browser would act on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def read(page: str) -> Reader:
+    reader = Reader()
+    reader.feed(page)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+def test_the_page_is_well_formed_and_says_everything(site):
+    """Models, causes, offsets, budget and partitions are in the HTML itself, without any script."""
+    page = read(site.ask("/").text)
+    assert len(page.ids) == len(set(page.ids))
+    text = re.sub(r"\s+", " ", page.text)
+    for words in (
+        "57.0 % of 48 210 rows miss age",
+        "expected by chance",
+        "missing(age)",
+        "-t predictions -p 0 -o 81234 -c 24106",
+        "paused: rejects are 61 %",
+        "Budget not proven: the reference has 12 windows of this size, 359 are needed.",
+        "train-2026-10",
+        "no reference",
+        "tenure_months",
+    ):
+        assert words in text, words
+
+
+def test_states_have_symbols_beside_colours(site):
+    """● drift, ▲ warn, ○ ok: what colour says is also written."""
+    text = site.ask("/").text
+    assert all(symbol in text for symbol in "●▲○")
+    for state in ("drift", "warn", "ok", "unknown"):
+        assert re.search(rf'<p class="pill {state}">{state}', text)
+
+
+def test_models_stand_worst_first(site):
+    """The drifting model is the first card."""
+    cards = re.findall(r'<article class="card (\w+)" id="model-(\w+)"', site.ask("/").text)
+    assert cards[0] == ("drift", "churn")
+    assert cards[-1] == ("ok", "fraud")
+
+
+def test_a_strict_policy_fits_the_page(site):
+    """No inline script, style or event attribute, and nothing from elsewhere: the policy would block it."""
+    answer = site.ask("/")
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    page = read(answer.text)
+    for tag, attributes in page.tags:
+        assert tag != "style"
+        assert "style" not in attributes
+        assert not any(name.startswith("on") for name in attributes), attributes
+        assert tag != "script" or attributes.get("src", "").startswith("/static/")
+        for name in ("src", "href"):
+            link = attributes.get(name) or "/"
+            assert link.startswith(("/", "#")) or attributes.get("rel") == "noreferrer", link
+
+
+def test_hostile_names_are_only_text(start):
+    """A feature named like markup adds no element to the page."""
+    site = start(view(hostile(), calm()))
+    text = site.ask("/").text
+    assert "<script>alert" not in text
+    assert "{{7*7}}" in text
+    page = read(text)
+    assert [tag for tag, _ in page.tags].count("script") == 1
+    assert HOSTILE.split("\n")[0] in page.text
+
+
+def test_the_page_has_an_entity_tag(site):
+    """A browser that polls gets 304 while nothing changed."""
+    tag = site.ask("/").headers["ETag"]
+    assert site.ask("/", If_None_Match=tag).status == 304
+
+
+@pytest.mark.parametrize(
+    ("link", "place"),
+    [
+        ("/ui/models/churn", "/#model-churn"),
+        ("/ui/models/churn/features/age", "/#model-churn"),
+        ("/ui/incidents/7a0c3d1e", "/#incident-7a0c3d1e"),
+    ],
+)
+def test_links_in_alerts_lead_to_their_place(site, link, place):
+    """A link of an alert ends at the card of its model or incident."""
+    answer = site.ask(link)
+    assert (answer.status, answer.headers["Location"]) == (307, place)
+
+
+def test_troubles_stand_at_the_top(start):
+    """Not ready, a refused configuration and paused partitions are said before anything else."""
+    shown = replace(view(), ready=False, ready_reason="no partition is assigned yet", config_ok=False)
+    text = read(start(shown).ask("/").text).text
+    assert "Not ready: no partition is assigned yet" in text
+    assert "last reload of the configuration was refused" in text
+    assert "1 input partition is paused" in text
+
+
+def test_static_files_are_served(site):
+    """Style sheet, script and icon come from the package with their types."""
+    types = {"driftline.css": "text/css", "refresh.js": "javascript", "icon.svg": "image/svg+xml"}
+    for name, kind in types.items():
+        answer = site.ask(f"/static/{name}")
+        assert answer.status == 200
+        assert kind in answer.headers["Content-Type"]
+    assert site.ask("/static/../app.py").status == 404
+
+
+def test_an_overspent_budget_is_shown_as_such(start):
+    """More pages than the budget: the meter is full and says drift."""
+    site = start(view(replace(drifting(), pages_sent=5)))
+    text = site.ask("/").text
+    assert re.search(r'class="fill drift" width="100(\.0)?"', text)
+    assert "<b>-3</b> left" in text
+
+
+def test_a_window_without_figures_is_still_drawn(start):
+    """A drift verdict whose counts are gone is shown with its table alone."""
+    model = replace(drifting(), windows={})
+    page = start(view(model)).ask("/").text
+    assert "<figure>" not in page
+    assert str(State.DRIFT) in page
