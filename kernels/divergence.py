@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from kernels.jit import kernel
-from kernels.layout import NUMERIC, Array
+from kernels.layout import NOVEL, NUMERIC, OTHER, Array
 
 GROUPS = 20
 """Coarse value slots of a numeric feature."""
@@ -149,8 +149,11 @@ def vote(slots: Array, expected: Array, first: int, last: int, special: int, kin
 
     slots     int64[coarse slots]     mutated from `first` to `last`: 0… or LEFT_OUT
     expected  float64[coarse slots]   rows expected in the smaller sample, of the reference's shares
-    special   how many slots at `first` are special: they never join another slot
+    special   how many slots at `first` are special: they never join a value slot
     kind      NUMERIC or CATEGORICAL
+
+    `novel` and `other` are one slot, the tail: a reference has no novel rows by definition, and a
+    long tail always brings some, so that either alone differs in every window.
     """
     if kind == NUMERIC:
         count = join_nested(slots, expected, first + special, last, wide)
@@ -158,7 +161,12 @@ def vote(slots: Array, expected: Array, first: int, last: int, special: int, kin
         count = join_pooled(slots, expected, first + special, last, wide)
     for slot in range(first, first + special):
         slots[slot] = LEFT_OUT
-        if expected[slot] >= wide:
+        if kind != NUMERIC and slot == first + OTHER:
+            expected_tail = expected[first + NOVEL] + expected[first + OTHER]
+            if expected_tail >= wide:
+                slots[first + NOVEL] = slots[first + OTHER] = count
+                count += 1
+        elif expected[slot] >= wide and (kind == NUMERIC or slot != first + NOVEL):
             slots[slot] = count
             count += 1
     return count

@@ -166,6 +166,15 @@ def parse_target(url: str, plan: Reach) -> Url:
     return target
 
 
+def host_of(url: str) -> str:
+    """Host and port of a URL, for texts; everything else in it may be secret."""
+    try:
+        target = parse_url(url)
+    except urllib3.exceptions.LocationParseError:
+        return "?"
+    return _authority(target)
+
+
 def resolve(target: Url, plan: Reach) -> list[str]:
     """The allowed addresses of the host. Raises DeliveryRefused when it has others only."""
     host = str(target.host).strip("[]")

@@ -88,6 +88,8 @@ class Ingest:
             batches = self.consumer.poll(BATCH, self._cadence.poll)  # step 1
         self._note_gaps()
         applied = sum(self._apply(batch) for batch in batches)
+        for batch in batches:
+            self._caught_up.pop(batch.source, None)  # quiet begins anew after each record
         news = self._watch_idle()
         if news or self._clock.monotonic() >= self._next_checkpoint:
             self.checkpoint(list(self.partitions))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from monitor.reference.read import FileTables
     from monitor.reference.records import RecordTables
     from monitor.reference.selection import Selection
+    from monitor.reference.spool import Spool
     from monitor.reference.table import FeatureDeclaration
 
 UNITS = ("auto", "s", "ms", "us", "ns", "rfc3339")
@@ -32,9 +33,8 @@ def command() -> None:
 
 def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say what the columns mean."""
-    column = {"metavar": "COLUMN"}
     options = [
-        click.option("--time", help="Event time. Without it the reference has no windows.", **column),
+        click.option("--time", help="Event time. Without it the reference has no windows.", metavar="COLUMN"),
         click.option("--time-unit", type=click.Choice(UNITS), default="auto", show_default=True),
         click.option(
             "--feature",
@@ -44,11 +44,13 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="One feature; repeat. PATH is where live records have it. Default: every other column.",
         ),
         click.option("--prediction", metavar="PATH[:KIND]", help="What the model answered."),
-        click.option("--latency", help="How long the prediction took.", **column),
+        click.option("--latency", help="How long the prediction took.", metavar="COLUMN"),
         click.option("--latency-unit", type=click.Choice(UNITS[1:5]), default="ms", show_default=True),
-        click.option("--error", help="Set when the prediction went wrong.", **column),
-        click.option("--cluster", help="Rows of one value depend on each other, e.g. a user.", **column),
-        click.option("--exclude", multiple=True, help="No feature; repeat.", **column),
+        click.option("--error", help="Set when the prediction went wrong.", metavar="COLUMN"),
+        click.option(
+            "--cluster", help="Rows of one value depend on each other, e.g. a user.", metavar="COLUMN"
+        ),
+        click.option("--exclude", multiple=True, help="No feature; repeat.", metavar="COLUMN"),
         click.option(
             "--path-prefix", default="", metavar="PATH.", help="Live records have features below it."
         ),
@@ -223,7 +225,12 @@ def _plan(given: dict[str, Any]) -> tuple[Selection, BuildSettings, int]:
     if given["path_prefix"]:
         changes["prefix"] = _path(given["path_prefix"].rstrip("."))
     changes["exclude"] = selection.exclude | {*given["exclude"]}
-    settings = replace(settings, **{name: given[name] for name in ("quantiles", "categories", "max_panes")})
+    settings = replace(
+        settings,
+        quantiles=given["quantiles"],
+        categories=given["categories"],
+        max_panes=given["max_panes"],
+    )
     try:
         pane = parse_duration(given["pane"]) if given["pane"] else pane
     except ValueError as error:
@@ -232,19 +239,35 @@ def _plan(given: dict[str, Any]) -> tuple[Selection, BuildSettings, int]:
 
 
 def _open(given: dict[str, Any], selection: Selection) -> FileTables | RecordTables:
+    from dataclasses import replace
+
     from monitor.reference.csv_file import MISSING_TOKENS
     from monitor.reference.read import open_file
 
     origin = given["origin"]
     if origin.startswith(TOPIC):
-        from monitor.cli.topic import open_topic
         from monitor.reference.records import RecordTables
 
-        stream = open_topic(origin.removeprefix(TOPIC), given)
-        return RecordTables(stream, selection)
+        if not selection.time:
+            selection = replace(selection, record_time=True)
+        return RecordTables(_spool(given), selection)
     if given["since"] or given["until"]:
         raise UsageError("--since and --until are for topics - reference build - --from topic:NAME is right")
     return open_file(origin, selection, missing=frozenset(given["missing"] or MISSING_TOKENS) | {""})
+
+
+def _spool(given: dict[str, Any]) -> Spool:
+    """The records of the topic; properties on the command line go over those of the configuration."""
+    from monitor.cli.topic import properties_of, spool_topic
+
+    properties = properties_of(given["brokers"], given["properties"])
+    if given["config"]:
+        from monitor.cli.reference_config import kafka_of
+
+        del properties["bootstrap.servers"]
+        properties = kafka_of(given["config"]) | properties
+    topic = given["origin"].removeprefix(TOPIC)
+    return spool_topic(topic, properties, since=given["since"], until=given["until"])
 
 
 def _declaration(text: str) -> FeatureDeclaration:

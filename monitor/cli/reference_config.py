@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from monitor.config.load import load
 from monitor.config.pane import choose, common
+from monitor.config.plans import plan_kafka
 from monitor.config.settings import Settings
 from monitor.config.watched import Model, Outcome
 from monitor.errors import UsageError
@@ -39,6 +40,16 @@ def from_config(files: Sequence[str], *, model: str) -> tuple[Selection, BuildSe
         unit = common((unit, QUARTER))
     kept = BuildSettings(window=min(window.size for window in windows), unit=unit)
     return _selection(settings, watched, model), kept, watched.pane or choose(spans)
+
+
+def kafka_of(files: Sequence[str]) -> dict[str, str]:
+    """The librdkafka properties of a configuration, secrets in clear."""
+    try:
+        return plan_kafka(load(files)).client()
+    except OSError as error:
+        raise UsageError(
+            f"a secret cannot be read ({error.strerror}) - {error.filename} - a readable file is right"
+        ) from error
 
 
 def _selection(settings: Settings, model: Model, name: str) -> Selection:

@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from monitor.config.crosscheck_model import check_model
 from monitor.config.crosscheck_out import check_out
 from monitor.config.finding import Level, Problem
+from monitor.config.intake import DeadLetter
 from monitor.config.settings import Settings
 
 CLEAR = re.compile(r"password|secret|\.pem$|jaas", re.IGNORECASE)
@@ -99,38 +100,32 @@ def _sources(settings: Settings) -> Iterator[Problem]:
                 f"the topic {source.topic} is read and takes the dead letters",
                 help="give the dead letters a topic of their own",
             )
-        if not carried[name]:
-            yield Problem(
-                "unused",
-                steps,
-                f"sources.{name} carries no model; it is not read",
-                level=Level.WARNING,
-                at_key=True,
-            )
-        if carried[name] > 1 and not source.fields.model:
-            models = ", ".join(m for m in settings.models if settings.source_of(m) == name)
-            yield Problem(
-                "ambiguous-model",
-                (*steps, "fields"),
-                f"sources.{name} carries {carried[name]} models ({models}) but does not say how to tell "
-                "them apart",
-                at_key=True,
-                help="name the field that holds the model: fields: {model: model}",
-            )
-        given = settings.origin.mark((*steps, "dead_letter", "path"))
-        if source.dead_letter.to != "file" and given:
-            yield Problem(
-                "unused",
-                (*steps, "dead_letter", "path"),
-                f"sources.{name}.dead_letter.path has no effect with `to: {source.dead_letter.to}`",
-                level=Level.WARNING,
-                at_key=True,
-            )
-        if source.dead_letter.to != "topic" and settings.origin.mark((*steps, "dead_letter", "topic")):
-            yield Problem(
-                "unused",
-                (*steps, "dead_letter", "topic"),
-                f"sources.{name}.dead_letter.topic has no effect with `to: {source.dead_letter.to}`",
-                level=Level.WARNING,
-                at_key=True,
-            )
+        yield from _carried(settings, name, carried[name])
+        yield from _dead_letter(settings, name)
+
+
+def _carried(settings: Settings, name: str, count: int) -> Iterator[Problem]:
+    steps = ("sources", name)
+    if not count:
+        text = f"sources.{name} carries no model; it is not read"
+        yield Problem("unused", steps, text, level=Level.WARNING, at_key=True)
+    if count > 1 and not settings.sources[name].fields.model:
+        models = ", ".join(m for m in settings.models if settings.source_of(m) == name)
+        yield Problem(
+            "ambiguous-model",
+            (*steps, "fields"),
+            f"sources.{name} carries {count} models ({models}) but does not say how to tell them apart",
+            at_key=True,
+            help="name the field that holds the model: fields: {model: model}",
+        )
+
+
+def _dead_letter(settings: Settings, name: str) -> Iterator[Problem]:
+    to = settings.sources[name].dead_letter.to
+    for key, owner in (("path", "file"), ("topic", "topic")):
+        steps = ("sources", name, "dead_letter", key)
+        given = getattr(settings.sources[name].dead_letter, key)
+        is_default = given == DeadLetter.model_fields[key].default
+        if to != owner and settings.origin.mark(steps) and not is_default:
+            text = f"sources.{name}.dead_letter.{key} has no effect with `to: {to}`"
+            yield Problem("unused", steps, text, level=Level.WARNING, at_key=True)

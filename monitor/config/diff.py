@@ -34,6 +34,10 @@ class Change:
     note: str = ""
 
     @property
+    def needs_restart(self) -> bool:
+        return self.effect is Effect.RESTART
+
+    @property
     def text(self) -> str:
         """One line for people: `live: models.churn.budget 2 per 30d -> 1 per 30d`."""
         if self.effect is Effect.RESTART:

@@ -14,6 +14,7 @@ from monitor.config.document import resolve
 from monitor.config.finding import Steps
 from monitor.config.sensitive import MASK, is_sensitive
 from monitor.config.settings import Settings
+from monitor.config.validate import group_at
 
 _BARE = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./-]*")
 
@@ -68,6 +69,10 @@ def _with_origins(settings: Settings, value: Any, steps: Steps) -> Any:
 
 def _origin(settings: Settings, steps: Steps) -> str:
     mark = settings.origin.mark(steps)
+    found, _, _ = settings.origin.node(steps)
+    group = group_at(steps[:-1])
+    if found != steps and group and group.shorthand != steps[-1]:
+        return "default"
     return f"{mark.file}:{mark.line}" if mark else "default"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from monitor.config.columns import plan_columns
@@ -41,13 +41,20 @@ def reference_paths(settings: Settings) -> dict[str, Path]:
     }
 
 
-def build_plans(settings: Settings, references: Mapping[str, Reference]) -> Plans:
+def build_plans(
+    settings: Settings, references: Mapping[str, Reference], *, without: Collection[str] = ()
+) -> Plans:
     """The plans of `settings`; `references` holds one for every model that names one.
 
-    Raises ConfigError with everything in which the settings and the references do not agree.
+    Models `without` a plan are left out, though not from their sources. Raises ConfigError with
+    everything in which the settings and the references do not agree.
     """
     problems: list[Problem] = []
-    models = tuple(_model(settings, name, references.get(name), problems) for name in settings.models)
+    models = tuple(
+        _model(settings, name, references.get(name), problems)
+        for name in settings.models
+        if name not in without
+    )
     if problems:
         raise refusal([settings.locate(problem) for problem in problems])
     return Plans(

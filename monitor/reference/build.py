@@ -34,7 +34,7 @@ class BuildSettings:
     """How finely a reference is kept.
 
     window   size of the windows that will be judged, milliseconds; blocks inside them give the
-             design effects. 0: an hour, or a day when an hour holds fewer than 20 blocks of rows
+             design effects. 0: an hour. See `design.window_size`
     unit     greatest common divisor of window sizes and steps; see `span.pane_size`
     """
 
@@ -235,7 +235,7 @@ def _designed(
     effects: list[float | None] = [None] * len(encoder.profiles)
     window = 0
     if found.timed:
-        window = settings.window or window_size(found.panes, pane=pane, rows=found.rows)
+        window = window_size(found.panes, pane=pane, rows=found.rows, wanted=settings.window)
     if found.clustered:
         effects = cluster_effects(chunks, encoder, window=window)
     elif found.timed:

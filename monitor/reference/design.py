@@ -26,6 +26,7 @@ BLOCKS = 20
 """Blocks inside a window: enough for a variance (19 degrees of freedom per share), long enough
 that most of the dependence between neighbouring rows stays within a block."""
 ROWS_PER_BLOCK = 10
+WEEK = 7 * DAY
 WINDOWS_NEEDED = 3
 """Windows with enough rows below which the effect is assumed, not measured."""
 WINDOWS_USED = 200
@@ -122,10 +123,15 @@ def between_clusters(counts: NDArray[np.int64]) -> float:
     return float(np.sum(spread) / (counts.shape[1] - 1) * clusters / (clusters - 1))
 
 
-def window_size(panes: NDArray[np.int64], *, pane: int, rows: int) -> int:
-    """An hour when the hours that have rows hold enough for blocks, else a day."""
-    hours = len(np.unique(np.floor_divide(panes * pane, HOUR)))
-    return HOUR if rows >= hours * BLOCKS * ROWS_PER_BLOCK else DAY
+def window_size(panes: NDArray[np.int64], *, pane: int, rows: int, wanted: int = 0) -> int:
+    """The window inside which blocks are compared: `wanted`, an hour when it is 0; a day, or a
+    week, where the shorter ones that have rows do not hold enough of them for blocks."""
+    wanted = wanted or HOUR
+    for window in (wanted, *(longer for longer in (DAY, WEEK) if longer > wanted)):
+        number = len(np.unique(np.floor_divide(panes * pane, window)))
+        if rows >= number * BLOCKS * ROWS_PER_BLOCK:
+            return window
+    return wanted
 
 
 def _shares(chunks: Iterable[Table], encoder: Encoder, place: Placement, *, cells: int) -> NDArray[np.int64]:

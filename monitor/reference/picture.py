@@ -34,8 +34,17 @@ def share_by_interval(
     last = int(np.searchsorted(below, 1 - TRIMMED, side="left"))
     low, high = float(profile.edges[max(first, 0)]), float(profile.edges[min(last, len(mass))])
     axis = np.linspace(low, high, columns + 1)
-    axis[-1] = high
-    return (low, high), np.diff(np.interp(axis, profile.edges, below))
+    if _is_whole(profile.edges) and high - low < 1e15:
+        # parts of unequal numbers of integers would draw a comb
+        step = max(1.0, np.ceil((high - low) / columns))
+        axis = np.floor(low) + step * np.arange(columns + 1)
+    return (low, high), np.diff(np.interp(axis, profile.edges, below, right=1.0))
+
+
+def _is_whole(edges: NDArray[np.float64]) -> bool:
+    """Whether the edges are those of integers, the ends of atoms aside."""
+    whole = edges == np.floor(edges)
+    return bool((whole[1:] | whole[:-1]).all())
 
 
 def bars(shares: Sequence[float] | NDArray[np.float64]) -> str:

@@ -72,12 +72,17 @@ class TableSource(Protocol):
 
 def settled(selection: Selection, available: Mapping[str, Path]) -> Selection:
     """The selection without the optional roles that have no column."""
-    gone = [
-        role
-        for role in ("time", "latency", "error", "cluster")
-        if (name := getattr(selection, role)) in selection.optional and name not in available
-    ]
-    return replace(selection, **dict.fromkeys(gone, "")) if gone else selection
+
+    def there(name: str) -> str:
+        return "" if name in selection.optional and name not in available else name
+
+    return replace(
+        selection,
+        time=there(selection.time),
+        latency=there(selection.latency),
+        error=there(selection.error),
+        cluster=there(selection.cluster),
+    )
 
 
 def resolve(

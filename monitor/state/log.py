@@ -158,7 +158,14 @@ class StateLog(Protocol):
         """
         ...
 
-    def ledger(self, model: str) -> Ledger: ...
+    def ledger(self, model: str, *, kinds: Collection[str] | None = ()) -> Ledger:
+        """The live entries of a model: of the kinds named, or all with None.
+
+        By default all but `verdict`: a thousand verdict records are megabytes, and those who
+        track incidents and deliver do not need them.
+        """
+        ...
+
 
     def append(self, model: str, entries: Sequence[Entry]) -> None:
         """Store all entries or none. An entry replaces the one with equal kind and id."""

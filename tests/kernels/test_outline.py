@@ -11,8 +11,9 @@ from kernels.outline import DEEP, NON_ASCII, REPEATED, WIDE, outline
 
 
 def flags_of(records, *, max_depth=64, table=1024, stack=64):
-    ends = np.cumsum(np.array([len(record) for record in records], np.int64))
-    starts = ends - [len(record) for record in records]
+    sizes = np.array([len(record) for record in records], np.int64)
+    ends = np.cumsum(sizes)
+    starts = ends - sizes
     owners, hashes = np.full(table, -1), np.zeros(table, np.uint64)
     flags = np.zeros(len(records), np.uint8)
     data = np.frombuffer(b"".join(records), np.uint8)

@@ -1,0 +1,221 @@
+"""What `driftline check` finds without a network: references, secrets, state, memory, series, budget."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monitor.cli.check_line import Line, doubtful, ok, wrong
+
+if TYPE_CHECKING:
+    from monitor.config.settings import Settings
+    from monitor.config.values import Plans
+    from monitor.plan import ModelPlan, WindowSpec
+    from monitor.reference.profile import Reference
+    from monitor.secret import Secret
+
+SERIES_PER_FEATURE = 3
+"""psi, ks_statistic and missing_ratio per window, at most; feature_drifted once per feature."""
+DRAWS = 20_000
+
+
+def read_references(settings: Settings) -> tuple[dict[str, Reference], list[Line]]:
+    """Every reference that can be read, and a line on each."""
+    from monitor.config.plans import reference_paths
+    from monitor.errors import ReferenceInvalid
+    from monitor.reference.file import read
+
+    found: dict[str, Reference] = {}
+    lines: list[Line] = []
+    paths = reference_paths(settings)
+    for model in settings.models:
+        subject = f"reference of {model}"
+        if model not in paths:
+            lines.append(doubtful(subject, "none is configured; all verdicts will be unknown(no_reference)"))
+            continue
+        try:
+            reference = read(paths[model])
+        except (ReferenceInvalid, OSError) as error:
+            lines.append(wrong(subject, _reason(error)))
+            continue
+        found[model] = reference
+        size = f"{reference.rows} rows, {len(reference.features)} features"
+        lines.append(ok(subject, f"{reference.name}, {size}"))
+        if not reference.timed:
+            lines.append(
+                doubtful(subject, "it has no event times: tolerances are assumed, the budget is not proven")
+            )
+    return found, lines
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'the file'}: {error.strerror}"
+    return str(error)
+
+
+def check_secrets(plans: Plans) -> Iterator[Line]:
+    """Files of secrets can be read and hold what they should; what they hold is never shown."""
+    from monitor.config.crosscheck_out import KEY_LENGTH, is_signing_secret
+
+    for key, secret in plans.kafka.secrets.items():
+        yield from _file(f"kafka.secret_properties.{key}", secret)
+    members, pager = plans.alerts.alertmanager, plans.alerts.pagerduty
+    if members:
+        yield from _file("alerts.alertmembers.password", members.password)
+        yield from _file("alerts.alertmembers.bearer_token", members.bearer)
+    if pager:
+        wrong_length = f"an integration key has {KEY_LENGTH} characters"
+        yield from _file(
+            "alerts.pagerduty.routing_key",
+            pager.routing_key,
+            needs=wrong_length,
+            test=lambda text: len(text) == KEY_LENGTH,
+        )
+    for name, target in plans.alerts.targets.items():
+        for secret in target.secrets:
+            yield from _file(
+                f"targets.{name}.secret",
+                secret,
+                needs="whsec_ and base64 of 24 to 64 bytes",
+                test=is_signing_secret,
+            )
+        yield from _file(f"targets.{name}.token", target.token)
+    yield from _file("web.token", plans.web.token)
+
+
+def _file(subject: str, secret: Secret, *, needs: str = "", test: object = None) -> Iterator[Line]:
+    if not secret.file:
+        return
+    try:
+        text = secret.reveal()
+    except (OSError, ValueError) as error:
+        yield wrong(subject, _reason(error) if isinstance(error, OSError) else "the file is not UTF-8 text")
+        return
+    if not text:
+        yield wrong(subject, f"{secret.file} is empty")
+    elif callable(test) and not test(text):
+        yield wrong(subject, f"{secret.file} does not hold {needs}")
+    else:
+        yield ok(subject, f"{secret.file} can be read")
+
+
+def check_state(folder: str) -> Line:
+    """The state directory can be written to; it is not created here."""
+    path = Path(folder)
+    nearest = next((parent for parent in (path, *path.absolute().parents) if parent.exists()), Path("/"))
+    if not nearest.is_dir():
+        return wrong("state", f"{nearest} is not a directory")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return wrong("state", f"{nearest} cannot be written to")
+    return ok("state", f"{path} can be written to" if nearest == path else f"{path} will be created")
+
+
+def check_dead_letters(plans: Plans) -> Iterator[Line]:
+    for source in plans.sources:
+        if source.dead_letter.to == "file":
+            line = check_state(str(Path(source.dead_letter.path).parent))
+            if line.sign == "x":
+                yield wrong(f"dead letters of {source.name}", line.text)
+
+
+def check_memory(plans: Plans, references: Mapping[str, Reference], partitions: Mapping[str, int]) -> Line:
+    """Most bytes of counts: open panes in ingest and the panes of the longest window in evaluation.
+
+    `partitions` maps topics to their number of partitions; topics that are missing count one.
+    """
+    from monitor.config.quantity import format_size
+
+    total = 0
+    for source in plans.sources:
+        count = partitions.get(source.topic, 1)
+        for model in plans.models:
+            if model.name in source.models:
+                total += count * _cells(model, source.bound) * _cell_bytes(model, references.get(model.name))
+    total = ceil(total / (1 << 20)) << 20
+    known = all(source.topic in partitions for source in plans.sources)
+    detail = f"counts need at most {format_size(total)} of {format_size(plans.memory)}"
+    if not known:
+        detail += ", for one partition per topic"
+    return ok("memory", detail) if total <= plans.memory else wrong("memory", f"{detail}; raise memory.max")
+
+
+def _cells(model: ModelPlan, bound: int) -> int:
+    """Panes that are held at once: those that can still change, and those of the longest window."""
+    open_panes = ceil((bound + model.lateness) / model.pane) + 2
+    longest = max(window.size for window in model.windows)
+    return open_panes + ceil((longest + model.lateness) / model.pane)
+
+
+def _cell_bytes(model: ModelPlan, reference: Reference | None) -> int:
+    from kernels.layout import LATENCY_BINS, SUM_WORDS
+
+    slots = len(reference.counts) if reference else 5 * len(model.features)
+    return 8 * (slots + LATENCY_BINS + len(model.features) * (SUM_WORDS + 2) + len(model.rules) + 16)
+
+
+def check_series(plans: Plans) -> Line:
+    """Per-feature series of one exposition, and whether they fit."""
+    metrics = plans.metrics
+    possible = wanted = 0
+    for model in plans.models:
+        each = SERIES_PER_FEATURE * len(model.windows) + 1
+        features = len(model.features)
+        shown = {"all": features, "top": min(metrics.top_k, features), "none": 0}[metrics.per_feature]
+        possible += features * each
+        wanted += shown * each
+    text = f"at most {wanted} per-feature series of {metrics.max_series} allowed ({metrics.per_feature}; all: {possible})"
+    return (
+        ok("metrics", text)
+        if wanted <= metrics.max_series
+        else doubtful("metrics", f"{text}; the rest is suppressed")
+    )
+
+
+def check_budget(plan: ModelPlan, reference: Reference) -> Iterator[Line]:
+    """Whether the reference has the windows that the budget of a model needs, for each window size."""
+    from monitor.judge.prepare import prepare
+
+    for spec in plan.windows:
+        subject = f"budget of {plan.name}, {spec.name}"
+        try:
+            prepared = prepare(reference, plan, spec)
+        except ValueError as error:
+            yield wrong(subject, str(error))
+            continue
+        has = f"the reference has {prepared.windows} windows, {prepared.windows_needed} are needed"
+        if prepared.proven:
+            low, high = page_range(plan, spec, windows=prepared.windows, alpha=prepared.alpha)
+            per = _period(plan)
+            yield ok(
+                subject,
+                f"{has}; {plan.budget.pages:g} false pages per {per} (5-95 % over references: "
+                f"{low:.1f} to {high:.1f})",
+            )
+        else:
+            yield doubtful(subject, f"not proven: {has}")
+
+
+def _period(plan: ModelPlan) -> str:
+    from monitor.config.quantity import format_duration
+
+    return format_duration(plan.budget.period)
+
+
+def page_range(plan: ModelPlan, spec: WindowSpec, *, windows: int, alpha: float) -> tuple[float, float]:
+    """5th and 95th percentile of pages per period over references of this many windows.
+
+    The k-th largest of W exchangeable statistics is exceeded with a probability of
+    Beta(k, W + 1 - k), k = floor(alpha (W + 1)); drawn from a fixed seed.
+    """
+    import numpy as np
+
+    rank = max(int(alpha * (windows + 1) + 1e-9), 1)
+    if rank > windows:
+        return 0.0, float(plan.budget.period / spec.step)
+    draws = np.random.Generator(np.random.Philox(2013)).beta(rank, windows + 1 - rank, DRAWS)
+    low, high = np.quantile(draws, (0.05, 0.95)) * (plan.budget.period / spec.step)
+    return float(low), float(high)

@@ -1,0 +1,106 @@
+"""What `driftline check` asks of Kafka, Alertmanager and the targets of requests."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from monitor.cli.check_line import Line, ok, wrong
+from monitor.errors import DeliveryRefused, IntakeError, RequestError
+
+if TYPE_CHECKING:
+    from monitor.config.values import Plans
+    from monitor.deliver.plan import AlertmanagerPlan, TargetPlan
+
+
+def check_kafka(plans: Plans, *, timeout: float = 10.0) -> tuple[list[Line], dict[str, int]]:
+    """A line on the cluster and on each topic; topic → number of partitions."""
+    from monitor.intake.metadata import ask
+
+    try:
+        found = ask(plans.kafka.client(), timeout=timeout)
+    except IntakeError as error:
+        return [wrong("kafka", str(error))], {}
+    except OSError as error:
+        return [wrong("kafka", f"a secret cannot be read: {error.filename}: {error.strerror}")], {}
+    lines = [ok("kafka", f"{len(found.brokers)} brokers, {len(found.topics)} topics")]
+    wanted = [(f"topic of {source.name}", source.topic) for source in plans.sources]
+    wanted += [
+        (f"dead letters of {source.name}", source.dead_letter.path)
+        for source in plans.sources
+        if source.dead_letter.to == "topic"
+    ]
+    for subject, topic in wanted:
+        count = found.topics.get(topic, 0)
+        if count:
+            lines.append(ok(subject, f"{topic}, {count} partitions"))
+        else:
+            lines.append(
+                wrong(
+                    subject,
+                    f"there is no topic {topic}, or the credentials may not see it"
+                    f"{_nearest(topic, found.topics)}",
+                )
+            )
+    return lines, dict(found.topics)
+
+
+def _nearest(topic: str, topics: object) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(topic, list(topics) if isinstance(topics, dict) else [], n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def check_receivers(plans: Plans) -> Iterator[Line]:
+    """Alertmanagers answer, targets can be reached. PagerDuty is not asked: it has no such request."""
+    members = plans.alerts.alertmanager
+    if members:
+        yield from (_alertmanager(url, members) for url in members.urls)
+    for target in plans.alerts.targets.values():
+        yield _target(target)
+
+
+def _alertmanager(url: str, plan: AlertmanagerPlan) -> Line:
+    import json
+
+    from monitor.http import request
+
+    subject = f"alertmanager {url}"
+    try:
+        answer = request("GET", f"{url}/api/v2/status", plan=plan.http, headers=_authorization(plan))
+    except (RequestError, DeliveryRefused) as error:
+        return wrong(subject, str(error))
+    except (OSError, UnicodeError) as error:
+        return wrong(
+            subject, f"a secret cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}"
+        )
+    if answer.status != 200:
+        return wrong(subject, f"answers {answer.status} to GET /api/v2/status")
+    try:
+        version = json.loads(answer.body)["versionInfo"]["version"]
+    except (ValueError, KeyError, TypeError):
+        return wrong(subject, "answers, but not as an Alertmanager does")
+    return ok(subject, f"version {version}")
+
+
+def _authorization(plan: AlertmanagerPlan) -> dict[str, str]:
+    if plan.bearer:
+        return {"Authorization": f"Bearer {plan.bearer.reveal()}"}
+    if plan.username:
+        pair = f"{plan.username}:{plan.password.reveal()}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+    return {}
+
+
+def _target(plan: TargetPlan) -> Line:
+    """The target is reached, with TLS; a HEAD request asks for no retraining."""
+    from monitor.http import request
+
+    subject = f"target {plan.name}"
+    try:
+        answer = request("HEAD", plan.url, plan=plan.http)
+    except (RequestError, DeliveryRefused) as error:
+        return wrong(subject, str(error))
+    return ok(subject, f"reached, answers {answer.status} to HEAD")

@@ -1,0 +1,241 @@
+"""Runs the daemon again and again, ends it with SIGKILL, and looks at what it left."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monitor.clock import SystemClock
+from monitor.deliver.receiver import Receiver
+from monitor.failpoint import VARIABLE
+from monitor.names import Reason
+from monitor.reference.file import write
+from monitor.reference.profile import Reference
+from monitor.sketch import Sketch
+from monitor.state.description import describe, read_ledger
+from monitor.state.local import LocalLog
+from monitor.state.log import Marker
+from tests.kafka.traffic import FEATURES, MODEL, PANE, WINDOW, Recount
+
+LATENESS = 30_000
+PATIENCE = 120.0
+"""Seconds for a life to do what it should; a start takes about four on a busy core."""
+
+_CONFIG = """\
+version: 1
+kafka:
+  brokers: ["{bootstrap}"]
+  group: {group}
+sources:
+  predictions:
+    topic: {topic}
+    fields: {{id: id, time: {{path: ts, unit: ms}}, version: version}}
+    dead_letter: {{to: file, path: "{folder}/dead.jsonl", limit: 100%}}
+models:
+  {model}:
+    reference: {{file: "{folder}/scores.ref"}}
+    budget: 2 per 30d
+    windows: {{5m: {{size: 5m}}}}
+    pane: 1m
+    allowed_lateness: 30s
+    features:
+{features}
+    prediction: {{path: score, kind: score}}
+    retrain: {{mode: auto, when: ["drift for 2 windows"], cooldown: 0s, max_per_day: 1000, target: pipeline}}
+alerts:
+  alertmanager: {{urls: ["{receiver}"], allow_private: [127.0.0.0/8], resend: 1s, resolved_for: 1d}}
+targets:
+  pipeline:
+    preset: webhook
+    url: "{receiver}/hooks/retrain"
+    secret: "whsec_{secret}"
+    insecure_http: true
+    allow_private: [127.0.0.0/8]
+state: {{dir: "{folder}/state", checkpoint_every: 1s}}
+web: {{listen: "127.0.0.1:0"}}
+log: {{level: info, format: json}}
+"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a finished run left behind."""
+
+    sketches: tuple[Sketch, ...]
+    markers: dict[int, Marker]
+    verdicts: dict[int, dict[str, Any]]
+    """By end of the window, the newest revision."""
+    incidents: frozenset[str]
+    requests: frozenset[str]
+    """Retraining requests that the ledger says were sent."""
+    divergences: int
+
+
+class Lives:
+    """One state directory and the processes that own it one after the other."""
+
+    def __init__(self, folder: Path, *, bootstrap: str, topic: str, reference: Reference, receiver: Receiver) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._topic = topic
+        self._config = folder / "driftline.yaml"
+        write(reference, folder / "scores.ref")
+        inputs = [feature for feature in FEATURES if feature.name != "prediction"]
+        self._config.write_text(
+            _CONFIG.format(
+                bootstrap=bootstrap,
+                group=f"{topic}-{folder.name}",
+                topic=topic,
+                folder=folder,
+                model=MODEL,
+                receiver=receiver.url,
+                secret=base64.b64encode(bytes(range(32))).decode(),
+                features="\n".join(
+                    f"      {feature.name}: {{path: {'.'.join(map(str, feature.path))}, kind: {feature.kind}}}"
+                    for feature in inputs
+                ),
+            )
+        )
+
+    @property
+    def output(self) -> str:
+        """Everything the processes logged."""
+        return (self.folder / "driftline.log").read_text(errors="replace")
+
+    def killed_at(self, point: str, *, within: float = PATIENCE) -> bool:
+        """One life with this fail-point armed; False when it was not reached, then it is killed there."""
+        with self._born(point) as process:
+            try:
+                process.wait(within)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                return False
+            self._must_be_killed(process)
+        return True
+
+    def killed_after(self, seconds: float) -> None:
+        """One life of this length, counted from the start of the process."""
+        with self._born() as process:
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            process.wait()
+            self._must_be_killed(process)
+
+    def lived_until(self, done: Callable[[], bool]) -> None:
+        """A life that is ended with SIGTERM once `done`; raises when it does not end well."""
+        with self._born() as process:
+            deadline = time.monotonic() + PATIENCE
+            while not done():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    process.kill()
+                    raise RuntimeError(f"the daemon did not finish its work:\n{self.output[-6000:]}")
+                time.sleep(0.2)
+            process.terminate()
+            if process.wait(60):
+                raise RuntimeError(f"SIGTERM ended with {process.returncode}:\n{self.output[-6000:]}")
+
+    def has_finished(self, ends: dict[int, int]) -> bool:
+        """Everything up to `ends` is durable, judged and delivered."""
+        state = self.folder / "state"
+        if not (state / "state.db").exists():
+            return False
+        markers = describe(state).markers
+        if {marker.source.partition: marker.applied for marker in markers} != ends:
+            return False
+        ledger = read_ledger(state, MODEL, kinds=None)
+        closed = {body["end"] for body in ledger.of("verdict").values()}
+        due = (min(marker.watermark for marker in markers) - LATENESS) // WINDOW * WINDOW
+        return due in closed and not ledger.of("intent")
+
+    def found(self) -> Found:
+        """The state as the last life left it."""
+        log = LocalLog(self.folder / "state", clock=SystemClock())
+        try:
+            sketches = tuple(log.changes([MODEL], 0)[1])
+            markers = {source.partition: log.recover(source).marker for source in log.sources()}
+            ledger = log.ledger(MODEL, kinds=None)
+        finally:
+            log.close()
+        verdicts: dict[int, dict[str, Any]] = {}
+        for body in sorted(ledger.of("verdict").values(), key=lambda body: body["revision"]):
+            verdicts[body["end"]] = dict(body)
+        sent = {name for name, body in ledger.of("outcome").items() if body["state"] == "sent"}
+        return Found(
+            sketches=sketches,
+            markers=markers,
+            verdicts=verdicts,
+            incidents=frozenset(ledger.of("incident")),
+            requests=frozenset(sent & set(ledger.of("retrain"))),
+            divergences=self.output.count('"state_divergence"'),
+        )
+
+    def _born(self, point: str = "") -> subprocess.Popen[bytes]:
+        environment = {**os.environ, VARIABLE: point}
+        with (self.folder / "driftline.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "monitor", "run", "--config", str(self._config)],
+                stdout=log,
+                stderr=log,
+                env=environment,
+            )
+
+    def _must_be_killed(self, process: subprocess.Popen[bytes]) -> None:
+        if process.returncode != -signal.SIGKILL:
+            raise RuntimeError(f"the daemon ended by itself with {process.returncode}:\n{self.output[-6000:]}")
+
+
+def differences(found: Found, truth: Recount) -> list[str]:
+    """Every way in which the counts are not those of the log; empty when all are exact."""
+    wrong = []
+    applied = {partition: marker.applied for partition, marker in found.markers.items()}
+    if applied != truth.ends:
+        wrong.append(f"applied through {applied}, the log ends at {truth.ends}")
+    rows: Counter[int] = Counter()
+    slots: dict[int, Counter[int]] = {}
+    for sketch in found.sketches:
+        rows[sketch.key.pane] += sketch.rows
+        counts = slots.setdefault(sketch.key.pane, Counter())
+        counts.update({int(slot): int(sketch.counts[slot]) for slot in sketch.counts.nonzero()[0]})
+    for pane in sorted(rows.keys() | truth.rows.keys()):
+        if rows[pane] != truth.rows[pane]:
+            wrong.append(f"pane {pane}: {rows[pane]} rows, {truth.rows[pane]} in the log")
+        elif slots.get(pane, Counter()) != truth.slots.get(pane, Counter()):
+            wrong.append(f"pane {pane}: slots differ")
+    tallies = [item for marker in found.markers.values() for item in (marker.tallies or {}).items()]
+    rejects = sum(count for name, count in tallies if name.endswith(f"|{Reason.DECODE}"))
+    if rejects != truth.rejects:
+        wrong.append(f"{rejects} rejects, {truth.rejects} in the log")
+    for end, verdict in found.verdicts.items():
+        in_log = sum(truth.rows[pane] for pane in range(end - WINDOW, end, PANE))
+        if verdict["rows"] != in_log:
+            wrong.append(f"verdict on the window to {end}: {verdict['rows']} rows, {in_log} in the log")
+    if found.divergences:
+        wrong.append(f"{found.divergences} checkpoints diverged")
+    return wrong
+
+
+def undelivered(found: Found, receiver: Receiver) -> list[str]:
+    """Every alert or request that did not arrive, or that nobody sent; empty when all is well."""
+    told, asked = set(), set()
+    for request in list(receiver.requests):
+        if request.path.endswith("/alerts"):
+            told |= {alert["annotations"].get("incident") for alert in request.json()}
+        else:
+            asked.add(request.headers["webhook-id"])
+    return [
+        *(f"alert of incident {one} never arrived" for one in sorted(found.incidents - told)),
+        *(f"alert of an unknown incident {one} arrived" for one in sorted(map(str, told - found.incidents))),
+        *(f"request {one} never arrived" for one in sorted(found.requests - asked)),
+        *(f"unknown request {one} arrived" for one in sorted(asked - found.requests)),
+    ]
