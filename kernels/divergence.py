@@ -224,7 +224,7 @@ def diverge(out: Array, a: Array, b: Array, count: int) -> None:
 
 
 @kernel(
-    "void(float64[:, :, ::1], const int64[:, ::1], const int64[::1], const int32[::1], const int64[::1],"
+    "void(float64[:, :, ::1], const int64[:, ::1], const float64[::1], const int32[::1], const int64[::1],"
     " const int8[::1], const float64[::1], int64, float64, float64, float64)"
 )
 def compare(
@@ -244,7 +244,7 @@ def compare(
 
     out        float64[windows, features, OUTPUTS]   mutated; zeros where there is nothing to compare
     current    int64[windows, coarse slots]
-    reference  int64[coarse slots]
+    reference  float64[coarse slots]
     start      int32[features + 1]   first coarse slot of each feature; special slots come first
     special    int64[features]       special slots per feature
     kind       int8[features]        NUMERIC or CATEGORICAL

@@ -71,11 +71,12 @@ def outline(owners, hashes, objects, data, starts, ends, max_depth, flags):
                     c = data[i]
                     if c == 34:
                         break
-                    if c == 92:  # backslash: the next byte is not a quote that ends the string
+                    if c == 92:  # backslash: the next byte ends no string
                         escaped = True
-                        i += 2
-                        continue
-                    if c > 127:
+                        i += 1
+                        if i < end and data[i] > 127:
+                            flag |= NON_ASCII
+                    elif c > 127:
                         flag |= NON_ASCII
                     if is_key:
                         h = (h ^ np.uint64(c)) * _PRIME

@@ -318,11 +318,23 @@ class Ingest:
                 partition.position = max(partition.position, self.consumer.position(source))
             if held or not 0 <= end <= partition.position:
                 self._caught_up.pop(source, None)
-            elif now - self._caught_up.setdefault(source, now) >= self._inputs[source.topic].plan.idle / 1000:
+                continue
+            waited = now - self._caught_up.setdefault(source, now)
+            if waited >= self._inputs[source.topic].plan.idle / 1000 and self._is_at_end(source, partition):
                 idle.add(source)
         changed = idle != self._idle
         self._idle = idle
         return changed
+
+    def _is_at_end(self, source: Source, partition: Partition) -> bool:
+        """Ask the broker once, before a partition is called idle: on a busy machine the end offset
+        of the last fetch may be older than the idle time, and the newest records unseen."""
+        if source in self._idle:
+            return True
+        if self.consumer.query(source)[1] == partition.position:
+            return True
+        self._caught_up[source] = self._clock.monotonic()
+        return False
 
     def _count(self, batch: Batch, scanned: Scanned, folded: Folded) -> None:
         topic = batch.source.topic

@@ -59,8 +59,9 @@ def examine(settings: Settings, *, network: bool) -> Iterator[Line]:
     if network:
         lines, partitions = check_kafka(plans)
         yield from lines
-    yield local.check_memory(plans, references, partitions)
-    yield local.check_series(plans)
+    if not unread:
+        yield local.check_memory(plans, references, partitions)
+        yield local.check_series(plans)
     for plan in plans.models:
         if plan.name in references:
             yield from local.check_budget(plan, references[plan.name])

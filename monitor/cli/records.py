@@ -104,14 +104,13 @@ class Remote:
         from monitor.deliver.plan import HttpPlan
         from monitor.errors import DriftlineError, RequestError
         from monitor.http import request
-        from monitor.secret import Secret
 
         plan = HttpPlan(
             allow_private=("0.0.0.0/0", "::/0"), insecure_http=True, max_body=64 << 20
         )  # the user names the address
         headers = {"Content-Type": "application/json"}
         if self._token_file:
-            headers["Authorization"] = f"Bearer {Secret(file=self._token_file).reveal()}"
+            headers["Authorization"] = f"Bearer {_token(self._token_file)}"
         body = json.dumps({"by": by}).encode() if method == "POST" else None
         try:
             answer = request(method, f"{self._url}/api/v1/{path}", plan=plan, headers=headers, body=body)
@@ -120,6 +119,16 @@ class Remote:
                 f"no daemon answers - {self._url} - start it, give its --url, or --state-dir while it is down"
             ) from error
         return _unwrap(answer.status, answer.body, self._url)
+
+
+def _token(file: str) -> str:
+    from monitor.errors import UsageError
+    from monitor.secret import Secret
+
+    try:
+        return Secret(file=file).reveal()
+    except OSError as error:
+        raise UsageError(f"the token cannot be read - {file} - {error.strerror}") from error
 
 
 def _unwrap(status: int, body: bytes, url: str) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import typing
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from monitor.config.sensitive import MASK, is_sensitive_key
 from monitor.secret import Secret
 
 
@@ -26,6 +28,11 @@ class Group(BaseModel):
     )
 
     shorthand: typing.ClassVar[str] = ""
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            is_map = isinstance(value, dict)
+            yield name, {k: MASK if is_sensitive_key(k) else v for k, v in value.items()} if is_map else value
 
     def chosen(self, field: str) -> Secret:
         """The secret of the twins `field` and `field_file` as written; empty when neither is given."""

@@ -51,6 +51,8 @@ class Composer:
         self._loader = LOADER(text)
         self._anchors: dict[str, Node | None] = {}
         self._nodes = 0
+        self.leaves: list[tuple[Steps, Leaf]] = []
+        """Every scalar value, those of dropped duplicates too: they may hold secrets."""
 
     def compose(self) -> Node | None:
         """The tree; None when there is none to go on with (`problems` says why)."""
@@ -120,7 +122,9 @@ class Composer:
         if anchor:
             self._anchors[anchor] = None
         if isinstance(event, yaml.ScalarEvent):
-            node: Node = Leaf(event.value, bool(event.implicit[0]), self._mark(event), event.value)
+            leaf = Leaf(event.value, bool(event.implicit[0]), self._mark(event), event.value)
+            self.leaves.append((steps, leaf))
+            node: Node = leaf
         elif isinstance(event, yaml.SequenceStartEvent):
             node = self._items(event, steps)
         else:
@@ -149,7 +153,7 @@ class Composer:
             key = self._node(event, steps)
             mark = self._mark(event)
             name = self._key(key, event, steps, entries)
-            value = self._node(self._loader.get_event(), (*steps, name or "?"))
+            value = self._node(self._loader.get_event(), (*steps, key.text if isinstance(key, Leaf) else "?"))
             if name is not None:
                 entries[name] = (mark, value)
         return Branch(entries, self._mark(start))

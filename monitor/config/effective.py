@@ -108,6 +108,12 @@ def write(value: Any) -> str:
     if not isinstance(value, str):
         return json.dumps(value)
     is_bare = _BARE.fullmatch(value) and isinstance(resolve(value), str)
-    return (
-        value if is_bare and isinstance(yaml.safe_load(value), str) else json.dumps(value, ensure_ascii=False)
-    )
+    if is_bare and isinstance(yaml.safe_load(value), str):
+        return value
+    return '"' + "".join(_escape(character) for character in value) + '"'
+
+
+def _escape(character: str) -> str:
+    if character in {'"', "\\"}:
+        return f"\\{character}"
+    return character if character.isprintable() else f"\\U{ord(character):08x}"

@@ -20,6 +20,8 @@ from monitor.errors import ConfigError
 
 STDIN = "<stdin>"
 MAX_FILE = 16 << 20
+_ABSENT = {"unused": "models", "no-alerts": "alerts"}
+"""What a warning misses, and where it may stand: it is not told while that part is broken."""
 
 
 def load(
@@ -88,10 +90,12 @@ def _stands(problem: Problem, broken: list[Steps]) -> bool:
     """False for what only follows from parts that were taken out as broken."""
     if STAND_IN in problem.steps or _is_within(problem.steps, broken):
         return False
-    if problem.code in {"missing-key", "missing-value", "unused", "no-target", "unsigned", "no-alerts"}:
+    absent = _ABSENT.get(problem.code)
+    if absent:
+        return not any(steps[:1] == (absent,) for steps in broken)
+    if problem.code in {"missing-key", "missing-value", "no-target", "unsigned"}:
         near = problem.steps[:-1]
-        is_absent = problem.code in {"unused", "no-alerts"}
-        return not any(is_absent or steps[: len(near)] == near for steps in broken)
+        return not any(steps[: len(near)] == near for steps in broken)
     return True
 
 
@@ -119,7 +123,7 @@ def _compose(
         problems += composer.problems
         if tree is not None:
             trees.append(tree)
-            masked[file] = read_spans(tree)
+            masked[file] = read_spans(tree, composer.leaves)
     return trees, masked
 
 

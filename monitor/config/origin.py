@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,8 @@ class Origin:
     def locate(self, problem: Problem) -> Finding:
         """The problem with its file, line, masked source line and caret."""
         found, key, node = self.node(problem.steps)
-        mark = problem.mark or (key if key and (problem.at_key or not isinstance(node, Leaf)) else node.mark)
+        is_visible = isinstance(node, Leaf) and bool(node.raw)
+        mark = problem.mark or (key if key and (problem.at_key or not is_visible) else node.mark)
         is_short = isinstance(node, Leaf) and len(problem.steps) - len(found) == 1 and not problem.at_key
         if found != problem.steps and key and not problem.mark and not is_short:
             mark = key
@@ -110,10 +111,10 @@ class Origin:
         return _mask(line, spans, (mark.column - 1, mark.end - 1))
 
 
-def read_spans(tree: Node) -> dict[int, list[Span]]:
-    """Line → spans of secrets in one file."""
+def read_spans(tree: Node, leaves: Iterable[tuple[Steps, Leaf]] = ()) -> dict[int, list[Span]]:
+    """Line → spans of secrets in one file; `leaves` may hold scalars that are not in its tree."""
     spans: dict[int, list[Span]] = {}
-    for steps, _, node in walk(tree):
+    for steps, node in [*((steps, node) for steps, _, node in walk(tree)), *leaves]:
         if isinstance(node, Leaf) and node.text and is_sensitive(steps) and not may_show(node):
             mark = node.mark
             last = max(mark.last, mark.line)

@@ -22,7 +22,7 @@ _PLAIN = {
     "ssl.key.location",
     "enable.sasl.oauthbearer.unsecure.jwt",
 }
-_KEYED = re.compile(r"""(?P<key>["']?[\w.-]+["']?)\s*:\s+(?P<value>\S.*)""")
+_KEYED = re.compile(r"""(?P<key>[\w.-]+)["']?\s*:\s*(?=\S)""")
 USERINFO = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 
 
@@ -60,8 +60,7 @@ def may_show(leaf: Leaf) -> bool:
 def mask_loose(line: str) -> str:
     """A line of a file that could not be composed, everything after a name of a secret masked;
     "" when it may be the inside of one."""
-    match = None
     for match in _KEYED.finditer(line):
-        if is_sensitive_key(match["key"].strip("\"'")):
-            return line[: match.start("value")] + MASK
+        if is_sensitive_key(match["key"]):
+            return line[: match.end()] + MASK
     return USERINFO.sub(MASK, line) if ":" in line and len(line) < 300 else ""

@@ -17,7 +17,7 @@ class KafkaPlan:
     brokers: tuple[str, ...]
     group: str = "driftline"
     """Prefix of the consumer group ids."""
-    properties: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] = field(default_factory=dict, repr=False)
     secrets: Mapping[str, Secret] = field(default_factory=dict)
 
     def client(self) -> dict[str, str]:

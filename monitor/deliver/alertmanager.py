@@ -75,7 +75,7 @@ class Member:
         resend = self.plan.resend / 1000
         if self._told == standing and now - self._told_at < resend:
             return POLL
-        if not standing and not self._told:
+        if not standing:
             self._told, self._told_at = standing, now
             return POLL
         self._note(self._tell(standing), standing)

@@ -61,6 +61,8 @@ def standing_alerts(
     chosen: dict[tuple[tuple[str, str], ...], Alert] = {}
     for ledger in ledgers:
         for body in ledger.of("incident").values():
+            if not any(_is_told(Span(**span), plan, now) for span in body["spans"].values()):
+                continue  # most are long over; parsing them all every second is most of the cost
             for alert in _alerts(Incident.from_json(body), plan, external_url=external_url, now=now):
                 other = chosen.get(alert.identity)
                 if other is None or _rank(alert) > _rank(other):

@@ -28,8 +28,8 @@ POLL = 1.0
 """Seconds between looks at the outbox; what a page waits at most before it leaves."""
 
 CLAIMS_TRIED = 3
-"""Attempt numbers tried in one look. Each crash leaves at most one claim without an outcome, so
-more than a few in a row mean that another process speaks for the model."""
+"""Claims in a row that may be refused before a rest. Each crash leaves at most one claim without an
+outcome, so more than a few mean that another process speaks for the model."""
 
 CLAIM_PAUSE = 30.0
 """Seconds before an intent whose claims were all refused is looked at again."""
@@ -77,8 +77,8 @@ class Deliverer:
     watch: Watch
     clock: Clock
     draw: random.Random = field(default_factory=random.SystemRandom)
-    _claimed: dict[str, int] = field(default_factory=dict)
-    """Intent → next attempt number, where claims were refused."""
+    _claimed: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Intent → next attempt number and how many claims were refused."""
     _paused: dict[str, float] = field(default_factory=dict)
     """Intent → monotonic time before which it is left alone, for the same reason."""
 
@@ -116,7 +116,10 @@ class Deliverer:
         except DriftlineError as error:
             metrics.INTERNAL_ERRORS_TOTAL.labels("deliver").inc()
             log.warning("delivery_waits", integration=self.name, reason=str(error))
-            return POLL * 10
+        except Exception:  # boundary: an entry that we cannot read must not end the thread
+            metrics.INTERNAL_ERRORS_TOTAL.labels("deliver").inc()
+            log.exception("delivery_broke", integration=self.name)
+        return POLL * 10
 
     def _advance(self, pending: _Pending) -> float:
         wait = (pending.due - self.clock.now_ms()) / 1000
@@ -126,7 +129,7 @@ class Deliverer:
             return wait
         attempt = self._claim(pending)
         if attempt is None:
-            return CLAIM_PAUSE
+            return 0.0
         fail_point("send.before")
         result = self._timed_send(pending)
         fail_point("send.inside")
@@ -137,14 +140,21 @@ class Deliverer:
         return 0.0
 
     def _claim(self, pending: _Pending) -> int | None:
-        """The attempt number that is ours to make; None when somebody else speaks for the model."""
-        first = max(pending.attempt, self._claimed.get(pending.id, 0))
-        for attempt in range(first, first + CLAIMS_TRIED):
-            if self.watch.log.claim(pending.model, pending.id, attempt):
-                return attempt
-        self._claimed[pending.id] = first + CLAIMS_TRIED
-        self._paused[pending.id] = self.clock.monotonic() + CLAIM_PAUSE
-        log.warning("claim_refused", integration=self.name, model=pending.model, intent=pending.id)
+        """The attempt number that is ours to make, or None: it was claimed before.
+
+        Either by a process that died before it could tell the outcome, and the next number is
+        ours; or by one that lives, whose outcome the ledger shows when it is read anew. So look
+        again before claiming the next number, and rest when that goes on.
+        """
+        attempt, refused = self._claimed.get(pending.id, (0, 0))
+        attempt = max(pending.attempt, attempt)
+        if self.watch.log.claim(pending.model, pending.id, attempt):
+            return attempt
+        self.watch.refresh()
+        self._claimed[pending.id] = attempt + 1, refused + 1
+        if (refused + 1) % CLAIMS_TRIED == 0:
+            self._paused[pending.id] = self.clock.monotonic() + CLAIM_PAUSE
+            log.warning("claim_refused", integration=self.name, model=pending.model, intent=pending.id)
         return None
 
     def _timed_send(self, pending: _Pending) -> Attempt:

@@ -137,8 +137,11 @@ def _ranges(offsets: Mapping[str, Any]) -> dict[str, Any]:
 def _headers(event: Mapping[str, Any], body: bytes, plan: TargetPlan, now: int) -> dict[str, str]:
     identity = str(event["id"])
     secrets = [secret.reveal() for secret in plan.secrets]
-    headers = {**plan.headers, "Content-Type": CONTENT_TYPE, "Idempotency-Key": identity}
-    headers["x-driftline-model"] = quote(str(event["subject"]), safe=HEADER_SAFE)
+    ours = {"Content-Type": CONTENT_TYPE, "Idempotency-Key": identity}
+    ours["x-driftline-model"] = quote(str(event["subject"]), safe=HEADER_SAFE)
     if plan.token:
-        headers["Authorization"] = f"Bearer {plan.token.reveal()}"
-    return headers | signature_headers(identity, body, secrets=secrets, now_ms=now)
+        ours["Authorization"] = f"Bearer {plan.token.reveal()}"
+    ours |= signature_headers(identity, body, secrets=secrets, now_ms=now)
+    taken = {name.lower() for name in ours}
+    theirs = {name: value for name, value in plan.headers.items() if name.lower() not in taken}
+    return {**theirs, **ours}

@@ -83,6 +83,7 @@ def staged(say: Say) -> Iterator[tuple[Daemon, Outcome]]:
         say(f"watching topic {TOPIC!r} - {daemon.server.url}/")
         say(f"streaming {len(february):,} predictions of 1–{DAYS} February 2013 through Kafka")
         _stream(daemon, broker, february, encode(february, model), say)
+        _wait(daemon, lambda: _counted(daemon) >= len(february), what="every record to be in a verdict")
         requests = _await_deliveries(daemon, receiver)
         yield daemon, _outcome(daemon, requests, sent=len(february), real=real, secret=secret)
 
@@ -153,6 +154,10 @@ def describe(verdict: Verdict) -> str:
     return f"  {start:%a %d %b}  {verdict.rows:>5,} records  {mark} {verdict.state!s:<7} p={verdict.p:.3f}  {causes}"
 
 
+def _counted(daemon: Daemon) -> int:
+    return sum(verdict.rows for verdict in daemon.evaluate.verdicts(MODEL))
+
+
 def _verdict(daemon: Daemon, end: int) -> Verdict | None:
     return next((v for v in reversed(daemon.evaluate.verdicts(MODEL)) if v.end == end), None)
 
@@ -185,7 +190,7 @@ def _outcome(daemon: Daemon, requests: Sequence[Received], *, sent: int, real: b
     return Outcome(
         real=real,
         sent=sent,
-        counted=sum(verdict.rows for verdict in verdicts),
+        counted=_counted(daemon),
         verdicts=verdicts,
         incidents=tuple(dict(body) for body in sorted(view.incidents, key=lambda body: int(body["opened"]))),
         alerts=tuple(alerts.values()),

@@ -23,6 +23,10 @@ from monitor.state.log import Entry, Ledger
 PAGERDUTY = "pagerduty"
 """Name of the integration in intents and metrics."""
 
+CHANGES = "incidents"
+"""Id of the clock entry that counts the changes of a model's incidents. Delivery looks at it every
+second, and reads the incidents themselves (20 ms for 200 of them) only when it has changed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Intentions:
@@ -63,6 +67,8 @@ def intend(
         entries += asked.entries
         suppressed += [asked.suppressed] if asked.suppressed else []
         ledger = _with(ledger, asked.entries)
+    if entries:
+        entries.append(_change(ledger))
     pages = sum(transition.pages for transition in transitions)
     return Intentions(tuple(entries), tuple(suppressed), pages)
 
@@ -85,10 +91,19 @@ def acknowledge(ledger: Ledger, incident: str, *, by: str, alerts: AlertsPlan, n
     if not before.firing:
         raise UsageError(f"the incident is resolved - {incident} - only an open one can be acknowledged")
     after = replace(before, acked_by=by, acked_at=now, revision=before.revision + 1)
-    entries = [Entry("incident", incident, after.to_json())]
+    entries = [Entry("incident", incident, after.to_json()), _change(ledger)]
     if not before.acked_by and _is_paged(before, alerts):
         entries.append(_intent(after, "acknowledge", "acknowledge", now=now))
     return tuple(entries)
+
+
+def changes(ledger: Ledger) -> int:
+    """How often the incidents of a model have changed; equal counts, equal incidents."""
+    return int(ledger.of("clock").get(CHANGES, {}).get("count", 0))
+
+
+def _change(ledger: Ledger) -> Entry:
+    return Entry("clock", CHANGES, {"count": changes(ledger) + 1})
 
 
 def _stamped(incident: Incident, before: Incident | None, *, now: int) -> Incident:
@@ -140,6 +155,5 @@ def _with(ledger: Ledger, entries: Sequence[Entry]) -> Ledger:
         return ledger
     changed = {kind: dict(bodies) for kind, bodies in ledger.entries.items()}
     for entry in entries:
-        if entry.body is not None:
-            changed.setdefault(entry.kind, {})[entry.id] = entry.body
+        changed.setdefault(entry.kind, {})[entry.id] = entry.body or {}
     return Ledger(ledger.model, ledger.term, changed)

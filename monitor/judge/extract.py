@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +67,7 @@ def extract(counts: Counts, frame: Frame, *, left_out: bool) -> Extract:
     coarsen(coarse, np.ascontiguousarray(counts.counts, np.int64), frame.group)
     divergence = np.zeros((len(coarse), len(frame.features), OUTPUTS))
     compare(
-        divergence, coarse, frame.coarse, frame.start, frame.special, frame.layout.kind, frame.design,
+        divergence, coarse, frame.coarse if left_out else frame.live, frame.start, frame.special, frame.layout.kind, frame.design,
         left, CAP, WIDE, np.inf,
     )  # fmt: skip
     hits, trials = _ratio_counts(counts, coarse, frame)
@@ -79,15 +80,21 @@ def extract(counts: Counts, frame: Frame, *, left_out: bool) -> Extract:
     )
 
 
-def reference_ratios(frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Hits and trials of every ratio in the whole reference."""
+def reference_ratios(frame: Frame, *, left_out: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Hits and trials of every ratio in the whole reference, or as live windows will show it."""
     whole = Counts(
         frame.counts[None, :],
         np.array([frame.rows]),
         np.array([frame.errors]),
         np.asarray(frame.latency)[None, :],
     )
-    hits, trials = _ratio_counts(whole, frame.coarse[None, :], frame)
+    hits, trials = _ratio_counts(whole, (frame.coarse if left_out else frame.live)[None, :], frame)
+    if not left_out:
+        for i, ratio in enumerate(frame.ratios):
+            if ratio.test == names.NOVEL:
+                hits[0, i] = frame.novel[ratio.owner]
+            elif ratio.test == names.OTHER:
+                hits[0, i] = max(hits[0, i] - frame.novel[ratio.owner], 0.0)
     return hits[0], trials[0]
 
 
@@ -106,7 +113,7 @@ def _distance(counts: Counts, frame: Frame, *, left: int) -> NDArray[np.float64]
 
 
 def _ratio_counts(
-    counts: Counts, coarse: NDArray[np.int64], frame: Frame
+    counts: Counts, coarse: NDArray[Any], frame: Frame
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     totals = np.add.reduceat(coarse, frame.start[:-1], axis=1) if len(frame.features) else coarse
     breaches = counts.breaches if counts.breaches is not None else _breaches(counts.counts, frame)

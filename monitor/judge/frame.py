@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kernels.divergence import GROUPS, coarsen
 from kernels.layout import CATEGORICAL, FIRST_BIN, MISSING, NOVEL, NUMERIC, OTHER, Layout
 from monitor.judge import catalogue as names
+from monitor.judge.tail import as_live
 from monitor.plan import Kind, ModelPlan, RuleKind
 from monitor.reference.profile import FeatureProfile, Reference
 
@@ -54,7 +55,9 @@ class Frame:
                                    then coarse groups or the shuffled categories
     special  int64[features]
     counts   int64[slots]          rows of the reference
-    coarse   int64[coarse slots]   the same, coarse
+    coarse   float64[coarse slots] the same, coarse; what a window left out is compared with
+    live     float64[coarse slots] the same as live windows will show it; see `monitor.judge.tail`
+    novel    float64[features]     rows of as many that live windows will have in unseen categories
     design   float64[features]     design effect, at least 1
     shift    float64[numeric]      correction of the KS statistic for bins, 0 where atoms forbid it
     slow_from                      first latency bin above the reference's p99
@@ -66,7 +69,9 @@ class Frame:
     start: NDArray[np.int32]
     special: NDArray[np.int64]
     counts: NDArray[np.int64]
-    coarse: NDArray[np.int64]
+    coarse: NDArray[np.float64]
+    live: NDArray[np.float64]
+    novel: NDArray[np.float64]
     design: NDArray[np.float64]
     shift: NDArray[np.float64]
     rows: int
@@ -100,6 +105,8 @@ def build_frame(reference: Reference, plan: ModelPlan) -> Frame:
     coarse = np.zeros((1, int(start[-1])), np.int64)
     counts = np.ascontiguousarray(reference.counts, np.int64)
     coarsen(coarse, counts[None, :].copy(), group)
+    whole = coarse[0].astype(np.float64)
+    live, novel = as_live(whole, reference.features, start)
     slow_from = _slow_from(reference.latency)
     breaches = _breaches(reference, plan, layout)
     return Frame(
@@ -109,7 +116,9 @@ def build_frame(reference: Reference, plan: ModelPlan) -> Frame:
         start=start,
         special=special,
         counts=counts,
-        coarse=coarse[0],
+        coarse=whole,
+        live=live,
+        novel=novel,
         design=np.array([max(1.0, f.design) for f in reference.features], np.float64),
         shift=_bin_shift(counts, layout),
         rows=reference.rows,

@@ -37,7 +37,7 @@ def distance_samples(windows: Extract, frame: Frame) -> tuple[Array, Array, Arra
 
 def ratio_samples(windows: Extract, frame: Frame, *, left_out: bool) -> tuple[Array, Array, Array, Array]:
     """x of n and y of m, effective rows, of every ratio: float64[windows, ratios]."""
-    y, m = reference_ratios(frame)
+    y, m = reference_ratios(frame, left_out=left_out)
     if left_out:
         y, m = y - windows.hits, m - windows.trials
     else:

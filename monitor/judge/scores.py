@@ -108,7 +108,7 @@ def quantile(
 
 
 def _ratios(found: Scores, frame: Frame, hits: Any, trials: Any) -> None:
-    y, m = reference_ratios(frame)
+    y, m = reference_ratios(frame, left_out=True)
     for i, ratio in enumerate(frame.ratios):
         if trials[i] > 0 and m[i] > 0:
             own = found.setdefault(ratio.feature, {})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -69,7 +71,7 @@ def nested(coarse: NDArray[np.int16], *, level: int, groups: int = GROUPS) -> ND
 
 def above(value: float) -> float:
     """The smallest number above `value`; the largest finite number has none and is returned."""
-    return min(float(np.nextafter(value, np.inf)), LARGEST)
+    return min(math.nextafter(value, math.inf), LARGEST)
 
 
 def _atoms(ordered: NDArray[np.float64], *, quantiles: int) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from monitor.plan import Kind
 from monitor.reference.bins import GROUPS, LARGEST, QUANTILES, coarse_groups, numeric_edges
 from monitor.reference.design import block_effects, cluster_effects, window_size
 from monitor.reference.profile import FeatureProfile, Reference
-from monitor.reference.span import MAX_PANES, pane_size
+from monitor.reference.span import HOUR, MAX_PANES, pane_size, show_span
 from monitor.reference.survey import ColumnSurvey, Survey, ranked, survey
 from monitor.reference.table import FeatureDeclaration, Table
 from monitor.reference.tally import Encoder, Placement, summed, tally
@@ -233,12 +233,11 @@ def _designed(
 ) -> tuple[FeatureProfile, ...]:
     """The profiles with their design effects; 1 and not measured where rows cannot tell."""
     effects: list[float | None] = [None] * len(encoder.profiles)
-    window = 0
-    if found.timed:
-        window = window_size(found.panes, pane=pane, rows=found.rows, wanted=settings.window)
+    wanted = settings.window or HOUR
     if found.clustered:
-        effects = cluster_effects(chunks, encoder, window=window)
+        effects = cluster_effects(chunks, encoder, window=wanted if found.timed else 0)
     elif found.timed:
+        window = window_size(found.panes, pane=pane, rows=found.rows, wanted=wanted)
         effects = block_effects(chunks, encoder, panes=found.panes, pane=pane, window=window)
     return tuple(
         profile if effect is None else replace(profile, design=effect, design_measured=True)
@@ -253,9 +252,9 @@ def _notes(found: Survey, *, size: int, pane: int, unit: int) -> tuple[str, ...]
     if found.sampled < found.rows:
         notes.append(f"edges from a sample of {found.sampled} of {found.rows} rows; counts are exact")
     if size > pane:
-        notes.append(f"panes of {size} ms instead of {pane} ms: there would be too many")
+        notes.append(f"panes of {show_span(size)} instead of {show_span(pane)}: there would be too many")
     if unit and size > unit:
-        notes.append(f"windows of {unit} ms cannot be cut from panes of {size} ms")
+        notes.append(f"windows of {show_span(unit)} cannot be cut from panes of {show_span(size)}")
     for column in found.columns:
         if column.forgotten:
             notes.append(f"{column.feature.name}: too many categories to count, the rarest were forgotten")

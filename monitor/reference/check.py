@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kernels.layout import LATENCY_BINS
 from monitor.errors import ReferenceInvalid
+from monitor.intake.times import LATEST_MS
 from monitor.plan import Kind
 from monitor.reference.bins import GROUPS
 from monitor.reference.profile import FeatureProfile, Panes, Reference
@@ -93,6 +94,12 @@ def _check_profile(profile: FeatureProfile, *, where: str) -> None:
 
 def _check_times(reference: Reference, *, where: str) -> None:
     starts, pane = reference.panes.starts, reference.pane
+    _require(
+        0 <= reference.created <= LATEST_MS,
+        f"created {reference.created}",
+        where,
+        "a time before the year 10000",
+    )
     if not reference.timed:
         _require(
             len(starts) == 1 and pane == 0, f"untimed, {len(starts)} panes of {pane} ms", where, "one of 0 ms"
@@ -101,7 +108,10 @@ def _check_times(reference: Reference, *, where: str) -> None:
     _require(0 < pane < 1 << 62, f"panes of {pane} ms", where, "at least 1 ms")
     _require(len(starts) > 0, "no panes", where, "at least one")
     _require(
-        int(starts[0]) >= 0 and bool((np.diff(starts) > 0).all()) and not bool((starts % pane).any()),
+        int(starts[0]) >= 0
+        and int(starts[-1]) <= LATEST_MS
+        and bool((np.diff(starts) > 0).all())
+        and not bool((starts % pane).any()),
         "pane starts that do not ascend, or are no multiples of the pane size",
         where,
         f"ascending multiples of {pane} ms since 1970",

@@ -146,8 +146,13 @@ def open_text(path: str) -> IO[str]:
 
 
 def _delimiter(path: str) -> str:
-    with open_text(path) as file:
-        line = file.readline(1 << 20)
+    try:
+        with open_text(path) as file:
+            line = file.readline(1 << 20)
+    except (UnicodeDecodeError, EOFError, OSError) as error:
+        raise ReferenceInvalid(
+            f"the file is not readable ({error}) - {path}, line 1 - UTF-8 text is right"
+        ) from error
     return max((",", ";", "\t"), key=line.count)
 
 

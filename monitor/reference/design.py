@@ -17,7 +17,7 @@ from kernels.layout import FIRST_BIN
 from monitor.plan import Kind
 from monitor.reference.bins import GROUPS
 from monitor.reference.profile import FeatureProfile
-from monitor.reference.span import DAY, HOUR
+from monitor.reference.span import DAY
 from monitor.reference.survey import mix
 from monitor.reference.table import Table
 from monitor.reference.tally import Encoder, Placement
@@ -123,10 +123,9 @@ def between_clusters(counts: NDArray[np.int64]) -> float:
     return float(np.sum(spread) / (counts.shape[1] - 1) * clusters / (clusters - 1))
 
 
-def window_size(panes: NDArray[np.int64], *, pane: int, rows: int, wanted: int = 0) -> int:
-    """The window inside which blocks are compared: `wanted`, an hour when it is 0; a day, or a
-    week, where the shorter ones that have rows do not hold enough of them for blocks."""
-    wanted = wanted or HOUR
+def window_size(panes: NDArray[np.int64], *, pane: int, rows: int, wanted: int) -> int:
+    """The window inside which blocks are compared: `wanted`; a day, or a week, where the shorter
+    ones that have rows do not hold enough of them for blocks."""
     for window in (wanted, *(longer for longer in (DAY, WEEK) if longer > wanted)):
         number = len(np.unique(np.floor_divide(panes * pane, window)))
         if rows >= number * BLOCKS * ROWS_PER_BLOCK:

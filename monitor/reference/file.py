@@ -164,7 +164,7 @@ def _header(body: bytes, *, where: str) -> tuple[Header, int]:
         raise ReferenceInvalid(f"the header does not end - {where}, line 2 - one line of JSON is right")
     try:
         return msgspec.json.decode(body[start:end], type=Header), end + 1
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ReferenceInvalid(
             f"the header is not valid ({error}) - {where}, line 2 - the header of format {VERSION} is right"
         ) from error

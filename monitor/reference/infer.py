@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,17 +96,26 @@ def infer(values: Sequence[bytes | None]) -> Schema:
     for record in records:
         for path, scalar in flatten(record):
             columns.setdefault(path, []).append(scalar)
+    above = {path[:depth] for path in columns for depth in range(1, len(path))}
+    # an object that is null in some records is no field of its own
+    columns = {
+        path: column
+        for path, column in columns.items()
+        if path not in above or any(value is not None for value in column)
+    }
     fields = tuple(_describe(path, column, records=len(records)) for path, column in columns.items())
-    roles = assign(fields)
-    features, left_out = _split(fields, roles)
+    unusable = _unusable(columns)
+    usable = tuple(one for one in fields if one.path not in unusable)
+    roles = assign(usable)
+    features, left_out = _split(usable, roles)
     return Schema(
         records=len(records),
         refused=refused,
         fields=fields,
         roles=roles,
-        candidates=tuple(one for found in fields for one in candidates(found)),
+        candidates=tuple(one for found in usable for one in candidates(found)),
         features=features,
-        left_out=left_out,
+        left_out=unusable | left_out,
         models=_models(columns, roles),
     )
 
@@ -181,6 +190,29 @@ def _split(
         else:
             features.append(one)
     return tuple(features), left_out
+
+
+def _unusable(columns: Collection[Path]) -> dict[Path, str]:
+    """Paths that no configuration can read, with the reason.
+
+    One that is a value in some records and an object in others, one below something that is an
+    object here and an array there, and a key that cannot be written.
+    """
+    below: dict[Path, set[type]] = {}
+    for path in columns:
+        for depth in range(len(path)):
+            below.setdefault(path[:depth], set()).add(type(path[depth]))
+    found: dict[Path, str] = {}
+    for path in columns:
+        if path in below:
+            found[path] = "an object or array in some records"
+        elif any(len(below[path[:depth]]) > 1 for depth in range(len(path))):
+            found[path] = "below an object in some records, an array in others"
+        elif any(isinstance(step, str) and '"' in step and "'" in step for step in path):
+            found[path] = "a key with both kinds of quotes"
+        elif any(path[:depth] in columns for depth in range(1, len(path))):
+            found[path] = "below a value in some records"
+    return found
 
 
 def _container(fields: Sequence[Field], taken: set[Path]) -> Path:

@@ -41,6 +41,9 @@ class FeatureProfile:
     """Design effect: variance of shares between blocks over the binomial variance, at least 1."""
     design_measured: bool = False
     coarse_levels: tuple[int, ...] = (20, 10, 5, 2)
+    novelty: float = 0.0
+    """Share of rows to be expected in categories that the reference never saw: the share of its
+    rows whose category occurs once (Good 1953). Categorical only."""
 
     @property
     def slots(self) -> int:

@@ -191,7 +191,9 @@ def discover(records: list[Mapping[str, Any]]) -> dict[Path, list[Any]]:
 
 
 def _numeric(values: Any) -> bool:
-    return bool(values) and all(type(value) in {int, float} for value in values)
+    """Whether a column is one of numbers; a few texts in it are then the records that are wrong."""
+    found = sum(type(value) in {int, float} for value in values)
+    return found > 0 and found >= (1 - REFUSED_SHARE) * len(values)
 
 
 def _name(value: Any) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +24,7 @@ def pane_size(panes: NDArray[np.int64], *, pane: int, unit: int = 0, limit: int 
            sizes and steps); 0 when it is not known
 
     A size that is too small grows along sizes that windows can still be cut from: multiples of
-    `pane` that divide `unit` (unknown: that divide an hour, then a day), and only beyond the unit
+    `pane` that divide `unit` (unknown: that divide an hour, then whole hours that divide a day), and only beyond the unit
     itself by doubling it, when windows of the unit can no longer be cut. Plain doubling from
     5 min would give 40 min, from which no hour can be cut.
     """
@@ -34,11 +36,21 @@ def pane_size(panes: NDArray[np.int64], *, pane: int, unit: int = 0, limit: int 
     raise AssertionError  # doubling always ends: one pane holds everything
 
 
+def show_span(ms: int) -> str:
+    """A length of time as configurations write it."""
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
+        if ms >= size and ms % size == 0:
+            return f"{ms // size}{unit}"
+    return f"{ms}ms"
+
+
 def _sizes(pane: int, unit: int) -> list[int]:
     if unit and unit % pane == 0:
         ladder = _divisors(unit, pane)
     else:
-        ladder = _divisors(HOUR, pane) + [size for size in _divisors(DAY, pane) if size > HOUR]
+        ladder = _divisors(HOUR, pane) + [
+            size for size in _divisors(DAY, math.lcm(pane, HOUR)) if size > HOUR
+        ]
     if not ladder:
         ladder = [pane]
     top = ladder[-1]

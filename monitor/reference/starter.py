@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -14,6 +13,7 @@ from monitor.reference.role import plain_name
 RESERVED = frozenset({"prediction", "label", "latency", "error"})
 """Names that mean something else to the judge."""
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRET = re.compile(r"passw|secret|token|jaas|credential|(^|[._])key($|[._])|\.pem$", re.IGNORECASE)
 _WORDS = frozenset(["true", "false", "null", "yes", "no", "on", "off", "y", "n"])
 
 
@@ -38,12 +38,8 @@ def starter(
         "kafka:",
         f"  brokers: [{', '.join(_quote(broker) for broker in brokers)}]",
     ]
-    if properties:
-        lines += [
-            "  properties:",
-            *(f"    {_key(name)}: {_quote(value)}" for name, value in properties.items()),
-        ]
     lines += [
+        *_properties(properties or {}),
         "sources:",
         f"  {_key(plain_name((topic,)) or 'predictions')}:",
         f"    topic: {_quote(topic)}",
@@ -60,6 +56,20 @@ def starter(
         *_outcome(schema, "label"),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _properties(properties: Mapping[str, str]) -> Iterator[str]:
+    """Properties as given; of secrets only where they are to come from."""
+    shown = {name: value for name, value in properties.items() if not _SECRET.search(name)}
+    hidden = [name for name in properties if name not in shown]
+    if shown:
+        yield "  properties:"
+        yield from (f"    {_key(name)}: {_quote(value)}" for name, value in shown.items())
+    if hidden:
+        yield "  secret_properties:"
+    for name in hidden:
+        variable = re.sub(r"[^A-Z0-9]+", "_", name.upper())
+        yield f'    {_key(name)}: "${{env:KAFKA_{variable}}}"'
 
 
 def _fields(schema: Schema) -> Iterator[str]:
@@ -141,7 +151,7 @@ def _unique(one: Field, names: set[str]) -> str:
 
 def _name(text: str) -> str:
     """A name that a configuration may use."""
-    return re.sub(r"[|/\x00-\x20\x7f]", "_", text)[:200] or "_"
+    return re.sub(r"[|/\s\x00-\x1f\x7f]", "_", text)[:80] or "_"
 
 
 def _model(schema: Schema) -> str:
@@ -153,14 +163,28 @@ def _file(schema: Schema) -> str:
 
 
 def _key(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else _quote(text)
+    """A YAML key; keys are never substituted, so `$` stands as it is."""
+    return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else _escaped(text)
 
 
 def _quote(text: str) -> str:
-    """A YAML scalar: plain where that is safe, else a JSON string with `$` doubled."""
+    """A YAML scalar: plain where that is safe, else quoted with `$` doubled."""
     plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.]*", text) and text.lower() not in _WORDS
-    return text if plain else json.dumps(text, ensure_ascii=True).replace("$", "$$")
+    return text if plain else _escaped(text).replace("$", "$$")
+
+
+def _escaped(text: str) -> str:
+    """A double-quoted YAML scalar of ASCII alone; JSON's surrogate pairs are no YAML."""
+    return '"' + "".join(_sign(sign) for sign in text) + '"'
+
+
+def _sign(sign: str) -> str:
+    if sign in '"\\':
+        return f"\\{sign}"
+    if " " <= sign <= "~":
+        return sign
+    return f"\\u{ord(sign):04x}" if ord(sign) <= 0xFFFF else f"\\U{ord(sign):08x}"
 
 
 def _comment(text: str) -> str:
-    return json.dumps(text)[1:-1]
+    return _escaped(text)[1:-1]

@@ -15,6 +15,7 @@ from monitor.plan import Kind
 from monitor.reference.paths import format_path
 from monitor.reference.picture import bars, latency_quantile, quantile, share_by_interval, top_categories
 from monitor.reference.profile import FeatureProfile, Reference
+from monitor.reference.span import show_span
 
 WIDTH = 32
 """Characters of a distribution."""
@@ -63,7 +64,7 @@ def describe(reference: Reference) -> str:
     lines = [
         f"{reference.model} · {reference.name}",
         f"  {reference.rows:,} rows, {len(reference.features)} features, {len(reference.panes):,} panes",
-        f"  from {data['start']} to {data['end']}, {span(reference.pane)} a pane"
+        f"  from {data['start']} to {data['end']}, {show_span(reference.pane)} a pane"
         if reference.timed
         else "  no event times: one pane",
         f"  created {data['created']}, digest {reference.digest[:16] or '-'}",
@@ -90,14 +91,6 @@ def describe(reference: Reference) -> str:
 def when(ms: int) -> str:
     """A time for people and programs: 2026-11-22T20:00:07Z."""
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def span(ms: int) -> str:
-    """A length of time as configurations write it."""
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
-        if ms >= size and ms % size == 0:
-            return f"{ms // size}{unit}"
-    return f"{ms}ms"
 
 
 def _shape(profile: FeatureProfile, counts: NDArray[np.int64]) -> str:

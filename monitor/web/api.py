@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -123,8 +122,9 @@ class Api:
 
     def _verdicts(self, request: Request) -> list[Mapping[str, Any]]:
         window = request.query_params.get("window", "")
-        records = (one for one in reversed(self._model(request).history) if window in {"", one.get("window")})
-        return list(islice(records, _limit(request, 1000)))
+        records = [one for one in self._model(request).history if window in {"", one.get("window")}]
+        newest = sorted(records, key=lambda one: -int(one.get("end", 0)))
+        return newest[: _limit(request, 1000)]
 
     def _incidents(self, request: Request) -> list[Mapping[str, Any]]:
         wanted = {key: request.query_params[key] for key in ("model", "state") if key in request.query_params}
@@ -142,9 +142,8 @@ class Api:
         raise BadRequest("not_found", f"there is no incident {name!r}")
 
     def _retrains(self, request: Request) -> list[Mapping[str, Any]]:
-        wanted = request.query_params.get("model", "")
-        models = [model for model in self._view().models if wanted in {"", model.plan.name}]
-        return [body for model in models for body in model.retrains]
+        bodies = shape.retrains(self._view(), request.query_params.get("model", ""))
+        return bodies[: _limit(request, 1000)]
 
     async def _acknowledge(self, request: Request) -> str | None:
         by = await _who(request)

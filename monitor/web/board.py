@@ -59,7 +59,7 @@ def board(view: View) -> dict[str, Any]:
         "lag": sum(one["lag"] or 0 for one in partitions),
         "paused": sum(bool(one["paused"]) for one in partitions),
         "pending": [(name, count) for name, count in sorted(view.outbox.items()) if count],
-        "retrains": [body for model in view.models for body in model.retrains],
+        "retrains": [_retrain(body) for body in shape.retrains(view)[:INCIDENTS]],
     }
 
 
@@ -180,6 +180,11 @@ def _incident(body: Mapping[str, Any]) -> dict[str, Any]:
         "rows": evidence.get("rows"),
         "offsets": _offsets(evidence.get("offsets") or {}),
     }
+
+
+def _retrain(body: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {key: str(body.get(key, "")) for key in ("id", "model", "state", "target", "cause", "decided_by")}
+    return {**shown, "created": shape.moment(_whole(body.get("created")))}
 
 
 def _whole(value: object) -> int:

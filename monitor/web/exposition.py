@@ -20,6 +20,9 @@ from monitor.web.selection import Chosen, Selection, named
 from monitor.web.series import Encoder, Sample
 from monitor.web.settings import WebSettings
 
+PER_FEATURE = (m.FEATURE_DRIFTED, m.FEATURE_PSI, m.FEATURE_KS_STATISTIC, m.FEATURE_MISSING_RATIO)
+"""The families whose size grows with the features; all others are always exported in full."""
+
 Samples = dict[Family, list[Sample]]
 
 SEVERITIES = ("warning", "critical")
@@ -39,23 +42,32 @@ class Exposition:
         self._revision = settings.revision
         self._selection = Selection(settings)
         self._encoder = Encoder(limit=4 * settings.max_series + 50_000)
+        self._chosen: dict[str, Chosen] = {}
+        self._encoded: dict[Family, bytes] = {}
 
     def render(self, view: View, names: frozenset[str] = frozenset()) -> bytes:
         """The whole exposition, or only the families whose series are named."""
-        samples: Samples = {family: [] for family in m.VIEW_FAMILIES}
+        samples: Samples = {family: [] for family in m.VIEW_FAMILIES if family not in PER_FEATURE}
         _daemon(samples, view, self._revision)
         _partitions(samples, view)
-        chosen = self._selection.choose(view.models)
         for model in view.models:
             _model(samples, model, view.now)
             _windows(samples, model)
-            _features(samples, model.plan.name, chosen[model.plan.name])
-        blocks = [
-            self._encoder.encode(family, rows)
-            for family, rows in samples.items()
-            if not names or family.name in names
-        ]
-        return b"".join([*blocks, _counted(names)])
+        blocks = {family: self._encoder.encode(family, rows) for family, rows in samples.items()}
+        blocks |= self._features(view)
+        wanted = (block for family, block in blocks.items() if not names or family.name in names)
+        return b"".join([*wanted, _counted(names)])
+
+    def _features(self, view: View) -> dict[Family, bytes]:
+        """The per-feature families; encoded anew only when a verdict was."""
+        chosen = self._selection.choose(view.models)
+        if chosen is not self._chosen:
+            samples: Samples = {family: [] for family in PER_FEATURE}
+            for model, one in chosen.items():
+                _features(samples, model, one)
+            self._encoded = {family: self._encoder.encode(family, rows) for family, rows in samples.items()}
+            self._chosen = chosen
+        return self._encoded
 
 
 def _counted(names: frozenset[str]) -> bytes:

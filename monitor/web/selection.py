@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import is_
 
 import numpy as np
 
@@ -59,9 +60,23 @@ class Selection:
     def __init__(self, settings: WebSettings) -> None:
         self._settings = settings
         self._ranked: dict[tuple[str, str], _Ranked] = {}
+        self._seen: tuple[Verdict, ...] = ()
+        self._result: dict[str, Chosen] = {}
 
-    def choose(self, models: Iterable[ModelView]) -> dict[str, Chosen]:
-        """Model name → what to export of its features, in all within `max_series`."""
+    def choose(self, models: Sequence[ModelView]) -> dict[str, Chosen]:
+        """Model name → what to export of its features, in all within `max_series`.
+
+        The same object as last time when no verdict was replaced since: between two windows a
+        scrape need not choose, or encode, again.
+        """
+        seen = tuple(verdict for model in models for verdict in model.latest.values())
+        same = len(seen) == len(self._seen) and all(map(is_, seen, self._seen))
+        if not same or {model.plan.name for model in models} != self._result.keys():
+            self._result = self._choose(models)
+            self._seen = seen
+        return self._result
+
+    def _choose(self, models: Sequence[ModelView]) -> dict[str, Chosen]:
         candidates: list[tuple[bool, int, str, str, int]] = []
         possible: dict[str, Chosen] = {}
         fresh: set[str] = set()

@@ -1,6 +1,8 @@
 """The view as JSON-able values: what `/api/v1` answers and the page shows.
 
-Times are RFC 3339 in UTC with milliseconds; durations are seconds; null means "not known".
+Times are RFC 3339 in UTC with milliseconds; durations are seconds; null means "not known". Bodies of the
+ledger (incidents, retraining requests, past verdicts) are passed on as they are stored: their times
+are milliseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -240,3 +242,9 @@ def incidents(view: View) -> list[Mapping[str, Any]]:
     """Of all models: open ones first, newest first."""
     bodies = [body for model in view.models for body in model.incidents]
     return sorted(bodies, key=lambda body: (body.get("state") != "firing", -int(body.get("opened", 0))))
+
+
+def retrains(view: View, model: str = "") -> list[Mapping[str, Any]]:
+    """Retraining requests of one model or of all, newest first."""
+    bodies = [body for one in view.models if model in {"", one.plan.name} for body in one.retrains]
+    return sorted(bodies, key=lambda body: -int(body.get("created", 0)))

@@ -19,6 +19,7 @@ from monitor.clock import ManualClock
 from monitor.deliver.backoff import WEBHOOK
 from monitor.deliver.receiver import Answer
 from monitor.deliver.signing import signature_headers, verify
+from monitor.deliver.watch import Watch
 from monitor.errors import UsageError
 from monitor.secret import Secret
 from tests.incident.cases import ROTATED, SECRET, routes, verdict
@@ -205,7 +206,7 @@ def test_a_crash_between_send_and_outcome_sends_again(receiver, outbox):
     with pytest.raises(SimulatedCrash):
         box.webhook().tick()
     box.restart()
-    box.webhook().tick()
+    box.pump(box.webhook(), seconds=2)
     assert len({got.headers["webhook-id"] for got in receiver.wait_for(2)}) == 1
     assert box.outcomes() == [("retrain", "sent")]
     (outcome,) = box.entries("outcome").values()
@@ -224,8 +225,7 @@ def test_any_crash_delivers_at_least_once(receiver, outbox, point):
     with pytest.raises(SimulatedCrash):
         box.webhook().tick()
     box.restart()
-    box.webhook().tick()
-    box.webhook().tick()
+    box.pump(box.webhook(), seconds=2)
     assert {got.headers["webhook-id"] for got in receiver.requests} == {identity}
     assert box.outcomes() == [("retrain", "sent")]
 
@@ -238,10 +238,24 @@ def test_another_owner_of_the_model_keeps_us_quiet(receiver, outbox):
     for attempt in range(6):
         box.log.claim("flights", identity, attempt)
     loop = box.webhook()
-    loop.tick()
-    loop.tick()
+    box.pump(loop, seconds=29)
     assert receiver.requests == []
     box.pump(loop, seconds=70)
+    assert len(receiver.requests) == 1
+
+
+def test_two_processes_share_one_attempt(receiver, outbox):
+    """A zombie that still delivers makes no second request: the claim decides who sends."""
+    box = outbox(routes(target=receiver.url))
+    box.judge(verdict(0))
+    mine = box.webhook()
+    box.watch = Watch(box.log, box.clock, lambda: ("flights",))
+    zombie = box.webhook()
+    mine.watch.ledgers()
+    zombie.watch.ledgers()  # both have seen the intent
+    mine.tick()
+    zombie.tick()
+    zombie.tick()
     assert len(receiver.requests) == 1
 
 
@@ -306,3 +320,18 @@ def test_model_names_cannot_break_headers(receiver, outbox):
     (got,) = receiver.requests
     assert "x-evil" not in got.headers
     assert json.loads(got.body)["subject"] == "flüge\r\nX-Evil: 1"
+
+
+def test_own_headers_and_token(receiver, outbox):
+    """The operator's headers are sent, but cannot replace the signature, the type or the token."""
+    alerts = routes(target=receiver.url)
+    extra = {"X-Team": "ml", "content-type": "text/plain", "Webhook-Id": "forged"}
+    target = replace(alerts.targets["pipeline"], headers=extra, token=Secret("t0ken"))
+    box = outbox(replace(alerts, targets={"pipeline": target}))
+    box.judge(verdict(0))
+    box.webhook().tick()
+    (got,) = receiver.requests
+    assert got.headers["x-team"] == "ml"
+    assert got.headers["authorization"] == "Bearer t0ken"
+    assert got.headers["content-type"].startswith("application/cloudevents+json")
+    assert got.is_signed(SECRET, now_ms=box.clock.now_ms())

@@ -35,6 +35,8 @@ version: 1
 kafka:
   brokers: ["{bootstrap}"]
   group: {group}
+  # The next life takes the partitions over at once instead of waiting for the session of the last.
+  properties: {{group.instance.id: only}}
 sources:
   predictions:
     topic: {topic}
@@ -53,6 +55,10 @@ models:
     retrain: {{mode: auto, when: ["drift for 2 windows"], cooldown: 0s, max_per_day: 1000, target: pipeline}}
 alerts:
   alertmanager: {{urls: ["{receiver}"], allow_private: [127.0.0.0/8], resend: 1s, resolved_for: 1d}}
+  pagerduty:
+    url: "{receiver}/v2/enqueue"
+    routing_key: "00000000000000000000000000000000"
+    allow_private: [127.0.0.0/8]
 targets:
   pipeline:
     preset: webhook
@@ -83,7 +89,9 @@ class Found:
 class Lives:
     """One state directory and the processes that own it one after the other."""
 
-    def __init__(self, folder: Path, *, bootstrap: str, topic: str, reference: Reference, receiver: Receiver) -> None:
+    def __init__(
+        self, folder: Path, *, bootstrap: str, topic: str, reference: Reference, receiver: Receiver
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._topic = topic
@@ -145,7 +153,7 @@ class Lives:
             if process.wait(60):
                 raise RuntimeError(f"SIGTERM ended with {process.returncode}:\n{self.output[-6000:]}")
 
-    def has_finished(self, ends: dict[int, int]) -> bool:
+    def has_finished(self, ends: dict[int, int], receiver: Receiver) -> bool:
         """Everything up to `ends` is durable, judged and delivered."""
         state = self.folder / "state"
         if not (state / "state.db").exists():
@@ -156,7 +164,8 @@ class Lives:
         ledger = read_ledger(state, MODEL, kinds=None)
         closed = {body["end"] for body in ledger.of("verdict").values()}
         due = (min(marker.watermark for marker in markers) - LATENESS) // WINDOW * WINDOW
-        return due in closed and not ledger.of("intent")
+        told, _ = _arrived(receiver)
+        return due in closed and not ledger.of("intent") and told >= set(ledger.of("incident"))
 
     def found(self) -> Found:
         """The state as the last life left it."""
@@ -192,7 +201,9 @@ class Lives:
 
     def _must_be_killed(self, process: subprocess.Popen[bytes]) -> None:
         if process.returncode != -signal.SIGKILL:
-            raise RuntimeError(f"the daemon ended by itself with {process.returncode}:\n{self.output[-6000:]}")
+            raise RuntimeError(
+                f"the daemon ended by itself with {process.returncode}:\n{self.output[-6000:]}"
+            )
 
 
 def differences(found: Found, truth: Recount) -> list[str]:
@@ -225,17 +236,37 @@ def differences(found: Found, truth: Recount) -> list[str]:
     return wrong
 
 
+def judged_otherwise(found: Found, undisturbed: Found) -> list[str]:
+    """Where the verdicts are not those of a run that nobody disturbed; empty when there is none."""
+    names = ("state", "rows", "statistic", "p", "offsets")
+    mine, theirs = (
+        {end: tuple(body[name] for name in names) for end, body in one.verdicts.items()}
+        for one in (found, undisturbed)
+    )
+    ends = sorted(end for end in mine.keys() | theirs.keys() if mine.get(end) != theirs.get(end))
+    wrong = [f"window to {end}: {mine.get(end)}, undisturbed {theirs.get(end)}" for end in ends]
+    if found.incidents != undisturbed.incidents:
+        wrong.append(f"incidents {sorted(found.incidents ^ undisturbed.incidents)} are on one side only")
+    return wrong
+
+
 def undelivered(found: Found, receiver: Receiver) -> list[str]:
     """Every alert or request that did not arrive, or that nobody sent; empty when all is well."""
-    told, asked = set(), set()
-    for request in list(receiver.requests):
-        if request.path.endswith("/alerts"):
-            told |= {alert["annotations"].get("incident") for alert in request.json()}
-        else:
-            asked.add(request.headers["webhook-id"])
+    told, asked = _arrived(receiver)
     return [
         *(f"alert of incident {one} never arrived" for one in sorted(found.incidents - told)),
-        *(f"alert of an unknown incident {one} arrived" for one in sorted(map(str, told - found.incidents))),
+        *(f"alert of an unknown incident {one} arrived" for one in sorted(told - found.incidents)),
         *(f"request {one} never arrived" for one in sorted(found.requests - asked)),
         *(f"unknown request {one} arrived" for one in sorted(asked - found.requests)),
     ]
+
+
+def _arrived(receiver: Receiver) -> tuple[set[str], set[str]]:
+    """Incidents whose alert arrived, and ids of the retraining requests that did."""
+    told, asked = set(), set()
+    for request in list(receiver.requests):
+        if request.path.endswith("/alerts"):
+            told |= {str(alert["annotations"].get("incident")) for alert in request.json()}
+        else:
+            asked.add(request.headers["webhook-id"])
+    return told, asked

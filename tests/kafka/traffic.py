@@ -23,7 +23,7 @@ WINDOW = 300_000
 PANE = 60_000
 START = 1_760_000_100_000
 """A window boundary. In the past, so topics are made with `retention.ms=-1`."""
-ROWS = 250
+ROWS = 400
 """Per window and partition."""
 EPISODE = 4
 """Windows of one kind in a row: 4 ordinary, 4 drifting, and so on."""
@@ -121,11 +121,18 @@ class Recount:
 
 def recount(bootstrap: str, topic: str, reference: Reference) -> Recount:
     """Read the whole topic and count it, one record after the other."""
-    settings = {"bootstrap.servers": bootstrap, "group.id": "recount", "enable.auto.commit": False, "log_level": 0}
+    settings = {
+        "bootstrap.servers": bootstrap,
+        "group.id": "recount",
+        "enable.auto.commit": False,
+        "log_level": 0,
+    }
     consumer = Consumer(settings)
     found = Recount()
     for partition in range(PARTITIONS):
-        found.ends[partition] = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)[1]
+        found.ends[partition] = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)[
+            1
+        ]
     consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
     left = sum(found.ends.values())
     while left:

@@ -106,6 +106,7 @@ def test_any_bytes_are_survived(records):
         (b'{"a":1,"\\u0061":2}', REPEATED),
         (b'{"a":"\\"","b":"{\\\\"}', 0),
         (b'{"x":"\xc3\xa9"}', NON_ASCII),
+        (b'{"x":"\\\xc3"}', NON_ASCII),
         (b"", 0),
         (b'{"a', 0),
         (b'{"a\\', REPEATED),

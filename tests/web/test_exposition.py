@@ -4,7 +4,7 @@ import gzip
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -12,17 +12,10 @@ from monitor import metrics
 from monitor.metrics import CATALOGUE, SERIES_SUPPRESSED_TOTAL, Family
 from monitor.verdict import State
 from monitor.view import ModelView
-from monitor.web.exposition import BLIND_AFTER, Exposition
+from monitor.web.exposition import BLIND_AFTER, PER_FEATURE, Exposition
 from monitor.web.series import Encoder, number
 from monitor.web.settings import PerFeature, WebSettings
 from tests.web.view import HOSTILE, NOW, a_test, blind, calm, drifting, hostile, new, plan, verdict, view
-
-PER_FEATURE = (
-    metrics.FEATURE_DRIFTED,
-    metrics.FEATURE_PSI,
-    metrics.FEATURE_KS_STATISTIC,
-    metrics.FEATURE_MISSING_RATIO,
-)
 
 
 def samples(exposition: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -182,6 +175,7 @@ def test_what_is_left_out_is_counted_once_per_window():
     assert counter.get() - before == 2 * 45 * 3
 
 
+@settings(max_examples=40)
 @given(
     sizes=st.lists(st.integers(0, 40), min_size=1, max_size=4),
     top_k=st.integers(0, 30),

@@ -62,6 +62,7 @@ def test_the_page_is_well_formed_and_says_everything(site):
         "train-2026-10",
         "no reference",
         "tenure_months",
+        "driftline retrain approve rt_",
     ):
         assert words in text, words
 
@@ -120,6 +121,7 @@ def test_the_page_has_an_entity_tag(site):
         ("/ui/models/churn", "/#model-churn"),
         ("/ui/models/churn/features/age", "/#model-churn"),
         ("/ui/incidents/7a0c3d1e", "/#incident-7a0c3d1e"),
+        ("/ui/models/a%20b", "/#model-a%20b"),
     ],
 )
 def test_links_in_alerts_lead_to_their_place(site, link, place):

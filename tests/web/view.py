@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from kernels.layout import FIRST_BIN, LATENCY_BINS
+from monitor.incident.model import Closed, Incident, Severity, Status, Streak, evidence_of, incident_id
+from monitor.judge.record import to_json
 from monitor.names import REASONS, Source
 from monitor.plan import Budget, FeaturePlan, Kind, ModelPlan, RetrainPlan, WindowSpec
 from monitor.reference.profile import FeatureProfile, Panes, Reference
@@ -211,56 +213,43 @@ def verdict(model: str, name: str, tests: tuple[Test, ...], *, state: State, det
     )  # fmt: skip
 
 
-def record(one: Verdict) -> dict:
-    """As the daemon keeps verdicts: the fields by name."""
-    return {
-        "model": one.model,
-        "window": one.window,
-        "start": one.start,
-        "end": one.end,
-        "state": str(one.state),
-        "rows": one.rows,
-        "p": one.p,
-        "statistic": one.statistic,
-        "tests": [
-            {"feature": t.feature, "test": t.test, "score": t.score, "threshold": t.threshold, "x": t.x}
-            for t in one.tests
-        ],
-        "scores": {name: dict(values) for name, values in one.scores.items()},
-    }
-
-
 def incident(model: str, *, state: str = "firing", age: int = HOUR, cause: str = "missing(age)") -> dict:
+    """The body of a ledger entry, as the incident machine writes it."""
     opened = NOW - age
+    tests = (a_test("age", "missing", 21.4, state=State.DRIFT),)
+    detail = "57.0 % of 48 210 rows miss age; the reference has 2.0 %."
+    return Incident(
+        id=incident_id(model, "", "drift", opened),
+        model=model,
+        segment="",
+        rule="drift",
+        severity=Severity.CRITICAL,
+        state=Status(state),
+        opened=opened,
+        onset=opened - HOUR,
+        last=opened,
+        updated=NOW,
+        window="1h",
+        cause=cause,
+        causes=(cause, "psi(tenure_months)", "novel(country)"),
+        streaks={"1h": Streak(drifting=2, clear=0, end=NOW)},
+        reference="train-2026-10",
+        versions=("7",),
+        evidence=evidence_of(verdict(model, "1h", tests, state=State.DRIFT, detail=detail)),
+        closed_because="" if state == "firing" else str(Closed.RECOVERED),
+    ).to_json()
+
+
+def retrain(model: str, *, state: str = "suggested") -> dict:
     return {
-        "id": f"7a0c3d1e-{model}-{age}",
-        "model": model,
-        "segment": "",
-        "rule": "drift",
-        "severity": "critical",
+        "id": f"rt_{incident_id(model, '', 'drift', NOW - HOUR)}",
         "state": state,
-        "opened": opened,
-        "onset": opened - HOUR,
-        "last": opened + HOUR // 2,
-        "updated": NOW,
-        "window": "1h",
-        "cause": cause,
-        "causes": [cause, "psi(tenure_months)", "novel(country)"],
-        "reference": "train-2026-10",
-        "versions": ["7"],
-        "closed_because": "" if state == "firing" else "recovered",
-        "acked_by": "",
-        "acked_at": -1,
-        "evidence": {
-            "window": {"name": "1h", "start": opened - HOUR, "end": opened, "revision": 0},
-            "detail": "57.0 % of 48 210 rows miss age; the reference has 2.0 %.",
-            "rows": 48_210,
-            "p": 0.0014,
-            "statistic": 21.4,
-            "named": 3,
-            "offsets": {"predictions/0": [81_234, 105_339], "predictions/1": [80_110, 104_214]},
-            "tests": [],
-        },
+        "model": model,
+        "cause": "missing(age)",
+        "target": "airflow",
+        "created": NOW - HOUR // 2,
+        "decided_by": "",
+        "decided_at": -1,
     }
 
 
@@ -290,7 +279,7 @@ def drifting() -> ModelView:
     }  # fmt: skip
     quiet = verdict(name, "1h", tests[4:], state=State.OK, detail="No feature moved.")
     history = tuple(
-        record(replace(quiet, start=NOW - (k + 1) * HOUR, end=NOW - k * HOUR)) for k in range(24, 0, -1)
+        to_json(replace(quiet, start=NOW - (k + 1) * HOUR, end=NOW - k * HOUR)) for k in range(24, 0, -1)
     )
     return ModelView(
         plan=plan(name, features),
@@ -300,9 +289,9 @@ def drifting() -> ModelView:
             "1h": window(name, "1h", features, drift=True),
             "1d": window(name, "1d", features, drift=False, rows=1_101_880),
         },
-        history=(*history, record(latest["1h"])),
+        history=(*history, to_json(latest["1h"])),
         incidents=(incident(name), incident(name, state="resolved", age=9 * DAY, cause="psi(amount_eur)")),
-        retrains=({"id": "rt_7a0c3d1e", "model": name, "state": "suggested", "target": "airflow"},),
+        retrains=(retrain(name),),
         closed={"1h": 401, "1d": 16},
         skipped={("1h", "not_enough_data"): 3},
         pages_sent=1,

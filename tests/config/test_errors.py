@@ -1,0 +1,438 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.config.cases import HEAD, TAIL, findings_of, settings_of, with_model
+
+ROOT_CASES = [
+    # (text after HEAD and TAIL, code, path, what the caret is under, what the text, suggestion or help says)
+    ("kafak: {}", "unknown-key", "kafak", "kafak", "`kafka`"),
+    ("web: {listn: ':1'}", "unknown-key", "web.listn", "listn", "`listen`"),
+    ("mlflow: {}", "not-supported", "mlflow", "mlflow", "not supported by this version"),
+    ("state: {log: kafka}", "not-supported", "state.log", "kafka", "not supported by this version"),
+    ("state: {kafka: {prefix: x}}", "not-supported", "state.kafka", "kafka", "not supported"),
+    ("state: {checkpoint_every: 10}", "bad-duration", "state.checkpoint_every", "10", "10s"),
+    ("state: {checkpoint_every: 5ms}", "out-of-range", "state.checkpoint_every", "5ms", "between 1s and 30d"),
+    ("state: {dir: }", "wrong-type", "state.dir", "dir", "got nothing"),
+    ("state: 5", "wrong-type", "state", "5", "expected a mapping"),
+    ("memory: {max: 12 parsecs}", "bad-size", "memory.max", "12 parsecs", "64MiB"),
+    ("memory: {max: 1KiB}", "out-of-range", "memory.max", "1KiB", "16MiB"),
+    ("metrics: {per_feature: some}", "bad-value", "metrics.per_feature", "some", "top, all, none"),
+    ("metrics: {top_k: many}", "wrong-type", "metrics.top_k", "many", "whole number"),
+    ("metrics: {top_k: 1.5}", "wrong-type", "metrics.top_k", "1.5", "whole number"),
+    ("metrics: {top_k: 0}", "out-of-range", "metrics.top_k", "0", "between 1"),
+    ("metrics: {top_k: true}", "wrong-type", "metrics.top_k", "true", "whole number"),
+    ("web: {listen: 8710}", "bad-address", "web.listen", "8710", "127.0.0.1:8710"),
+    ("web: {listen: ':99999'}", "bad-address", "web.listen", "':99999'", ":8710"),
+    ("web: {enable_lifecycle: yes}", "wrong-type", "web.enable_lifecycle", "yes", "`true`"),
+    ("web: {external_url: driftline}", "bad-url", "web.external_url", "driftline", "https://host"),
+    ("web: {external_url: 'https://h:0/'}", "bad-url", "web.external_url", "'https://h:0/'", "https://host"),
+    ("web: {route_prefix: 'a b'}", "bad-value", "web.route_prefix", "'a b'", "/driftline"),
+    ("web: {tls: {}}", "not-supported", "web.tls", "tls", "TLS"),
+    ("log: {level: verbose}", "bad-value", "log.level", "verbose", "debug"),
+    ("log: {format: jsno}", "bad-value", "log.format", "jsno", "`json`"),
+    ("log: [info]", "wrong-type", "log", "log", "expected a mapping, got a list"),
+    (
+        "targets: {t: {url: https://x.example, secret: whsec_abc}}",
+        "bad-secret",
+        "targets.t.secret",
+        "<secret>",
+        "24",
+    ),
+    (
+        "targets: {t: {preset: airflow3, url: https://x.example}}",
+        "not-supported",
+        "targets.t.preset",
+        "airflow3",
+        "",
+    ),
+    (
+        "targets: {t: {preset: webhok, url: https://x.example}}",
+        "bad-value",
+        "targets.t.preset",
+        "webhok",
+        "`webhook`",
+    ),
+    ("targets: {t: {}}", "missing-key", "targets.t.url", "t", "url is missing"),
+    (
+        "targets: {t: {url: http://x.example, token: x}}",
+        "insecure-url",
+        "targets.t.url",
+        "http://x.example",
+        "TLS",
+    ),
+    (
+        "targets: {t: {url: https://10.0.0.1}}",
+        "private-address",
+        "targets.t.url",
+        "https://10.0.0.1",
+        "10.0.0.1/32",
+    ),
+    (
+        "targets: {t: {url: https://localhost}}",
+        "private-address",
+        "targets.t.url",
+        "https://localhost",
+        "127.0.0.1",
+    ),
+    (
+        "targets: {t: {url: 'https://[::1]/'}}",
+        "private-address",
+        "targets.t.url",
+        "'https://[::1]/'",
+        "::1/128",
+    ),
+    ("targets: {t: {url: ftp://x.example}}", "bad-url", "targets.t.url", "ftp://x.example", "https://"),
+    (
+        "targets: {t: {url: https://x.example, allow_private: [ten]}}",
+        "bad-network",
+        "targets.t.allow_private[0]",
+        "ten",
+        "ten",
+    ),
+    (
+        "targets: {t: {url: https://x.example, allow_private: [10.0.0.1/8]}}",
+        "bad-network",
+        "targets.t.allow_private[0]",
+        "10.0.0.1/8",
+        "host bits",
+    ),
+    (
+        "targets: {t: {url: https://x.example, headers: {'a b': c}}}",
+        "bad-header",
+        "targets.t.headers.a b",
+        "'a b'",
+        "",
+    ),
+    (
+        'targets: {t: {url: https://x.example, headers: {a: "b\\r\\nc"}}}',
+        "bad-header",
+        "targets.t.headers.a",
+        '"b\\r\\nc"',
+        "line breaks",
+    ),
+    (
+        "targets: {t: {url: https://x.example, secret_file: a, secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw}}",
+        "conflict",
+        "targets.t.secret_file",
+        "secret_file",
+        "exclude",
+    ),
+    (
+        "targets: {t: {url: https://x.example, old_secret_file: a}}",
+        "missing-key",
+        "targets.t.secret",
+        "t",
+        "new one",
+    ),
+    ("targets: {a/b: {url: https://x.example}}", "bad-name", "targets.a/b", "a/b", "name"),
+]
+
+
+@pytest.mark.parametrize(("text", "code", "path", "under", "says"), ROOT_CASES)
+def test_every_error_names_its_place(text: str, code: str, path: str, under: str, says: str) -> None:
+    """Code, path, line, column, caret and advice of one error outside the models."""
+    found = findings_of(HEAD + TAIL + text + "\n")
+    assert [(f.code, f.path) for f in found] == [(code, path)]
+    (finding,) = found
+    assert finding.mark is not None
+    assert finding.mark.line == 9
+    assert finding.source[slice(*finding.caret)] == under
+    assert says in f"{finding.text} {finding.suggestion} {finding.help}"
+
+
+MODEL_CASES = [
+    ("source: nowhere", "unknown-source", "models.m.source", "nowhere", "sources: s"),
+    ("sources: s", "unknown-key", "models.m.sources", "sources", "`source`"),
+    ("budget: 2 a month", "bad-budget", "models.m.budget", "2 a month", "2 per 30d"),
+    ("windows: {}", "missing-value", "models.m.windows", "windows", "at least one"),
+    ("windows: {w: {size: 1h, step: 25m}}", "bad-window", "models.m.windows.w.step", "25m", "divide"),
+    ("windows: {w: {size: 1h, step: 2h}}", "bad-window", "models.m.windows.w.step", "2h", "divide"),
+    ("windows: {w: {step: 2h}}", "missing-key", "models.m.windows.w.size", "w", "size is missing"),
+    ("windows: {w: {sise: 2h, size: 1h}}", "unknown-key", "models.m.windows.w.sise", "sise", "`size`"),
+    ("windows: {w: {size: 11s}, v: {size: 1m}}", "bad-pane", "models.m.windows", "windows", "10s or more"),
+    (
+        "windows: {w: {size: 1h, timezone: Europe/Berlin}}",
+        "bad-window",
+        "models.m.windows.w.timezone",
+        "Europe/Berlin",
+        "whole days",
+    ),
+    (
+        "windows: {w: {size: 24h, timezone: Mars}}",
+        "bad-timezone",
+        "models.m.windows.w.timezone",
+        "Mars",
+        "UTC",
+    ),
+    ("pane: 7m", "out-of-range", "models.m.pane", "7m", "5m"),
+    ("pane: 50s", "", "", "", ""),
+    ("pane: 35s", "bad-pane", "models.m.pane", "35s", "divide every size"),
+    ("segments: [a]", "not-supported", "models.m.segments", "segments", "not supported by this version"),
+    ("features: {a: {path: a..b}}", "bad-path", "models.m.features.a.path", "a..b", "features.age"),
+    ("features: {a: {knid: numeric}}", "unknown-key", "models.m.features.a.knid", "knid", "`kind`"),
+    ("features: {a: {kind: embedding}}", "not-supported", "models.m.features.a.kind", "embedding", ""),
+    ("features: {a: {range: [5, 1]}}", "bad-range", "models.m.features.a.range", "range", "above"),
+    ("features: {a: {range: [1]}}", "bad-range", "models.m.features.a.range", "range", "two ends"),
+    ("features: {a: {range: [null, null]}}", "bad-range", "models.m.features.a.range", "range", "both ends"),
+    ("features: {a: {range: [.nan, 1]}}", "bad-value", "models.m.features.a.range", "range", "finite"),
+    (
+        "features: {a: {kind: numeric, allowed: [x]}}",
+        "bad-contract",
+        "models.m.features.a.allowed",
+        "allowed",
+        "",
+    ),
+    (
+        "features: {a: {kind: boolean, range: [0, 1]}}",
+        "bad-contract",
+        "models.m.features.a.range",
+        "range",
+        "",
+    ),
+    (
+        "features: {a: {kind: categorical, numbers_in_strings: true}}",
+        "bad-contract",
+        "models.m.features.a.numbers_in_strings",
+        "numbers_in_strings",
+        "",
+    ),
+    ("features: {a: {allowed: x}}", "wrong-type", "models.m.features.a.allowed", "x", "expected a list"),
+    (
+        "features: {a: {tolerance: {pzi: learn}}}",
+        "bad-test",
+        "models.m.features.a.tolerance.pzi",
+        "pzi",
+        "`psi`",
+    ),
+    (
+        "features: {a: {tolerance: {psi: lern}}}",
+        "wrong-type",
+        "models.m.features.a.tolerance.psi",
+        "lern",
+        "",
+    ),
+    (
+        "features: {a: {tolerance: {psi: 11}}}",
+        "out-of-range",
+        "models.m.features.a.tolerance.psi",
+        "11",
+        "learn",
+    ),
+    ("features: {prediction: {}}", "reserved-name", "models.m.features.prediction", "prediction", "reserved"),
+    ("features: [a, b]", "wrong-type", "models.m.features", "features", "got a list"),
+    (
+        "features: {}\nprediction: {kind: score}",
+        "missing-key",
+        "models.m.prediction.path",
+        "prediction",
+        "path",
+    ),
+    (
+        "prediction: {path: p, kind: class, range: [0, 1]}",
+        "bad-contract",
+        "models.m.prediction.range",
+        "range",
+        "",
+    ),
+    ("tolerance: {'psi(': 1}", "bad-test", "models.m.tolerance.psi(", "'psi('", "psi(age)"),
+    ("ratio_tolerance: 150%", "bad-share", "models.m.ratio_tolerance", "150%", "between 0 and 1"),
+    ("detectors: [wassersteen]", "bad-value", "models.m.detectors[0]", "wassersteen", "`wasserstein`"),
+    ("rules: {r: pzi(a) > 1}", "bad-rule", "models.m.rules.r.when", "pzi(a) > 1", "`psi`"),
+    ("rules: {r: {when: psi(a) > 1, do: pge}}", "bad-value", "models.m.rules.r.do", "pge", "`page`"),
+    ("rules: {r: {when: psi(a) > 1, do: retrain}}", "no-target", "models.m.rules.r.do", "retrain", "target"),
+    ("retrain: {mode: auto}", "no-target", "models.m.retrain.mode", "auto", "target"),
+    (
+        "retrain: {mode: auto, target: x}",
+        "unknown-target",
+        "models.m.retrain.target",
+        "x",
+        "none are configured",
+    ),
+    (
+        "retrain: {when: accuracy < 0.9 for 24h}",
+        "bad-rule",
+        "models.m.retrain.when[0]",
+        "accuracy < 0.9 for 24h",
+        "not supported by this version",
+    ),
+    ("retrain: {cooldown: never}", "bad-duration", "models.m.retrain.cooldown", "never", "30s"),
+    ("reference: {mlflow: {model: m}}", "", "", "", ""),
+    ("champion: [a]", "wrong-type", "models.m.champion", "champion", "expected a text, got a list"),
+    ("min_records: 0", "out-of-range", "models.m.min_records", "0", "between 1"),
+]
+
+
+@pytest.mark.parametrize(("text", "code", "path", "under", "says"), [case for case in MODEL_CASES if case[1]])
+def test_every_error_of_a_model_names_its_place(
+    text: str, code: str, path: str, under: str, says: str
+) -> None:
+    """Code, path, caret and advice of one error in a model."""
+    found = findings_of(with_model(text))
+    assert [(f.code, f.path) for f in found] == [(code, path)]
+    (finding,) = found
+    assert finding.mark is not None
+    assert finding.mark.line >= 8
+    assert finding.source[slice(*finding.caret)] == under
+    assert says in f"{finding.text} {finding.suggestion} {finding.help}"
+
+
+def test_a_pane_that_divides_is_taken() -> None:
+    """50 s do not divide an hour; 40 s do."""
+    assert "bad-pane" in {f.code for f in findings_of(with_model("pane: 50s\nwindows: {w: 59m}"))}
+    assert settings_of(with_model("pane: 40s")).models["m"].pane == 40_000
+
+
+def test_references_of_later_versions() -> None:
+    """A reference from a registry is named as not supported, and nothing else is complained of."""
+    text = with_model("").replace("reference: m.ref", "reference: {file: m.ref, mlflow: {model: m}}")
+    assert [f.code for f in findings_of(text)] == ["not-supported"]
+
+
+SOURCE_CASES = [
+    ("s: {topic: t, format: avro}", "not-supported", "sources.s.format"),
+    ("s: {topic: 'a b'}", "bad-topic", "sources.s.topic"),
+    ("s: {}", "missing-key", "sources.s.topic"),
+    ("s: {topic: t, fields: {time: {path: ts, unit: minutes}}}", "bad-value", "sources.s.fields.time.unit"),
+    ("s: {topic: t, fields: {time: {unit: ms}}}", "missing-key", "sources.s.fields.time.path"),
+    (
+        "s: {topic: t, fields: {latency: {path: l, unit: rfc3339}}}",
+        "bad-value",
+        "sources.s.fields.latency.unit",
+    ),
+    ("s: {topic: t, dead_letter: {to: topic, topic: t}}", "topic-loop", "sources.s.topic"),
+    ("s: {topic: t, dead_letter: {limit: 5}}", "bad-share", "sources.s.dead_letter.limit"),
+    ("s: {topic: t, start: now}", "bad-value", "sources.s.start"),
+    ("s: {topic: t, max_depth: 0}", "out-of-range", "sources.s.max_depth"),
+]
+
+
+@pytest.mark.parametrize(("text", "code", "path"), SOURCE_CASES)
+def test_every_error_of_a_source(text: str, code: str, path: str) -> None:
+    """Code and path of one error in a source."""
+    found = findings_of(HEAD.replace("s: {topic: t}", text) + TAIL)
+    assert [(f.code, f.path) for f in found] == [(code, path)]
+
+
+def test_sources_that_exclude_each_other() -> None:
+    """Two sources of one topic, two models that cannot be told apart, a model that names no source."""
+    twice = HEAD.replace("  s: {topic: t}", "  s: {topic: t}\n  u: {topic: t}") + "    source: s\n"
+    assert [f.code for f in findings_of(twice)] == ["duplicate-topic"]
+    several = HEAD.replace("  s: {topic: t}", "  s: {topic: t}\n  u: {topic: t2}")
+    assert [(f.code, f.path) for f in findings_of(several)] == [("missing-key", "models.m.source")]
+    both = HEAD + "  n: {reference: n.ref}\n"
+    assert [(f.code, f.path) for f in findings_of(both)] == [("ambiguous-model", "sources.s.fields")]
+
+
+def test_properties_that_driftline_owns() -> None:
+    """Offsets, groups and brokers are ours to set; a secret stands in one place and is one thing."""
+
+    def with_kafka(text: str) -> str:
+        return (HEAD + TAIL).replace('["localhost:9092"]', f'["localhost:9092"], {text}')
+
+    for key in ("group.id", "bootstrap.servers", "enable.auto.commit", "auto.offset.reset"):
+        assert [f.code for f in findings_of(with_kafka(f"properties: {{{key}: x}}"))] == ["owned-property"]
+    assert [f.code for f in findings_of(with_kafka("secret_properties: {a: {}}"))] == ["missing-value"]
+    both = with_kafka("properties: {a: b}, secret_properties: {a: c}")
+    assert [f.code for f in findings_of(both)] == ["conflict"]
+    for broken in ("localhost", "a:0", "a:99999", ":9092", "a:b"):
+        assert [f.code for f in findings_of((HEAD + TAIL).replace("localhost:9092", broken))] == [
+            "bad-address"
+        ]
+
+
+def test_models_without_a_reference_say_what_they_watch() -> None:
+    """Without a reference, features need a path and a kind, and rules may only name them."""
+    text = with_model("features: {a: {}}\nrules: {r: psi(b) > 1}").replace("    reference: m.ref\n", "")
+    found = {(f.code, f.path) for f in findings_of(text)}
+    assert found == {
+        ("missing-key", "models.m.features.a.path"),
+        ("missing-key", "models.m.features.a.kind"),
+        ("unknown-feature", "models.m.rules.r.when"),
+    }
+    nothing = with_model("budget: 1 per 30d").replace("    reference: m.ref\n", "")
+    assert [f.code for f in findings_of(nothing)] == ["missing-key"]
+
+
+def test_pagerduty_and_alertmanager() -> None:
+    """A key of 32 characters, no address twice with two kinds of authentication, no API path."""
+
+    def with_alerts(text: str) -> str:
+        return HEAD + f"alerts: {{{text}}}\n"
+
+    cases = [
+        ("pagerduty: {routing_key: short}", "bad-secret"),
+        ("pagerduty: {}", "missing-key"),
+        ("pagerduty: {routing_key_file: f, severity: [info]}", "bad-value"),
+        ("pagerduty: {routing_key_file: f, severity: []}", "missing-value"),
+        ("alertmanager: {urls: []}", "missing-value"),
+        ("alertmanager: {urls: ['http://a:9093/api/v2/alerts']}", "bad-url"),
+        ("alertmanager: {urls: ['http://u:p@a:9093']}", "bad-url"),
+        ("alertmanager: {urls: ['http://a:9093'], username: u}", "missing-key"),
+        ("alertmanager: {urls: ['http://a:9093'], password: p, password_file: f, username: u}", "conflict"),
+        ("alertmanager: {urls: ['http://a:9093'], labels: {a-b: c}}", "bad-name"),
+        ("slack: {}", "not-supported"),
+    ]
+    for text, code in cases:
+        assert [f.code for f in findings_of(with_alerts(text))] == [code], text
+
+
+def test_all_errors_come_at_once() -> None:
+    """Structure, substitution, YAML and cross checks are all reported, in the order of the lines."""
+    text = """\
+version: 2
+kafka: {brokers: ["${env:NONE}"], grup: x}
+sources:
+  s: {topic: t, max_bytes: big}
+models:
+  m:
+    source: x
+    budget: much
+    budget: more
+    windows: {1h: {sise: 5m}}
+    retrain: {mode: auto, target: t}
+  n: {reference: n.ref}
+targets:
+  t: {url: http://10.0.0.1}
+"""
+    found = findings_of(text)
+    assert [(f.code, f.mark.line if f.mark else 0) for f in found] == [
+        ("bad-version", 1),
+        ("unset-variable", 2),
+        ("unknown-key", 2),
+        ("bad-size", 4),
+        ("unknown-source", 7),
+        ("bad-budget", 8),
+        ("duplicate-key", 9),
+        ("missing-key", 10),
+        ("unknown-key", 10),
+        ("insecure-url", 14),
+        ("private-address", 14),
+    ]
+
+
+def test_missing_parts_are_named_with_an_example() -> None:
+    """A file without kafka, sources and models says what they are."""
+    found = findings_of("version: 1\n")
+    assert {f.path for f in found} == {"kafka", "sources", "models"}
+    assert all("For example" in f.help for f in found)
+
+
+def test_warnings_do_not_stop() -> None:
+    """What is doubtful is told, and the settings are used."""
+    settings = settings_of(
+        HEAD.replace("s: {topic: t}", "s: {topic: t}\n  u: {topic: t2}") + "    source: s\n"
+    )
+    assert {(w.code, w.path) for w in settings.warnings} == {("unused", "sources.u"), ("no-alerts", "")}
+    assert not any(w.is_error for w in settings.warnings)
+
+
+@pytest.mark.parametrize("name", ["no-such-file.yaml", "\0"])
+def test_files_that_cannot_be_read(name: str) -> None:
+    """A missing file is a finding like any other."""
+    from monitor.config.load import load
+    from monitor.errors import ConfigError
+
+    with pytest.raises(ConfigError) as caught:
+        load([name], environ={})
+    assert "unreadable-file" in str(caught.value)

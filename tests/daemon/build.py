@@ -1,0 +1,516 @@
+"""A small model, its prediction log, a daemon over it, and a recount that shares nothing with the fold."""
+
+from __future__ import annotations
+
+import base64
+import bisect
+import contextlib
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from monitor.clock import Clock, SystemClock
+from monitor.daemon import Daemon
+from monitor.deliver.receiver import Receiver
+from monitor.intake.embedded import EmbeddedBroker
+from monitor.intake.produce import Producer
+from monitor.judge.record import to_json
+from monitor.names import Reason
+from monitor.plan import Kind
+from monitor.reference.build import build
+from monitor.reference.file import write
+from monitor.reference.profile import Reference
+from monitor.reference.table import FeatureDeclaration, Table
+from monitor.state.local import LocalLog
+
+MODEL = "scores"
+PARTITIONS = 3
+WINDOW = 300_000
+PANE = 60_000
+LATENESS = 60_000
+BOUND = 30_000
+START = 1_760_000_100_000
+"""A window boundary, long ago: what comes to its end is over, and no empty windows follow."""
+ROWS = 120
+"""Per window and partition."""
+COUNTRIES = ("DE", "FR", "IT", "ES", "PL")
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+PATIENCE = 60.0
+"""Seconds until a wait gives up; what is waited for takes a few on a busy core."""
+
+FEATURES = (
+    FeatureDeclaration("amount", ("features", "amount"), Kind.NUMERIC),
+    FeatureDeclaration("country", ("features", "country"), Kind.CATEGORICAL),
+    FeatureDeclaration("returning", ("features", "returning"), Kind.BOOLEAN),
+    FeatureDeclaration("prediction", ("score",), Kind.NUMERIC),
+)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One record as it is produced."""
+
+    partition: int
+    value: bytes | None
+    timestamp: int
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+
+
+def rows_of(window: int, partition: int, *, drifting: bool = False, rows: int = ROWS) -> list[dict[str, Any]]:
+    """Prediction logs of one window and partition, in order of time."""
+    rng = np.random.default_rng((window + 1_000, partition))
+    made = []
+    for row in range(rows):
+        event = START + window * WINDOW + row * WINDOW // rows + int(rng.integers(0, WINDOW // rows))
+        missing = rng.random() < (0.6 if drifting else 0.02)
+        made.append(
+            {
+                "id": f"{window}-{partition}-{row}",
+                "ts": event,
+                "model": MODEL,
+                "version": "1",
+                "features": {
+                    "amount": None if missing else round(float(rng.lognormal(3.0, 0.7)), 2),
+                    "country": COUNTRIES[rng.choice(5, p=(0.4, 0.25, 0.2, 0.1, 0.05))],
+                    "returning": bool(rng.random() < 0.3),
+                },
+                "score": round(float(rng.beta(2, 5)), 4),
+            }
+        )
+    return made
+
+
+def stream(windows: Sequence[int], *, drifting: Sequence[int] = (), rows: int = ROWS) -> list[Sent]:
+    """The log of some windows, window by window, the partitions in turn."""
+    return [
+        Sent(partition, json.dumps(record).encode(), record["ts"])
+        for window in windows
+        for partition in range(PARTITIONS)
+        for record in rows_of(window, partition, drifting=window in drifting, rows=rows)
+    ]
+
+
+def shuffled(sent: Sequence[Sent], *, seed: int, reach: int = 15) -> list[Sent]:
+    """The same records, each moved by up to `reach` places, and a few by so much that they are late."""
+    rng = np.random.default_rng(seed)
+    places = np.arange(len(sent)) + rng.uniform(-reach, reach, len(sent))
+    places[rng.random(len(sent)) < 0.01] += 8 * ROWS
+    return [sent[at] for at in np.argsort(places, kind="stable")]
+
+
+def make_reference(*, windows: int = 60, bins: int | None = None) -> Reference:
+    """What is normal: windows before START, none drifting."""
+    rows = sorted(
+        (row for window in range(-windows, 0) for partition in range(PARTITIONS) for row in rows_of(window, partition)),
+        key=lambda row: row["ts"],
+    )
+    columns = {
+        "amount": np.array([math.nan if r["features"]["amount"] is None else r["features"]["amount"] for r in rows]),
+        "country": np.array([r["features"]["country"] for r in rows], object),
+        "returning": np.array([r["features"]["returning"] for r in rows], bool),
+        "prediction": np.array([r["score"] for r in rows]),
+    }
+    from monitor.reference.build import BuildSettings
+
+    settings = BuildSettings(quantiles=bins) if bins else None
+    table = Table(columns, events=np.array([r["ts"] for r in rows], np.int64))
+    return build(table, model=MODEL, name="ordinary", features=FEATURES, pane=PANE, settings=settings)
+
+
+_REFERENCES: dict[int | None, Reference] = {}
+
+
+def reference(bins: int | None = None) -> Reference:
+    """The reference, built once per process."""
+    if bins not in _REFERENCES:
+        _REFERENCES[bins] = make_reference(bins=bins)
+    return _REFERENCES[bins]
+
+
+def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """`change` laid over `base`; None removes."""
+    out = dict(base)
+    for key, value in change.items():
+        if value is None:
+            out.pop(key, None)
+        elif isinstance(value, dict) and isinstance(out.get(key), dict):
+            out[key] = merged(out[key], value)
+        else:
+            out[key] = value
+    return out
+
+
+@dataclass
+class Scene:
+    """A topic, a configuration and a state directory."""
+
+    folder: Path
+    bootstrap: str
+    topic: str
+    receiver: Receiver | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "driftline.yaml"
+
+    def configure(self, **change: Any) -> Path:
+        """Write the configuration with `change` laid over what it was."""
+        self.settings = merged(self.settings or self._base(), change)
+        self.config.write_text(json.dumps(self.settings, indent=1))
+        return self.config
+
+    def send(self, records: Sequence[Sent]) -> None:
+        """Produce in order, and wait for the acknowledgements."""
+        properties = {"bootstrap.servers": self.bootstrap, "message.max.bytes": 12_000_000, "log_level": 0}
+        with Producer(properties) as producer:
+            for record in records:
+                producer.send(
+                    self.topic, record.value, key=record.key, timestamp=record.timestamp,
+                    partition=record.partition, headers=record.headers or None,
+                )  # fmt: skip
+            producer.flush()
+
+    @contextlib.contextmanager
+    def daemon(self, *, clock: Clock | None = None) -> Iterator[Daemon]:
+        """The daemon inside this process."""
+        daemon = Daemon([str(self.config)], clock=clock or SystemClock())
+        try:
+            daemon.start()
+            yield daemon
+        finally:
+            daemon.stop()
+
+    def process(self, *, point: str = "", **environment: str) -> Life:
+        return Life(self, point=point, environment=environment)
+
+    def found(self) -> LocalLog:
+        """The state of a daemon that has ended; close it."""
+        return LocalLog(self.folder / "state", clock=SystemClock())
+
+    def _base(self) -> dict[str, Any]:
+        target = self.receiver.url if self.receiver else "http://127.0.0.1:9"
+        return {
+            "version": 1,
+            "kafka": {
+                "brokers": [self.bootstrap],
+                "group": f"g-{self.topic}",
+                "properties": {"session.timeout.ms": 3000, "heartbeat.interval.ms": 300},
+            },
+            "sources": {
+                "predictions": {
+                    "topic": self.topic,
+                    "fields": {"id": "id", "time": {"path": "ts", "unit": "ms"}, "model": "model", "version": "version"},
+                    "dead_letter": {"to": "file", "path": str(self.folder / "dead.jsonl"), "limit": "100%"},
+                    "idle": "1s",
+                }
+            },
+            "models": {
+                MODEL: {
+                    "source": "predictions",
+                    "reference": {"file": str(self.folder / "scores.ref")},
+                    "budget": "2 per 30d",
+                    "windows": {"5m": {"size": "5m"}},
+                    "pane": "1m",
+                    "allowed_lateness": "1m",
+                    "min_records": 20,
+                    "clear_after": 2,
+                }
+            },
+            "alerts": {
+                "alertmanager": {"urls": [target], "allow_private": ["127.0.0.0/8"], "resend": "1s"}
+            },
+            "state": {"dir": str(self.folder / "state"), "checkpoint_every": "1s"},
+            "web": {"listen": "127.0.0.1:0", "enable_lifecycle": True},
+            "log": {"format": "json", "level": "info"},
+        }
+
+
+def scene(
+    folder: Path, broker: EmbeddedBroker | Any, *, receiver: Receiver | None = None, create: bool = True, **change: Any
+) -> Scene:
+    """A scene with a topic of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    topic = f"predictions-{uuid.uuid4().hex[:8]}"
+    if create:
+        broker.create_topic(topic, partitions=PARTITIONS)
+    write(reference(), folder / "scores.ref")
+    made = Scene(folder, broker.bootstrap, topic, receiver)
+    made.configure(**change)
+    return made
+
+
+RETRAIN = {
+    "models": {MODEL: {"retrain": {"mode": "auto", "when": ["drift for 2 windows"], "target": "pipeline"}}},
+}
+
+
+def with_retraining(receiver: Receiver) -> dict[str, Any]:
+    """Settings of a retraining webhook on the receiver."""
+    target = {
+        "preset": "webhook", "url": f"{receiver.url}/hooks/retrain", "secret": SECRET, "insecure_http": True,
+        "allow_private": ["127.0.0.0/8"],
+    }  # fmt: skip
+    return {**RETRAIN, "targets": {"pipeline": target}}
+
+
+class Life:
+    """One `driftline run` in a process of its own."""
+
+    def __init__(self, scene: Scene, *, point: str, environment: dict[str, str]) -> None:
+        self.log = scene.folder / f"run-{uuid.uuid4().hex[:6]}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "monitor", "run", "-c", str(scene.config)],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "DRIFTLINE_FAILPOINT": point, **environment},
+            )
+
+    def __enter__(self) -> Life:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(20)
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    @property
+    def url(self) -> str:
+        """Where it serves; waits until it says so."""
+
+        def started() -> str:
+            assert self.process.poll() is None, self.output
+            lines = [line for line in self.output.splitlines() if '"started"' in line and line.startswith("{")]
+            return json.loads(lines[0])["url"] if lines else ""
+
+        until(started, "the process to start")
+        return started()
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def end(self, *, within: float = 30.0) -> int:
+        """SIGTERM, and the exit status."""
+        self.process.terminate()
+        return self.process.wait(within)
+
+
+def until(done: Callable[[], Any], what: str, *, seconds: float = PATIENCE) -> Any:
+    """Wait until `done()` is true and return it; AssertionError names what did not happen."""
+    deadline = time.monotonic() + seconds
+    while not (found := done()):
+        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain for {what}"
+        time.sleep(0.05)
+    return found
+
+
+def get(url: str, *, method: str = "GET", body: bytes | None = None) -> tuple[int, str]:
+    """Status and text of an answer, whatever the status."""
+    request = urllib.request.Request(url, body, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def api(url: str, path: str) -> Any:
+    """The data of an API answer."""
+    status, text = get(f"{url}/api/v1/{path}")
+    assert status == 200, text
+    return json.loads(text)["data"]
+
+
+def samples(url: str) -> dict[str, float]:
+    """`/metrics` as series → value."""
+    lines = (line for line in get(f"{url}/metrics")[1].splitlines() if line and not line.startswith("#"))
+    return {series: float(value) for series, _, value in (line.rpartition(" ") for line in lines)}
+
+
+# What a daemon has done
+
+
+def applied(daemon: Daemon) -> int:
+    """Records that are durable, as the API says."""
+    return sum(report.applied for report in daemon.view().partitions)
+
+
+def is_done(daemon: Daemon, count: int) -> bool:
+    """Every record is applied, durable and judged."""
+    view = daemon.view()
+    if sum(report.applied for report in view.partitions) < count or len(view.partitions) < PARTITIONS:
+        return False
+    newest = max((sketch.key.pane for sketch in daemon.state.changes([MODEL], 0)[1] if sketch.rows), default=-1)
+    closed = max((verdict.end for verdict in daemon.evaluate.verdicts(MODEL)), default=-1)
+    return all(report.idle for report in view.partitions) and (newest < 0 or closed > newest)
+
+
+def await_done(daemon: Daemon, count: int) -> None:
+    """Wait for it; and once more, since the last correction may just be made."""
+    until(lambda: is_done(daemon, count), f"{count} records to be applied and judged")
+    last = daemon.evaluate.last_tick
+    until(lambda: daemon.evaluate.last_tick > last and is_done(daemon, count), "one more look")
+
+
+def verdicts(daemon: Daemon) -> dict[int, dict[str, Any]]:
+    """Verdict records by end of the window, the newest revision."""
+    return {verdict.end: to_json(verdict) for verdict in daemon.evaluate.verdicts(MODEL)}
+
+
+# The recount
+
+
+@dataclass
+class Recount:
+    """What a log holds, counted by plain Python."""
+
+    records: int = 0
+    rows: Counter[int] = field(default_factory=Counter)
+    """By pane."""
+    slots: dict[int, Counter[tuple[str, int]]] = field(default_factory=dict)
+    """Pane → (feature, slot) → rows."""
+    late: int = 0
+    future: int = 0
+    rejects: int = 0
+
+    def of_window(self, end: int) -> int:
+        return sum(self.rows[pane] for pane in range(end - WINDOW, end, PANE))
+
+    @property
+    def ends(self) -> set[int]:
+        return {pane // WINDOW * WINDOW + WINDOW for pane, rows in self.rows.items() if rows}
+
+
+def recount(sent: Sequence[Sent], *, profile: Reference | None = None, good: Callable[[Any], bool] | None = None) -> Recount:
+    """Count every record once. `good` tells which of those that parse can become rows."""
+    profile = profile or reference()
+    found = Recount()
+    newest: dict[int, list[int]] = {}
+    for record in sent:
+        found.records += 1
+        row = _parsed(record.value)
+        if row is None or (good is not None and not good(row)):
+            found.rejects += 1
+            continue
+        _place(found, newest.setdefault(record.partition, []), row, record, profile)
+    return found
+
+
+def _parsed(value: bytes | None) -> dict[str, Any] | None:
+    try:
+        row = json.loads(value or b"")
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _place(found: Recount, newest: list[int], row: dict[str, Any], record: Sent, profile: Reference) -> None:
+    event = row["ts"]
+    agreed = newest[19] if len(newest) >= 20 else None
+    if event - record.timestamp > 300_000:
+        found.future += 1
+        return
+    ahead = agreed is not None and event - agreed > 7 * 86_400_000
+    if agreed is not None and event < agreed - BOUND - LATENESS:
+        found.late += 1
+        return
+    newest.append(event)
+    newest.sort(reverse=True)
+    del newest[20:]
+    if ahead:
+        found.future += 1
+        return
+    pane = event // PANE * PANE
+    found.rows[pane] += 1
+    counts = found.slots.setdefault(pane, Counter())
+    for feature in profile.features:
+        value = row["score"] if feature.name == "prediction" else row["features"].get(feature.name)
+        counts[feature.name, _slot(feature, value)] += 1
+
+
+def _slot(feature: Any, value: Any) -> int:
+    if value is None:
+        return 0
+    if feature.kind is Kind.NUMERIC:
+        return 2 + bisect.bisect_right(feature.edges.tolist(), value)
+    text = str(value).lower() if isinstance(value, bool) else value
+    return 3 + feature.categories.index(text) if text in feature.categories else 1
+
+
+def differences(state: LocalLog, truth: Recount, records: dict[int, dict[str, Any]] | None, *, profile: Reference | None = None) -> list[str]:
+    """Every way in which state and verdicts are not those of the log; empty when all is exact."""
+    profile = profile or reference()
+    rows: Counter[int] = Counter()
+    slots: dict[int, Counter[tuple[str, int]]] = {}
+    names = [(feature.name, slot) for feature in profile.features for slot in range(feature.slots)]
+    for sketch in state.changes([MODEL], 0)[1]:
+        rows[sketch.key.pane] += sketch.rows
+        counts = slots.setdefault(sketch.key.pane, Counter())
+        for at in sketch.counts.nonzero()[0]:
+            counts[names[at]] += int(sketch.counts[at])
+    wrong = []
+    for pane in sorted(rows.keys() | truth.rows.keys()):
+        if rows[pane] != truth.rows[pane]:
+            wrong.append(f"pane {pane}: {rows[pane]} rows, {truth.rows[pane]} in the log")
+        elif slots.get(pane, Counter()) != truth.slots.get(pane, Counter()):
+            wrong.append(f"pane {pane}: slots differ")
+    wrong += tally_differences(state, truth)
+    for end, verdict in (records or {}).items():
+        if verdict["rows"] != truth.of_window(end):
+            wrong.append(f"verdict to {end}: {verdict['rows']} rows, {truth.of_window(end)} in the log")
+    if records is not None and not truth.ends <= records.keys():
+        wrong.append(f"no verdict on windows to {sorted(truth.ends - records.keys())}")
+    if state.divergences:
+        wrong.append(f"{state.divergences} checkpoints diverged")
+    return wrong
+
+
+def tallies(state: LocalLog) -> Counter[str]:
+    """Rejects by "model|reason" over all partitions."""
+    total: Counter[str] = Counter()
+    for source in state.sources():
+        checkpoint = state.recover(source)
+        total.update(checkpoint.marker.tallies or {})
+    return total
+
+
+def tally_differences(state: LocalLog, truth: Recount) -> list[str]:
+    """Records of the log == rows + late + future + rejects, each of them right."""
+    total = tallies(state)
+    late = sum(count for name, count in total.items() if name.endswith(f"|{Reason.LATE}"))
+    future = sum(count for name, count in total.items() if name.endswith(f"|{Reason.FUTURE}"))
+    rejects = sum(total.values()) - late - future
+    records = sum(state.recover(source).marker.records for source in state.sources())
+    expected = (truth.records, truth.late, truth.future, truth.rejects)
+    if (records, late, future, rejects) != expected:
+        return [f"(records, late, future, rejects) are {(records, late, future, rejects)}, in the log {expected}"]
+    return []
+
+
+def stored_verdicts(state: LocalLog) -> dict[int, dict[str, Any]]:
+    """Verdict records of the ledger, by end, the newest revision."""
+    bodies = state.ledger(MODEL, kinds=("verdict",)).of("verdict").values()
+    return {body["end"]: dict(body) for body in bodies}
+
+

@@ -1,0 +1,41 @@
+"""Every record is counted exactly once, in its window, by the whole daemon."""
+
+from __future__ import annotations
+
+from tests.daemon.build import (
+    await_done,
+    differences,
+    recount,
+    shuffled,
+    stored_verdicts,
+    stream,
+    verdicts,
+)
+
+
+def test_counts_of_a_disordered_log_are_exact(make):
+    """Rows out of order over three partitions: state, verdicts and tallies equal the recount."""
+    scene = make()
+    sent = shuffled(stream(range(12)), seed=1)
+    truth = recount(sent)
+    assert truth.late > 0
+    scene.send(sent)
+    with scene.daemon() as daemon:
+        await_done(daemon, len(sent))
+        assert differences(daemon.state, truth, verdicts(daemon)) == []
+        assert truth.records == sum(truth.rows.values()) + truth.late + truth.future + truth.rejects
+    state = scene.found()
+    assert differences(state, truth, stored_verdicts(state)) == []
+    state.close()
+
+
+def test_a_log_that_arrives_in_pieces_is_exact(make):
+    """What is sent while the daemon judges, with pauses that let partitions fall idle, is counted as well."""
+    scene = make()
+    sent = stream(range(6))
+    with scene.daemon() as daemon:
+        for piece in range(6):
+            at = piece * len(sent) // 6
+            scene.send(sent[at : at + len(sent) // 6])
+            await_done(daemon, at + len(sent) // 6)
+        assert differences(daemon.state, recount(sent), verdicts(daemon)) == []
