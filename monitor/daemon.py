@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 
 import structlog
@@ -16,7 +14,8 @@ from monitor.assembly import Assembly, assemble
 from monitor.clock import Clock
 from monitor.config.diff import Effect, diff
 from monitor.deliver.start import run_integrations
-from monitor.errors import ConfigError, DriftlineError, StateError, UsageError
+from monitor.errands import Errands
+from monitor.errors import DriftlineError, StateError, UsageError
 from monitor.evaluate import Evaluate
 from monitor.incident.intend import acknowledge
 from monitor.ingest import Cadence, Ingest, Input
@@ -38,6 +37,8 @@ log = structlog.get_logger(__name__)
 STUCK = 30.0
 """Seconds without a tick after which a loop is reported dead; one batch takes well under one."""
 EVALUATE_EVERY = 0.5
+LOOK = 2.0
+"""Seconds that one look at the topics may take: it holds up the ingest loop."""
 METADATA_EVERY = 30.0
 """Seconds between looks at the partition count of the topics."""
 JOIN = 20.0
@@ -65,9 +66,13 @@ class Daemon:
         self._threads: list[threading.Thread] = []
         self._delivery_stop = threading.Event()
         self._deliveries: list[threading.Thread] = []
-        self._on_ingest: queue.SimpleQueue[tuple[Callable[[], object], Future[object]]] = queue.SimpleQueue()
-        self._on_evaluate: queue.SimpleQueue[tuple[Callable[[], object], Future[object]]] = queue.SimpleQueue()
+        self._on_ingest = Errands()
+        self._on_evaluate = Errands()
         self._reload_lock = threading.Lock()
+        self._lacking = ""
+        """A topic that Kafka did not describe at the last look."""
+        self.failure = ""
+        """Why a loop ended by itself; "" while none has."""
 
     def start(self) -> None:
         """Open everything and start the loops. Raises DriftlineError and OSError; then call `stop`."""
@@ -131,10 +136,15 @@ class Daemon:
                 if refused:
                     raise UsageError("; ".join(refused))
                 self._apply(assembly)
-            except (ConfigError, DriftlineError, OSError) as error:
+            except (DriftlineError, OSError) as error:
                 self._config_ok = False
                 log.error("reload_refused", error=str(error))
                 return str(error)
+            except Exception as error:
+                # boundary: a reload must not take the running daemon with it
+                self._config_ok = False
+                log.exception("reload_raised")
+                return f"internal error {type(error).__name__} - the log has its stack"
             self._config_ok = True
             self._config_loaded = self.clock.now_ms()
             log.info("reloaded", changes=[str(change) for change in changes])
@@ -175,7 +185,7 @@ class Daemon:
             ready_reason=reason,
             models=tuple(self.evaluate.models[name] for name in sorted(self.evaluate.models)),
             partitions=tuple(self.evaluate.progress[source] for source in sorted(self.evaluate.progress)),
-            outbox=self._outbox(),
+            outbox=dict(self.evaluate.outbox),
             config_redacted=self.assembly.redacted,
             config_ok=self._config_ok,
             config_loaded=self._config_loaded,
@@ -186,22 +196,15 @@ class Daemon:
     def _not_ready(self) -> str:
         if self.stopping.is_set():
             return "stopping"
-        missing = [topic for topic in self.assembly.topics.values() if not self._expected.get(topic)]
-        if missing:
-            return f"no metadata of topic {missing[0]} yet"
+        if self._lacking:
+            return f"Kafka does not answer, or knows no topic {self._lacking}"
+        if not all(self._expected.get(topic) for topic in self.assembly.topics.values()):
+            return "Kafka was not asked about all topics yet"
         if not self.ingest.partitions:
             return "no partition is assigned yet"
         if len(self.evaluate.models) < len(self.assembly.models):
             return "state is being restored"
         return ""
-
-    def _outbox(self) -> dict[str, int]:
-        pending: dict[str, int] = {}
-        for name in self.assembly.models:
-            for body in self.state.ledger(name, kinds=("intent",)).of("intent").values():
-                integration = str(body["integration"])
-                pending[integration] = pending.get(integration, 0) + 1
-        return pending
 
     def _decide(self, kind: str, identity: str, entries: Callable[[Ledger], Sequence[Entry]]) -> str | None:
         for name in self.assembly.models:
@@ -211,6 +214,7 @@ class Daemon:
                     self.state.append(name, list(entries(ledger)))
                 except (UsageError, StateError) as error:
                     return str(error)
+                self.evaluate.refresh()
                 return None
         raise LookupError(identity)
 
@@ -288,21 +292,26 @@ class Daemon:
         """Swap the configuration between two batches and two judgements.
 
         1. the ingest thread checkpoints and takes the new inputs; refused, nothing has changed
-        2. the evaluate thread takes the new contexts
+        2. the evaluate thread takes the new contexts; refused, ingest takes the old inputs again
         3. deliveries stop and start anew; what they know is in the ledger
         """
-        _call(self._on_ingest, lambda: self.ingest.renew(self._inputs(assembly)))  # 1
+        before = self.assembly
+        self._on_ingest.call(lambda: self.ingest.renew(self._inputs(assembly)))  # 1
         self.assembly = assembly
         self._prepare_metrics()
-        _call(  # 2
-            self._on_evaluate,
-            lambda: self.evaluate.renew(
-                assembly.contexts,
-                alerts=assembly.plans.alerts,
-                patience=self._patience(),
-                topics=assembly.topics,
-            ),
-        )
+        try:
+            self._on_evaluate.call(  # 2
+                lambda: self.evaluate.renew(
+                    assembly.contexts,
+                    alerts=assembly.plans.alerts,
+                    patience=self._patience(),
+                    topics=assembly.topics,
+                ),
+            )
+        except StateError:
+            self.assembly = before
+            self._on_ingest.call(lambda: self.ingest.renew(self._inputs(before)))
+            raise
         self._delivery_stop.set()  # 3
         for thread in self._deliveries:
             thread.join(JOIN)
@@ -316,46 +325,42 @@ class Daemon:
             while not self.stopping.is_set():
                 if self.clock.monotonic() >= next_look:
                     self._look_at_topics()
-                    known = all(self._expected.get(topic) for topic in self.assembly.topics.values())
-                    next_look = self.clock.monotonic() + (METADATA_EVERY if known else 1.0)
+                    next_look = self.clock.monotonic() + (1.0 if self._lacking else METADATA_EVERY)
                 self.ingest.tick()
-                _serve(self._on_ingest)
-        except Exception:
-            # boundary: state is safe as of the last checkpoint, and the process must not linger half alive
-            metrics.INTERNAL_ERRORS_TOTAL.labels("ingest").inc()
-            log.exception("ingest_ended")
-            self.stopping.set()
+                self._on_ingest.serve()
+        except Exception as error:  # noqa: BLE001 boundary: the process must not linger half alive
+            self._end("ingest", error)
+            self.ingest.abandon()
+            return
         self.ingest.close()
 
+    def _end(self, loop: str, error: Exception) -> None:
+        """A loop cannot go on: say why, and end the process."""
+        expected = isinstance(error, DriftlineError)
+        if not expected:
+            metrics.INTERNAL_ERRORS_TOTAL.labels(loop).inc()
+        log.error("loop_failed", loop=loop, error=str(error), exc_info=None if expected else error)
+        self.failure = str(error) or type(error).__name__
+        self.stopping.set()
+
     def _look_at_topics(self) -> None:
+        """Ask for the partitions of every topic; no longer than a moment where nobody answers."""
+        lacking = ""
+        begin = self.clock.monotonic()
         for topic in self.assembly.topics.values():
             count = self.ingest.consumer.partition_count(topic)
             if count > 0:
                 self._expected[topic] = tuple(Source(topic, number) for number in range(count))
+            else:
+                lacking = lacking or topic
+            if self.clock.monotonic() - begin > LOOK:
+                break
+        self._lacking = lacking
 
     def _run_evaluate(self) -> None:
         try:
             while not self.clock.wait(self.stopping, EVALUATE_EVERY):
                 self.evaluate.tick()
-                _serve(self._on_evaluate)
-        except Exception:
-            # boundary: as above
-            metrics.INTERNAL_ERRORS_TOTAL.labels("evaluate").inc()
-            log.exception("evaluate_ended")
-            self.stopping.set()
-
-
-def _call(work: queue.SimpleQueue[tuple[Callable[[], object], Future[object]]], call: Callable[[], object]) -> None:
-    """Run `call` on the thread that serves `work`, and wait; its exception is raised here."""
-    done: Future[object] = Future()
-    work.put((call, done))
-    done.result(timeout=JOIN)
-
-
-def _serve(work: queue.SimpleQueue[tuple[Callable[[], object], Future[object]]]) -> None:
-    while not work.empty():
-        call, done = work.get()
-        try:
-            done.set_result(call())
-        except Exception as error:  # noqa: BLE001 boundary: handed to the caller
-            done.set_exception(error)
+                self._on_evaluate.serve()
+        except Exception as error:  # noqa: BLE001 boundary: as above
+            self._end("evaluate", error)

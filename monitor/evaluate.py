@@ -8,20 +8,24 @@ durable in one append, and only then is the window taken as judged.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import Any
 
 import structlog
 
 from monitor import metrics
 from monitor.clock import Clock
+from monitor.deliver.loop import pending_counts
 from monitor.deliver.plan import AlertsPlan
-from monitor.errors import StateError
+from monitor.errors import StateDamaged, StateError, StateTooNew
 from monitor.incident.forget import forget
 from monitor.incident.intend import Intentions, intend
 from monitor.incident.model import Incident
 from monitor.judge.record import to_json
-from monitor.judgement import HISTORY, Context, Judged, Judgement, since_id, verdict_entry
+from monitor.judgement import COUNTED, HISTORY, Context, Judged, Judgement, verdict_entry
 from monitor.names import Source
 from monitor.plan import ModelPlan
+from monitor.retrain.rules import requests
 from monitor.state.log import Entry, Progress, StateLog
 from monitor.verdict import State, Verdict
 from monitor.view import ModelView
@@ -33,6 +37,8 @@ KEPT = 48 * 3_600_000
 """Sketches outlive the windows that need them by two days, so that a wrong verdict can be recounted."""
 SHOWN = 200
 """Verdict records and incidents in a view."""
+SHOW_EVERY = 5.0
+"""Seconds after which a view is renewed though nothing was judged: people acknowledge and approve."""
 FORGET_EVERY = 3_600.0
 """Seconds between clean-ups of the ledger."""
 BLIND_AFTER = 24 * 3_600_000
@@ -56,6 +62,8 @@ class Evaluate:
         self.last_tick = clock.monotonic()
         self.progress: dict[Source, Progress] = {}
         self.models: dict[str, ModelView] = {}
+        self.outbox: dict[str, int] = {}
+        """Intents not yet delivered, by integration, as of the last tick."""
         self._state = state
         self._clock = clock
         self._alerts = alerts
@@ -63,20 +71,27 @@ class Evaluate:
         self._expected = expected
         self._topics = dict(topics)
         self._after = 0
+        self._stale = True
+        self._shown: dict[str, float] = {}
+        self._records: dict[tuple[str, str, int], tuple[Verdict, Mapping[str, Any]]] = {}
         self._next_forget = clock.monotonic() + FORGET_EVERY
         self._judgements = {name: self._judgement(context) for name, context in contexts.items()}
 
     def tick(self) -> int:
         """Take what is new and judge what is due; how many windows were judged."""
         self.last_tick = self._clock.monotonic()
-        self._after, sketches, progress = self._state.changes(list(self._judgements), self._after)
-        self.progress.update({report.source: report for report in progress})
-        for name, judgement in self._judgements.items():
-            judgement.observe([sketch for sketch in sketches if sketch.key.model == name])
+        try:
+            news = self._take()
+        except (StateDamaged, StateTooNew):
+            raise
+        except StateError as error:
+            log.error("state_refused", error=str(error))
+            return 0
         judged = 0
         for name, judgement in self._judgements.items():
             try:
                 count = self._judge(judgement)
+                self._show(judgement, whole=bool(count or news))
             except StateError as error:
                 log.error("ledger_refused", model=name, error=str(error))
                 continue
@@ -86,32 +101,45 @@ class Evaluate:
                 log.exception("judge_raised", model=name)
                 continue
             judged += count
-            if count or name not in self.models or sketches or progress:
-                self.models[name] = self._view(judgement)
+        self.outbox = pending_counts(
+            {name: self._state.ledger(name, kinds=("intent",)) for name in self._judgements}
+        )
         if self._clock.monotonic() >= self._next_forget:
             self._next_forget = self._clock.monotonic() + FORGET_EVERY
             self.forget()
         return judged
 
+    def refresh(self) -> None:
+        """Show at the next tick what was changed in the ledger from outside; from any thread."""
+        self._stale = True
+
     def renew(
         self, contexts: Mapping[str, Context], *, alerts: AlertsPlan, patience: Patience,
         topics: Mapping[str, str],
     ) -> None:  # fmt: skip
-        """Apply a reloaded configuration between two ticks; called on the evaluate thread."""
-        self._alerts, self._patience, self._topics = alerts, patience, dict(topics)
-        judgements = {}
-        for name, context in contexts.items():
-            old = self._judgements.get(name)
-            if old is not None and old.plan.config == context.plan.config and old.plan.windows == context.plan.windows:
-                old.renew(context)
-                judgements[name] = old
-                continue
-            if old is not None and old.plan.config != context.plan.config:
-                since = Entry("clock", since_id(context.plan), {"since": self._newest(context.plan)})
-                self._state.append(name, [since])
-            judgements[name] = self._judgement(context)
+        """Apply a reloaded configuration between two ticks; called on the evaluate thread.
+
+        Raises StateError, and nothing has changed.
+        """
+        before = self._patience, self._topics
+        self._patience, self._topics = patience, dict(topics)
+        kept = {
+            name: old
+            for name, old in self._judgements.items()
+            if name in contexts and _fits(old, contexts[name])
+        }
+        try:
+            anew = {name: self._judgement(context) for name, context in contexts.items() if name not in kept}
+        except StateError:
+            self._patience, self._topics = before
+            raise
+        self._alerts, self._stale = alerts, True
+        for name, judgement in kept.items():
+            judgement.renew(contexts[name])
+        if anew:
             self._after = 0
-        self._judgements = judgements
+        judgements = {**kept, **anew}
+        self._judgements = {name: judgements[name] for name in contexts}
         self.models = {name: view for name, view in self.models.items() if name in judgements}
 
     def verdicts(self, model: str) -> tuple[Verdict, ...]:
@@ -132,13 +160,34 @@ class Evaluate:
                 self._state.append(name, entries)
 
     def _judgement(self, context: Context) -> Judgement:
+        plan = context.plan
+        counted = self._state.ledger(plan.name).of("clock").get(COUNTED, {})
+        if counted.get("config") != plan.config:
+            # Windows that hold rows counted under another configuration, or before the model was there,
+            # must not be judged as if these were all.
+            since = {"config": plan.config, "since": self._reached(self._topics[plan.source])}
+            self._state.append(plan.name, [Entry("clock", COUNTED, since)])
         judgement = Judgement(context, patience=self._patience)
-        judgement.restore(self._state.ledger(context.plan.name, kinds=None))
+        judgement.restore(self._state.ledger(plan.name, kinds=None))
         return judgement
 
-    def _newest(self, plan: ModelPlan) -> int:
-        topic = self._topics[plan.source]
-        return max((p.watermark for source, p in self.progress.items() if source.topic == topic), default=-1)
+    def _reached(self, topic: str) -> int:
+        """The event time that the checkpoints of a topic have agreed on; -1 when there are none."""
+        reached = -1
+        for source in self._state.sources():
+            if source.topic == topic and (found := self._state.recover(source)) is not None:
+                reached = max(reached, found.marker.watermark, found.marker.largest[-1])
+        return reached
+
+    def _take(self) -> bool:
+        """Take what is new from the state log; whether views must be renewed whole."""
+        self._after, sketches, progress = self._state.changes(list(self._judgements), self._after)
+        changed = [report for report in progress if self.progress.get(report.source) != report]
+        self.progress.update({report.source: report for report in changed})
+        for name, judgement in self._judgements.items():
+            judgement.observe([sketch for sketch in sketches if sketch.key.model == name])
+        stale, self._stale = self._stale, False
+        return stale
 
     def _judge(self, judgement: Judgement) -> int:
         plan = judgement.plan
@@ -194,6 +243,29 @@ class Evaluate:
             by_window.setdefault(identity.rsplit("|", 1)[0], []).append(identity)
         return [Entry("verdict", old, None) for ids in by_window.values() for old in ids[:-HISTORY]]
 
+    def _show(self, judgement: Judgement, *, whole: bool) -> None:
+        """Renew the picture of a model: whole after a verdict and now and then, else its watermark."""
+        name, now = judgement.plan.name, self._clock.monotonic()
+        if whole or name not in self.models or now - self._shown[name] >= SHOW_EVERY:
+            self.models[name] = self._view(judgement)
+            self._shown[name] = now
+        else:
+            self.models[name] = replace(self.models[name], watermark=self._watermark(judgement.plan))
+
+    def _watermark(self, plan: ModelPlan) -> int:
+        expected = self._expected(self._topics[plan.source])
+        return min((self.progress[s].watermark for s in expected if s in self.progress), default=-1)
+
+    def _record(self, verdict: Verdict) -> Mapping[str, Any]:
+        """JSON of a verdict, made once: a view shows hundreds and a wide verdict takes milliseconds."""
+        key = (verdict.model, verdict.window, verdict.end)
+        known = self._records.get(key)
+        if known is None or known[0] is not verdict:
+            known = self._records[key] = (verdict, to_json(verdict))
+            while len(self._records) > SHOWN * sum(len(j.plan.windows) for j in self._judgements.values()):
+                self._records.pop(next(iter(self._records)))
+        return known[1]
+
     def _view(self, judgement: Judgement) -> ModelView:
         plan = judgement.plan
         incidents = sorted(
@@ -208,18 +280,13 @@ class Evaluate:
             if verdict.end > now - plan.budget.period
         ]
         judged = [verdict for verdict in recent if verdict.state is not State.UNKNOWN]
-        marks = [
-            self.progress[source].watermark
-            for source in self._expected(self._topics[plan.source])
-            if source in self.progress
-        ]
         return ModelView(
             plan=plan,
             reference=judgement.context.reference,
             latest=dict(judgement.latest),
             windows=dict(judgement.windows),
             history=tuple(
-                to_json(verdict)
+                self._record(verdict)
                 for history in judgement.history.values()
                 for verdict in list(history)[-SHOWN:]
             ),
@@ -230,14 +297,22 @@ class Evaluate:
                 body["severity"] == "critical" and int(body["opened"]) > now - plan.budget.period
                 for body in incidents
             ),
+            pages_total=judgement.pages,
+            retrains=tuple(requests(self._state.ledger(plan.name))),
             pages_expected=sum(verdict.alpha for verdict in judged),
             blind_since=_blind_since(judgement),
-            watermark=min(marks, default=-1),
+            watermark=self._watermark(plan),
         )
 
     def _incidents(self, model: str) -> list[Incident]:
         bodies = self._state.ledger(model, kinds=("incident",)).of("incident")
         return [Incident.from_json(body) for body in bodies.values()]
+
+
+def _fits(judgement: Judgement, context: Context) -> bool:
+    """Whether a judgement can go on with a new context: what it holds means the same."""
+    old, new = judgement.plan, context.plan
+    return (old.config, old.windows, old.source) == (new.config, new.windows, new.source)
 
 
 def _blind_since(judgement: Judgement) -> int:

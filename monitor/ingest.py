@@ -16,19 +16,23 @@ import structlog
 from monitor import metrics
 from monitor.clock import Clock
 from monitor.columns import Batch, Reject
-from monitor.errors import DeadLetterError, StateError
+from monitor.errors import DeadLetterError, DriftlineError, StateError
 from monitor.intake.consumer import Consumer
 from monitor.intake.contract import check
 from monitor.intake.dead_letter import DeadLetters, Limit
 from monitor.intake.decode import Decoder, Scanned
 from monitor.intake.gap import GapKind
-from monitor.names import Reason, Source
+from monitor.names import Source
 from monitor.partition import Folded, Model, Partition
 from monitor.plan import SourcePlan
+from monitor.salvage import cut, scan
 from monitor.state.log import Marker, Progress, StateLog
 
 log = structlog.get_logger(__name__)
 
+RAISED_IN_A_ROW = 50
+"""Polls that may raise one after the other: a callback that fails now and then is survived, a client
+that cannot poll at all is not."""
 BATCH = 5_000
 """Records per poll: at 250,000 records/s and core one batch is 20 ms, far inside every deadline."""
 
@@ -77,6 +81,10 @@ class Ingest:
         self._markers: dict[Source, Marker] = {}
         self._caught_up: dict[Source, float] = {}
         self._idle: set[Source] = set()
+        self._begun: set[Source] = set()
+        """Partitions whose position is known; the others wait for the broker to say where they start."""
+        self._raised = 0
+        self._broken = False
         self._next_checkpoint = clock.monotonic() + cadence.checkpoint
         self._stalled = ""
         self.consumer = connect(self)
@@ -84,8 +92,7 @@ class Ingest:
     def tick(self) -> int:
         """One turn of the loop: at most one poll and one checkpoint. Returns the records applied."""
         self.last_tick = self._clock.monotonic()
-        with _timed("poll", self._clock):
-            batches = self.consumer.poll(BATCH, self._cadence.poll)  # step 1
+        batches = self._poll()  # step 1
         self._note_gaps()
         applied = sum(self._apply(batch) for batch in batches)
         for batch in batches:
@@ -101,25 +108,32 @@ class Ingest:
     def positions(self, sources: Collection[Source]) -> dict[Source, int | None]:
         """Recover the state of newly assigned partitions; where to read on, None where there is none."""
         metrics.REBALANCES_TOTAL.inc()
-        return {source: self._open(source) for source in sources}
+        self._broken = True  # until it is done: partitions that were not opened are never read
+        opened = {source: self._open(source) for source in sources}
+        self._broken = False
+        return opened
 
     def began(self, source: Source, offset: int, *, since: int) -> None:
         """A partition without state starts at `offset`; `since` is -1 when nothing lies before it."""
         partition = self.partitions[source]
         partition.position = partition.start = offset
         partition.since = since
+        self._begun.add(source)
 
     def revoked(self, sources: Collection[Source]) -> None:
         """Make durable what can be, and let go."""
         metrics.REBALANCES_TOTAL.inc()
-        self.checkpoint([source for source in sources if source in self.partitions])
-        self.lost(sources)
+        try:
+            self.checkpoint([source for source in sources if source in self.partitions])
+        finally:
+            self.lost(sources)
 
     def lost(self, sources: Collection[Source]) -> None:
         """Drop at once: somebody else folds these partitions already, from the last checkpoint."""
         for source in sources:
             for held in (self.partitions, self._limits, self._paused, self._markers, self._caught_up):
                 held.pop(source, None)
+            self._begun.discard(source)
 
     def resume(self) -> None:
         """Read on where partitions were paused for their rejects; called after a reload."""
@@ -131,13 +145,17 @@ class Ingest:
 
     def checkpoint(self, sources: Collection[Source]) -> bool:
         """Step 6: dead letters first, then sketches and marker, then the advisory commit."""
-        done = True
+        refused = ""
         with _timed("checkpoint", self._clock):
+            unflushed = self._flush({source.topic for source in sources})
             for source in sources:
-                done = self._checkpoint(source) and done
-        if done and self._stalled:
-            self._set_stalled("")
-        return done
+                self.last_tick = self._clock.monotonic()
+                refused = unflushed.get(source.topic) or self._checkpoint(source) or refused
+        if refused or self.partitions.keys() <= set(sources):
+            self._set_stalled(refused)
+        for source in self._begun.intersection(sources):
+            self._state.report(self.progress(source))
+        return not refused
 
     def renew(self, inputs: Mapping[str, Input]) -> None:
         """Apply a reloaded configuration between two batches; called on the ingest thread.
@@ -151,9 +169,7 @@ class Ingest:
         old = self._inputs
         self._inputs = inputs
         for source in list(self.partitions):
-            position = self.partitions[source].position
-            if self._open(source) is None:
-                self.partitions[source].position = position
+            self._open(source)
         self.resume()
         for item in old.values():
             item.dead_letters.close()
@@ -164,6 +180,11 @@ class Ingest:
         for item in self._inputs.values():
             item.dead_letters.close()
         self.consumer.close()
+
+    def abandon(self) -> None:
+        """Leave without a checkpoint: after an unexpected error the counts may hold half a batch."""
+        self.lost(list(self.partitions))
+        self.close()
 
     def progress(self, source: Source) -> Progress:
         """How far a partition is, in terms of what is durable."""
@@ -189,10 +210,28 @@ class Ingest:
         if found is not None:
             partition.restore(found)
             self._markers[source] = found.marker
+            self._begun.add(source)
             log.info("partition_recovered", source=str(source), offset=partition.position)
         self.partitions[source] = partition
         self._limits[source] = Limit(item.plan.dead_letter.limit, item.plan.dead_letter.over)
         return partition.position if found is not None else None
+
+    def _poll(self) -> list[Batch]:
+        """Whatever a callback raised, the consumer has gone back to our positions: nothing is skipped."""
+        try:
+            with _timed("poll", self._clock):
+                batches = self.consumer.poll(BATCH, self._cadence.poll)
+        except DriftlineError:
+            raise
+        except Exception:
+            self._raised += 1
+            if self._broken or self._raised > RAISED_IN_A_ROW:
+                raise
+            metrics.INTERNAL_ERRORS_TOTAL.labels("ingest").inc()
+            log.exception("poll_raised")
+            return []
+        self._raised = 0
+        return batches
 
     def _apply(self, batch: Batch) -> int:
         """Steps 2 to 5 for one batch of one partition."""
@@ -204,7 +243,7 @@ class Ingest:
             return 0
         item = self._inputs[batch.source.topic]
         with _timed("scan", self._clock):
-            scanned = self._scan(item, batch)  # step 2
+            scanned = scan(item.decoder, batch)  # step 2
         if self._diverts_too_much(batch, scanned.rejects):
             return 0
         with _timed("check", self._clock):
@@ -217,31 +256,6 @@ class Ingest:
             folded = partition.fold(batch, scanned.columns, scanned.rejects)  # steps 4 and 5
         self._count(batch, scanned, folded)
         return len(batch)
-
-    def _scan(self, item: Input, batch: Batch) -> Scanned:
-        """Decoding never raises by contract; if it does, the records that cause it are rejected one by one."""
-        try:
-            return item.decoder.scan(batch)
-        except Exception as error:  # noqa: BLE001 boundary: no record may stop the daemon
-            metrics.INTERNAL_ERRORS_TOTAL.labels("scan").inc()
-            log.exception("scan_raised", source=str(batch.source), offset=int(batch.offsets[0]))
-            if len(batch) == 1:
-                reject = Reject(0, Reason.DECODE, f"internal error {type(error).__name__} - whole record")
-                return Scanned(columns=(), rejects=(reject,))
-        return self._scan_halves(item, batch)
-
-    def _scan_halves(self, item: Input, batch: Batch) -> Scanned:
-        middle = len(batch) // 2
-        columns, rejects = [], []
-        for start, stop in ((0, middle), (middle, len(batch))):
-            part = self._scan(item, _cut(batch, start, stop))
-            for block in part.columns:
-                block.index += start
-                columns.append(block)
-            for reject in part.rejects:
-                reject.index += start
-                rejects.append(reject)
-        return Scanned(columns=tuple(columns), rejects=tuple(rejects))
 
     def _diverts_too_much(self, batch: Batch, rejects: Collection[Reject]) -> bool:
         """Pause the partition, before this batch, when a bad deploy would divert everything."""
@@ -265,34 +279,49 @@ class Ingest:
         )
         return True
 
-    def _checkpoint(self, source: Source) -> bool:
+    def _flush(self, topics: Collection[str]) -> dict[str, str]:
+        """Make rejects durable, once for each topic; why it was refused, by topic.
+
+        A sink that does not answer takes its time: asked once for every partition it would keep this
+        loop longer than the liveness probe waits.
+        """
+        refused = {}
+        for topic in topics:
+            self.last_tick = self._clock.monotonic()
+            try:
+                self._inputs[topic].dead_letters.flush()
+            except DeadLetterError as error:
+                refused[topic] = str(error)
+        return refused
+
+    def _checkpoint(self, source: Source) -> str:
+        """Why it was refused, "" when the partition is durable through its position."""
         partition = self.partitions[source]
         marker = self._markers.get(source)
-        if marker is None or marker.applied != partition.position:
-            sketches, marker = partition.checkpoint()
-            try:
-                self._inputs[source.topic].dead_letters.flush()
-                self._state.checkpoint(source, sketches, marker)
-            except (StateError, DeadLetterError) as error:
-                self._set_stalled(str(error))
-                return False
-            partition.confirm(marker)
-            self._markers[source] = marker
-            self.checkpoint_last = self._clock.now_ms()
-            self.checkpoint_bytes = sum(sketch.counts.nbytes for sketch in sketches)
-            self.consumer.commit(source, marker.applied)
-        self._state.report(self.progress(source))
-        return True
+        if source not in self._begun or (marker is not None and marker.applied == partition.position):
+            return ""
+        sketches, marker = partition.checkpoint()
+        try:
+            self._state.checkpoint(source, sketches, marker)
+        except StateError as error:
+            return str(error)
+        partition.confirm(marker)
+        self._markers[source] = marker
+        self.checkpoint_last = self._clock.now_ms()
+        self.checkpoint_bytes = sum(sketch.counts.nbytes for sketch in sketches)
+        self.consumer.commit(source, marker.applied)
+        return ""
 
     def _set_stalled(self, why: str) -> None:
         """Stop fetching while nothing can be made durable, so that memory stays flat."""
         if why and not self._stalled:
             log.error("checkpoint_refused", error=why)
-        change = self.consumer.pause if why else self.consumer.resume
-        if bool(why) != bool(self._stalled):
-            for source in self.partitions:
-                if source not in self._paused:
-                    change(source)
+        if self._stalled and not why:
+            log.info("checkpoint_accepted", error=self._stalled)
+        if why or self._stalled:  # each time: partitions may have been assigned meanwhile
+            change = self.consumer.pause if why else self.consumer.resume
+            for source in self.partitions.keys() - self._paused.keys():
+                change(source)
         self._stalled = why
 
     def _note_gaps(self) -> None:
@@ -310,7 +339,8 @@ class Ingest:
         """Note which partitions have known zero lag; True when one became or ceased to be idle."""
         now = self._clock.monotonic()
         idle = set()
-        for source, partition in self.partitions.items():
+        for source in self._begun:
+            partition = self.partitions[source]
             end = self.consumer.end_offset(source)
             held = source in self._paused or self._stalled
             if not held:
@@ -355,19 +385,7 @@ class Ingest:
 def _beyond(batch: Batch, position: int) -> Batch:
     """The records of `batch` that were not applied yet; after a seek a client may hand out older ones."""
     skip = int(np.searchsorted(batch.offsets, position))
-    return _cut(batch, skip, len(batch)) if skip else batch
-
-
-def _cut(batch: Batch, start: int, stop: int) -> Batch:
-    return Batch(
-        source=batch.source,
-        values=batch.values[start:stop],
-        keys=batch.keys[start:stop],
-        headers=batch.headers[start:stop],
-        offsets=batch.offsets[start:stop],
-        timestamps=batch.timestamps[start:stop],
-        log_append=batch.log_append,
-    )
+    return cut(batch, skip, len(batch)) if skip else batch
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from kernels.layout import Layout
 from monitor.incident.model import Incident, latest_incidents
-from monitor.incident.track import Transition, stand, track
+from monitor.incident.track import Kind, Transition, stand, track
 from monitor.judge.policy import judge, judge_without_reference
 from monitor.judge.prepare import Prepared
 from monitor.judge.record import from_json, to_json
@@ -34,6 +34,11 @@ HISTORICAL = 7 * 86_400_000
 EMPTY_RUN = 48
 """Windows without any data that are judged one by one; a longer gap is one verdict, or the silence
 between two seasons would be 10,000 of them."""
+
+
+COUNTED = "counted"
+"""Id of the `clock` entry {config, since}: which configuration is counted, and from which event time on.
+-1: from the start of the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +74,13 @@ class Judgement:
         """Newest incident of every rule, open or resolved."""
         self.closed: dict[str, int] = {}
         self.skipped: dict[tuple[str, str], int] = {}
+        self.pages = 0
         self._patience = patience
         self._store = PaneStore()
         self._cursor: dict[str, int] = {}
         self._since = -1
         self._held: dict[tuple[str, int], int] = {}
+        self._quiet: dict[tuple[str, int], int] = {}
         self._revise: set[tuple[str, int]] = set()
 
     @property
@@ -84,7 +91,8 @@ class Judgement:
         """Continue from what the ledger says was judged."""
         for name, body in ledger.of("cursor").items():
             self._cursor[name] = int(body["end"])
-        self._since = int(ledger.of("clock").get(since_id(self.plan), {"since": -1})["since"])
+        counted = ledger.of("clock").get(COUNTED, {})
+        self._since = int(counted["since"]) if counted.get("config") == self.plan.config else -1
         for _, body in sorted(ledger.of("verdict").items()):
             self._remember(from_json(body))
         self.incidents = latest_incidents(ledger.of("incident"))
@@ -127,6 +135,7 @@ class Judgement:
         self._remember(verdict)
         self.windows[name] = judged.window
         self.incidents = stand(self.incidents, judged.transitions)
+        self.pages += sum(transition.pages for transition in judged.transitions)
 
     def renew(self, context: Context) -> None:
         """Judge with a new context from now on; `track` supersedes incidents of another reference."""
@@ -164,8 +173,11 @@ class Judgement:
             end + self.plan.lateness, expected=expected, progress=progress, now=now, patience=self._patience
         )
         if standing.complete:
+            if not self._is_settled(spec, end, progress, now):
+                return None
             self._held.pop((spec.name, end), None)
             return self._judge(spec, end, expected, (), revision=0, progress=progress)
+        self._quiet.pop((spec.name, end), None)
         if not standing.missing or standing.waiting_for:
             return None
         held = self._held.setdefault((spec.name, end), now)
@@ -189,9 +201,7 @@ class Judgement:
         jump = next_end(spec, reach) if reach >= 0 else end
         return jump if jump - end > EMPTY_RUN * spec.step else end
 
-    def _is_over(
-        self, spec: WindowSpec, end: int, progress: Mapping[Source, Progress], now: int
-    ) -> bool:
+    def _is_over(self, spec: WindowSpec, end: int, progress: Mapping[Source, Progress], now: int) -> bool:
         """Whether this is old data that came to its end, so that no empty windows follow it.
 
         A live topic that falls silent is different: its empty windows are verdicts, `no_data`.
@@ -200,6 +210,18 @@ class Judgement:
             return False
         newest = max((p.watermark for p in progress.values()), default=-1)
         return newest < end and now - newest > HISTORICAL
+
+    def _is_settled(self, spec: WindowSpec, end: int, progress: Mapping[Source, Progress], now: int) -> bool:
+        """Whether partitions that are idle behind the window have had their time to wake up."""
+        key = (spec.name, end)
+        due = end + self.plan.lateness
+        if all(seen.watermark >= due for seen in progress.values()):
+            self._quiet.pop(key, None)
+            return True
+        if now - self._quiet.setdefault(key, now) < self._patience.settle:
+            return False
+        del self._quiet[key]
+        return True
 
     def _judge(
         self,
@@ -246,10 +268,9 @@ class Judgement:
             before = next((v for v in self.history.get(spec.name, ()) if v.end == key[1]), None)
             if before is None or (self._store.oldest() or 0) > before.start:
                 continue
-            judged = self._judge(
-                spec, key[1], expected, (), revision=before.revision + 1, progress=progress
-            )
-            if judged.verdict.rows != before.rows:
+            judged = self._judge(spec, key[1], expected, (), revision=before.revision + 1, progress=progress)
+            # Counts only grow: fewer rows are those of another configuration, counted since a reload.
+            if judged.verdict.rows > before.rows:
                 yield judged
 
     def _remember(self, verdict: Verdict) -> None:
@@ -272,11 +293,6 @@ class Judgement:
             for spec in self.plan.windows
         )
         self._store.forget(floor_pane(keep, self.plan.pane))
-
-
-def since_id(plan: ModelPlan) -> str:
-    """Id of the `clock` entry that says from which event time on this configuration was counted."""
-    return f"config|{plan.config}"
 
 
 def verdict_entry(verdict: Verdict) -> Entry:

@@ -58,7 +58,7 @@ class Replay:
             source: Partition(source, feed.plan, feed.models, position=0) for source in sources
         }
         self._judgements = {
-            name: Judgement(context, patience=Patience()) for name, context in contexts.items()
+            name: Judgement(context, patience=Patience(settle=0)) for name, context in contexts.items()
         }
         self._progress: dict[Source, Progress] = {}
 

@@ -32,6 +32,8 @@ class ModelView:
     skipped: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """Windows without a verdict, by (window name, reason)."""
     pages_sent: int = 0
+    pages_total: int = 0
+    """Pages since the start of the process; never falls."""
     pages_expected: float = 0.0
     """Pages expected by chance so far in the current budget period."""
     blind_since: int = -1

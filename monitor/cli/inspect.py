@@ -90,7 +90,7 @@ def _table(schema: Schema) -> list[str]:
     rows = [("field", "kind", "null", "distinct", "seen", "taken for")]
     for one in schema.fields:
         role = roles.get(one.path) or (
-            "feature" if one.path in features else f"- {schema.left_out[one.path]}"
+            "feature" if one.path in features else _plain(f"- {schema.left_out[one.path]}")
         )
         absent = f"{one.nulls / schema.records:.0%}"
         rows.append(

@@ -101,34 +101,36 @@ def build_command(**given: Any) -> None:
 
     from monitor.cli.progress import passes, progress
     from monitor.reference.build import build
-    from monitor.reference.file import digest_of, pack, write
+    from monitor.reference.file import write
+    from monitor.reference.records import RecordTables
     from monitor.reference.summary import describe, summary
 
     selection, settings, pane = _plan(given)
     tables = _open(given, selection)
-    records = getattr(tables, "refused", None) is not None
+    records = isinstance(tables, RecordTables)
     timed = bool(tables.selection.time) or (records and tables.selection.record_time)
     times = 2 + (2 if tables.selection.cluster else 1 if timed else 0)
-    with progress("building the reference") as tell:
-        reference = build(
-            tables,
-            model=given["model"],
-            name=given["name"] or _default_name(given["origin"]),
-            features=tables.features,
-            pane=pane,
-            created=_created(),
-            origin=_origin(given),
-            settings=settings,
-            progress=passes(tell, rows=tables.rows, times=times),
-        )
+    try:
+        with progress("building the reference") as tell:
+            reference = build(
+                tables,
+                model=given["model"],
+                name=given["name"] or _default_name(given["origin"]),
+                features=tables.features,
+                pane=pane,
+                created=_created(),
+                origin=_origin(given),
+                settings=settings,
+                progress=passes(tell, rows=tables.rows, times=times),
+            )
+    finally:
+        if isinstance(tables, RecordTables):
+            tables.stream.close()
     notes = [*reference.notes, *tables.notes]
-    lost = tables.rows - reference.rows - sum(getattr(tables, "refused", {}).values())
-    if lost > 0 and timed and not given["origin"].startswith(TOPIC):
-        notes.append(f"{lost} rows without an event time left out")
+    if not records and reference.rows < tables.rows:
+        notes.append(f"{tables.rows - reference.rows} rows without an event time left out")
     reference = replace(reference, notes=tuple(notes))
-    digest = write(reference, given["out"])
-    reference = replace(reference, digest=digest)
-    assert digest == digest_of(pack(reference))
+    reference = replace(reference, digest=write(reference, given["out"]))
     emit(summary(reference), f"{describe(reference)}\n\nwrote {given['out']}", output=given["output"])
 
 
@@ -198,33 +200,14 @@ def _plan(given: dict[str, Any]) -> tuple[Selection, BuildSettings, int]:
     from dataclasses import replace
 
     from monitor.config.quantity import parse_duration
-    from monitor.plan import TimeUnit
     from monitor.reference.build import PANE, BuildSettings
-    from monitor.reference.selection import PREDICTION, Selection
+    from monitor.reference.selection import Selection
 
     selection, settings, pane = Selection(), BuildSettings(), PANE
     if given["config"]:
         from monitor.cli.reference_config import from_config
 
         selection, settings, pane = from_config(given["config"], model=given["model"])
-    changes: dict[str, Any] = {
-        role: given[role] for role in ("time", "latency", "error", "cluster") if given[role]
-    }
-    if given["time"]:
-        changes["record_time"] = False
-    if given["time"] or given["time_unit"] != "auto":
-        changes["time_unit"] = None if given["time_unit"] == "auto" else TimeUnit(given["time_unit"])
-    if given["latency"]:
-        changes["latency_unit"] = TimeUnit(given["latency_unit"])
-    if given["features"]:
-        changes["features"] = (*(selection.features or ()), *map(_declaration, given["features"]))
-    if given["prediction"]:
-        text, kind = _kind(given["prediction"])
-        others = (outcome for outcome in selection.outcomes if outcome.name != PREDICTION)
-        changes["outcomes"] = (*others, _placed(PREDICTION, text, kind))
-    if given["path_prefix"]:
-        changes["prefix"] = _path(given["path_prefix"].rstrip("."))
-    changes["exclude"] = selection.exclude | {*given["exclude"]}
     settings = replace(
         settings,
         quantiles=given["quantiles"],
@@ -235,7 +218,34 @@ def _plan(given: dict[str, Any]) -> tuple[Selection, BuildSettings, int]:
         pane = parse_duration(given["pane"]) if given["pane"] else pane
     except ValueError as error:
         raise UsageError(f"{given['pane']!r} is no duration - --pane - {error}") from error
-    return replace(selection, **changes), settings, pane
+    return replace(selection, **_changes(selection, given)), settings, pane
+
+
+def _changes(selection: Selection, given: dict[str, Any]) -> dict[str, Any]:
+    """What the options change in a selection; a feature of an option goes over a configured one."""
+    from monitor.plan import TimeUnit
+    from monitor.reference.selection import PREDICTION
+
+    changes: dict[str, Any] = {
+        role: given[role] for role in ("time", "latency", "error", "cluster") if given[role]
+    }
+    if given["time"]:
+        changes["record_time"] = False
+    if given["time"] or given["time_unit"] != "auto":
+        changes["time_unit"] = None if given["time_unit"] == "auto" else TimeUnit(given["time_unit"])
+    if given["latency"]:
+        changes["latency_unit"] = TimeUnit(given["latency_unit"])
+    if given["features"]:
+        chosen = [*(selection.features or ()), *map(_declaration, given["features"])]
+        changes["features"] = tuple({feature.name: feature for feature in chosen}.values())
+    if given["prediction"]:
+        text, kind = _kind(given["prediction"])
+        others = (outcome for outcome in selection.outcomes if outcome.name != PREDICTION)
+        changes["outcomes"] = (*others, _placed(PREDICTION, text, kind))
+    if given["path_prefix"]:
+        changes["prefix"] = _path(given["path_prefix"].rstrip("."))
+    changes["exclude"] = selection.exclude | {*given["exclude"]}
+    return changes
 
 
 def _open(given: dict[str, Any], selection: Selection) -> FileTables | RecordTables:

@@ -23,6 +23,7 @@ def command(config: tuple[str, ...]) -> None:
     from monitor.clock import SystemClock
     from monitor.config.load import load
     from monitor.daemon import Daemon
+    from monitor.errors import UsageError
     from monitor.log import configure
 
     settings = load(config)
@@ -44,8 +45,12 @@ def command(config: tuple[str, ...]) -> None:
     try:
         daemon.start()
         daemon.wait()
+    except OSError as error:
+        raise UsageError(f"{error.strerror} - web.listen {settings.web.listen} - a free address") from error
     finally:
         daemon.stop()
+    if daemon.failure:
+        raise SystemExit(Exit.FAILURE)
 
 
 def _show(module: str, done: int, of: int) -> None:

@@ -46,22 +46,7 @@ def _original(texts: list[Any], address: str) -> Any:
     return next((text for text in texts if address in str(text)), address)
 
 
-def _properties(value: Any) -> Any:
-    if not isinstance(value, dict):
-        raise refuse("wrong-type", "expected a mapping of librdkafka properties", got=value)
-    return value
-
-
-class SecretFile(Group):
-    """A secret read from a file each time it is used."""
-
-    file: Text = Field(
-        description="File that holds the secret; one trailing newline is dropped.",
-        examples=["/run/secrets/kafka"],
-    )
-
-
-class SecretProperty(SecretFile):
+class SecretProperty(Group):
     """A secret librdkafka property: `{file: …}`, or its text, usually `${env:…}`."""
 
     shorthand = "value"
@@ -95,7 +80,7 @@ class Kafka(Group):
         description="Prefix of the consumer group ids; change it to start apart from another driftline.",
         examples=["driftline"],
     )
-    properties: Annotated[dict[str, Text], BeforeValidator(_properties)] = Field(
+    properties: dict[str, Text] = Field(
         default_factory=dict,
         description="Any librdkafka property of the consumer.",
         examples=[{"security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512"}],

@@ -16,6 +16,7 @@ def plan_alerts(settings: Settings) -> AlertsPlan:
         pagerduty=_pagerduty(settings),
         targets={name: _target(settings, name) for name in settings.targets},
         external_url=settings.web.external_url.rstrip("/"),
+        source=settings.web.external_url.rstrip("/"),
     )
 
 

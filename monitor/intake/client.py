@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 log = structlog.get_logger(__name__)
 
@@ -106,3 +106,21 @@ def client_properties(properties: Mapping[str, Any], listener: Listener) -> dict
     if listener.oauth is not None:
         found["oauth_cb"] = listener.on_oauth
     return found
+
+
+def refusal(error: BaseException, listener: Listener) -> str:
+    """Why a client could not be made. When a token is refused the library gives no reason of its own."""
+    failure = listener.failure()
+    if failure is not None:
+        return f"sasl.oauthbearer - {failure}"
+    return f"kafka - {describe(error)}"
+
+
+def describe(error: BaseException) -> str:
+    """What the client library says."""
+    first = error.args[0] if error.args else error
+    return str(first.str()) if isinstance(first, KafkaError) else str(first)
+
+
+REFUSALS = (KafkaException, ValueError, TypeError, SystemError)
+"""What the library raises when it does not like its properties."""

@@ -13,7 +13,17 @@ from monitor.clock import Clock
 from monitor.columns import Batch
 from monitor.errors import IntakeError
 from monitor.intake.batch import batches_of
-from monitor.intake.client import OUT_OF_RANGE, PARTITION_END, Listener, OAuth, client_properties, ignore
+from monitor.intake.client import (
+    OUT_OF_RANGE,
+    PARTITION_END,
+    REFUSALS,
+    Listener,
+    OAuth,
+    client_properties,
+    describe,
+    ignore,
+    refusal,
+)
 from monitor.intake.gap import Gap, GapKind
 from monitor.names import Source
 
@@ -100,8 +110,8 @@ class Consumer:
             self._client.subscribe(
                 list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
             )
-        except (KafkaException, ValueError, TypeError) as error:
-            raise IntakeError(f"kafka refuses the properties - kafka: - {_text(error)}") from error
+        except REFUSALS as error:
+            raise IntakeError(f"no kafka client - {refusal(error, self._listener)}") from error
 
     def poll(self, max_records: int, timeout: float) -> list[Batch]:
         """At most `max_records`, waiting at most `timeout` seconds for the first ones.
@@ -205,7 +215,7 @@ class Consumer:
         try:
             self._client.close()
         except (KafkaException, RuntimeError) as error:
-            log.warning("consumer_close_failed", text=_text(error))
+            log.warning("consumer_close_failed", text=describe(error))
         failure = self._listener.failure()
         if failure is not None:
             log.warning("callback_raised", text=f"{type(failure).__name__} while closing")
@@ -292,7 +302,7 @@ class Consumer:
                     self._client.incremental_unassign([TopicPartition(*source)])
                     self._client.incremental_assign([place])
                 except (KafkaException, RuntimeError) as error:
-                    log.warning("seek_refused", source=str(source), text=_text(error))
+                    log.warning("seek_refused", source=str(source), text=describe(error))
             if source in self._paused:
                 self._attempt(self._client.pause, source)
 
@@ -300,7 +310,7 @@ class Consumer:
         try:
             change([TopicPartition(*source)])
         except (KafkaException, RuntimeError) as error:
-            log.debug("partition_not_assigned", source=str(source), text=_text(error))
+            log.debug("partition_not_assigned", source=str(source), text=describe(error))
 
     def _on_assign(self, client: Client, partitions: list[TopicPartition]) -> None:
         sources = [Source(place.topic, place.partition) for place in partitions]
@@ -348,8 +358,3 @@ class Consumer:
 
 def _source(record: Message) -> Source:
     return Source(record.topic() or "", -1 if record.partition() is None else int(record.partition() or 0))
-
-
-def _text(error: BaseException) -> str:
-    first = error.args[0] if error.args else error
-    return str(first.str()) if isinstance(first, KafkaError) else str(first)

@@ -9,8 +9,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from monitor import metrics
 from monitor.columns import Batch, Reject
-from monitor.errors import DeadLetterError
-from monitor.intake.client import Listener, client_properties
+from monitor.errors import DeadLetterError, IntakeError
+from monitor.intake.client import REFUSALS, Listener, client_properties, refusal
 from monitor.intake.dead_letter import PREFIX, error_fields
 
 FLUSH_SECONDS = 5.0
@@ -34,7 +34,10 @@ class TopicDeadLetters:
     def __init__(self, topic: str, properties: Mapping[str, Any]) -> None:
         self._topic = topic
         self._listener = Listener()
-        self._client = Producer(client_properties({**properties, **_OURS}, self._listener))
+        try:
+            self._client = Producer(client_properties({**properties, **_OURS}, self._listener))
+        except REFUSALS as error:
+            raise IntakeError(f"no kafka client - {refusal(error, self._listener)}") from error
         self._held: list[dict[str, Any]] = []
         """To be sent, or to be sent again."""
         self._bytes = 0

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, Message
 from confluent_kafka import Producer as Client
 
 from monitor.errors import IntakeError
-from monitor.intake.client import Listener, client_properties
+from monitor.intake.client import REFUSALS, Listener, client_properties, refusal
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -23,7 +23,11 @@ class Producer:
         self.acknowledged = 0
         self._failures: list[str] = []
         ours = {"enable.idempotence": True, "linger.ms": properties.get("linger.ms", 5)}
-        self._client = Client(client_properties({**properties, **ours}, Listener()))
+        listener = Listener()
+        try:
+            self._client = Client(client_properties({**properties, **ours}, listener))
+        except REFUSALS as error:
+            raise IntakeError(f"no kafka client - {refusal(error, listener)}") from error
 
     def send(
         self,

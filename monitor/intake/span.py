@@ -12,7 +12,15 @@ from monitor.clock import Clock
 from monitor.columns import Batch
 from monitor.errors import IntakeError
 from monitor.intake.batch import batches_of
-from monitor.intake.client import OUT_OF_RANGE, PARTITION_END, Listener, OAuth, client_properties
+from monitor.intake.client import (
+    OUT_OF_RANGE,
+    PARTITION_END,
+    REFUSALS,
+    Listener,
+    OAuth,
+    client_properties,
+    refusal,
+)
 from monitor.names import Source
 
 log = structlog.get_logger(__name__)
@@ -44,8 +52,8 @@ class SpanReader:
         chosen = {name: value for name, value in properties.items() if not name.startswith("group.")}
         try:
             self.client = Consumer(client_properties({**chosen, **_OURS}, self._listener))
-        except (KafkaException, ValueError, TypeError) as error:
-            raise IntakeError(f"kafka refuses the properties - kafka: - {error.args[0]}") from error
+        except REFUSALS as error:
+            raise IntakeError(f"no kafka client - {refusal(error, self._listener)}") from error
 
     def sources(self, topic: str) -> tuple[Source, ...]:
         """The partitions of a topic. Raises IntakeError when there is none or no answer."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from kernels.layout import BELOW, NOVEL, NUMERIC
 from monitor.judge import catalogue as names
 from monitor.judge.extract import Counts, Extract, extract
 from monitor.judge.limits import rules_that_hold
@@ -98,7 +99,7 @@ def _judged(
         detail = "; ".join((lacking, *caveats(prepared)))
     return _verdict(
         window, prepared, reason=reason, detail=detail, state=state, scores=scores, rules=rules,
-        tests=tests, p=p, statistic=raw / prepared.critical, blind=_blind(evidence, prepared),
+        tests=tests, p=p, statistic=raw / prepared.critical, blind=_blind(window, evidence, prepared),
     )  # fmt: skip
 
 
@@ -129,7 +130,7 @@ def _tests(evidence: Evidence, prepared: Prepared) -> tuple[Test, ...]:
 
 
 def _state(x: float, p: float, prepared: Prepared) -> State:
-    if x > 1.0 and p <= prepared.alpha:
+    if x > 1.0 and p <= prepared.alpha and prepared.alpha > 0.0:
         return State.DRIFT
     if x * prepared.critical > prepared.warn_critical and p <= prepared.warn_p:
         return State.WARN
@@ -141,17 +142,16 @@ def _holm(tests: Sequence[Test]) -> float:
     return min(1.0, len(tests) * min((t.p for t in tests), default=1.0))
 
 
-def _blind(evidence: Evidence, prepared: Prepared) -> tuple[str, ...]:
+def _blind(window: Window, evidence: Evidence, prepared: Prepared) -> tuple[str, ...]:
     """Features whose distribution could not be compared: no values on one side, or a broken number."""
     frame = prepared.frame
-    features = len(frame.features)
+    start = frame.layout.start
+    broken = {evidence.features[i] for i in np.flatnonzero(~np.isfinite(evidence.x[0]))}
     blind = []
-    column = {int(feature): features + place for place, feature in enumerate(frame.numeric)}
     for i, profile in enumerate(frame.features):
-        test = column.get(i, i)
-        empty = evidence.n[0, test] <= 0 or evidence.m[0, test] <= 0
-        own = [t for t, name in enumerate(evidence.features) if name == profile.name]
-        if empty or not np.isfinite(evidence.x[0, own]).all():
+        low = start[i] + (BELOW if frame.layout.kind[i] == NUMERIC else NOVEL)
+        sides = (window.counts[low : start[i + 1]], frame.counts[low : start[i + 1]])
+        if profile.name in broken or not all(side.any() for side in sides):
             blind.append(profile.name)
     return tuple(blind)
 

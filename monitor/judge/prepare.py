@@ -22,6 +22,8 @@ WARN = 10.0
 MOST_WARNED = 0.1
 """Largest share of ordinary windows that `warn` may take: ten times a generous budget of daily
 windows would be most of them, which tells nothing."""
+LEAST_LEVEL = 1e-12
+"""Smallest level of a threshold: beyond it a quantile says nothing, and a budget of 0 has none."""
 LEAST_CRITICAL = 0.1
 """Smallest scale of x: a reference in which nothing ever moved would otherwise have none."""
 
@@ -68,7 +70,7 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
     """
     frame = build_frame(reference, plan)
     alpha = spendable(plan, spec)
-    level = alpha / max(frame.tests, 1)
+    level = max(alpha / max(frame.tests, 1), LEAST_LEVEL)
     windows = reference_windows(reference, spec, frame, min_rows=plan.min_records)
     tolerances = learn(windows, frame, plan.tolerance, least=plan.ratio_tolerance)
     if windows is None:

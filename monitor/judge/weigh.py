@@ -87,14 +87,17 @@ def _names(frame: Frame) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def _divergence_x(
     windows: Extract, frame: Frame, tolerances: Tolerances, level: float
 ) -> tuple[Array, Array, Array, Array, Array]:
-    """y, its threshold, x, k and noncentrality."""
-    y, k = divergence_samples(windows, frame)
+    """y, its threshold, x, k and noncentrality; a threshold is higher where Pearson's must agree."""
+    plain, k = divergence_samples(windows, frame)
     df = windows.divergence[:, :, SLOTS] - 1
     with np.errstate(divide="ignore", invalid="ignore"):
         nc = np.where(k > 0, tolerances.divergence / k, 0.0)
-    y = _agreed(y, windows, df, nc)
+    y = _agreed(plain, windows, df, nc)
     limit = chi.isf(level, df, nc)
-    return y, limit, np.sqrt(y / limit), k, nc
+    x = np.sqrt(y / limit)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        limit = np.where(y < plain, limit * plain / y, limit)
+    return y, limit, x, k, nc
 
 
 def _agreed(y: Array, windows: Extract, df: Array, nc: Array) -> Array:

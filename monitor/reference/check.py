@@ -12,7 +12,7 @@ from monitor.errors import ReferenceInvalid
 from monitor.intake.times import LATEST_MS
 from monitor.plan import Kind
 from monitor.reference.bins import GROUPS
-from monitor.reference.profile import FeatureProfile, Panes, Reference
+from monitor.reference.profile import FeatureProfile, Reference
 
 MAX_FEATURES = 100_000
 MAX_SLOTS = 1 << 16
@@ -185,7 +185,7 @@ def _check_sums(reference: Reference, *, slots: int, where: str) -> None:
         "the sums over the panes",
     )
     _require(
-        all(_counts_rows(panes, start, stop) for start, stop in _spans(reference)),
+        _counts_every_row(reference),
         "a feature that does not count every row once",
         where,
         "one slot of every feature per row",
@@ -202,15 +202,16 @@ def _adds_up(
     return bool((sums == total).all())
 
 
-def _counts_rows(panes: Panes, start: int, stop: int) -> bool:
-    chosen = (panes.slots >= start) & (panes.slots < stop)
-    before = np.concatenate([[0], np.cumsum(np.where(chosen, panes.values, 0))])
-    return bool((before[panes.indptr[1:]] - before[panes.indptr[:-1]] == panes.rows).all())
-
-
-def _spans(reference: Reference) -> list[tuple[int, int]]:
-    ends = np.cumsum([profile.slots for profile in reference.features], dtype=np.int64).tolist()
-    return list(zip([0, *ends[:-1]], ends, strict=True))
+def _counts_every_row(reference: Reference) -> bool:
+    """Whether every feature has as many counts in a pane as the pane has rows."""
+    panes, features = reference.panes, len(reference.features)
+    if not features:
+        return True
+    owner = np.repeat(np.arange(features), [profile.slots for profile in reference.features])
+    pane = np.repeat(np.arange(len(panes)), np.diff(panes.indptr))
+    # as doubles, which are exact up to LARGEST_COUNT
+    sums = np.bincount(pane * features + owner[panes.slots], panes.values, len(panes) * features)
+    return bool((sums.reshape(len(panes), features) == panes.rows[:, np.newaxis]).all())
 
 
 def _require(holds: bool, what: str, where: str, right: str) -> None:  # noqa: FBT001

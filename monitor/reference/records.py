@@ -46,6 +46,8 @@ class RecordStream(Protocol):
 
     def __iter__(self) -> Iterator[tuple[bytes | None, int]]: ...
 
+    def close(self) -> None: ...
+
 
 @dataclass(slots=True)
 class JsonLines:
@@ -68,6 +70,9 @@ class JsonLines:
             raise ReferenceInvalid(
                 f"the file cannot be read ({error}) - {self.name} - an existing, readable file is right"
             ) from error
+
+    def close(self) -> None:
+        """Nothing is open between passes."""
 
     def _open(self) -> IO[bytes]:
         if self.name.endswith(".gz"):

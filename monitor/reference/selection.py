@@ -92,7 +92,7 @@ def resolve(
 
     available  column → the path that live records have it at, in the order of the file
 
-    A declared feature is looked for by its column, its path and its name, in this order. Raises
+    A declared feature is looked for by its column, its path, and its name, in this order. Raises
     ReferenceInvalid, with what is near, when it has no column.
     """
     for role in selection.roles:
@@ -173,7 +173,8 @@ def _latency(columns: Mapping[str, NDArray[Any]], selection: Selection) -> NDArr
 
 
 def _placed(feature: FeatureDeclaration, available: Mapping[str, Path], *, where: str) -> FeatureDeclaration:
-    names = [name for name in (feature.column, format_path(feature.path), feature.name) if name]
+    at_path = [column for column, path in available.items() if path == feature.path]
+    names = [name for name in (feature.column, format_path(feature.path), *at_path, feature.name) if name]
     column = column_for(names, available, what=f"column of feature {feature.name},", where=where)
     return replace(feature, column=column, path=feature.path or available[column])
 

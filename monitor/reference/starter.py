@@ -97,7 +97,7 @@ def _others(schema: Schema) -> Iterator[str]:
 
 def _features(schema: Schema) -> Iterator[str]:
     for left_out, reason in schema.left_out.items():
-        yield f"    # not a feature: {_comment(format_path(left_out))} ({reason})"
+        yield f"    # not a feature: {_comment(format_path(left_out))} ({_comment(reason)})"
     if not schema.features:
         yield "    # no features were found in these records"
         return

@@ -111,7 +111,7 @@ def _model(samples: Samples, model: ModelView, now: int) -> None:
     samples[m.MODEL_DRIFTED].append(((name,), float(drifting)))
     samples[m.MODEL_BLIND].append(((name,), float(0 <= model.blind_since <= now - BLIND_AFTER)))
     samples[m.BUDGET_PAGES_EXPECTED].append(((name,), model.pages_expected))
-    samples[m.PAGES_TOTAL].append(((name,), model.pages_sent))
+    samples[m.PAGES_TOTAL].append(((name,), model.pages_total))
     firing = Counter(
         str(incident.get("severity", "")) for incident in model.incidents if incident.get("state") == "firing"
     )

@@ -223,15 +223,11 @@ def _quick(ask: object, properties: object, *, timeout: float) -> object:
 def test_properties_that_kafka_refuses(tmp_path: Path) -> None:
     """A misspelt librdkafka property is an error with its name."""
     path = Path(write(tmp_path))
-    path.write_text(
-        path.read_text(encoding="utf-8").replace(
-            'localhost:1"]', 'localhost:1"], properties: {sasl.mechansm: x}'
-        ),
-        encoding="utf-8",
-    )
-    text = run("-c", str(path), code=Exit.FAILURE)
-    assert "x kafka: kafka refuses the properties" in text
-    assert "sasl.mechansm" in text
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("kafka: {", "kafka: {properties: {sasl.mechansm: x}, "), encoding="utf-8")
+    shown = run("-c", str(path), code=Exit.FAILURE)
+    assert "x kafka: kafka refuses the properties" in shown
+    assert "sasl.mechansm" in shown
 
 
 def test_the_state_directory(tmp_path: Path) -> None:
@@ -269,3 +265,27 @@ def test_the_range_of_pages_is_that_of_a_simulation(windows: int, alpha: float) 
     pages = np.quantile(1 - thresholds, (0.05, 0.95)) * 720
     assert low == pytest.approx(pages[0], rel=0.12)
     assert high == pytest.approx(pages[1], rel=0.12)
+
+
+@pytest.mark.parametrize(
+    ("panes", "says"), [(720, "√ budget of m, 1h: the reference has 720 windows"), (30, "not proven")]
+)
+def test_the_budget_and_the_reference(tmp_path: Path, panes: int, says: str) -> None:
+    """Whether the reference has the windows that the budget needs, in numbers."""
+    from monitor.reference.file import write as store
+    from tests.judge import build
+
+    profile = build.numeric_profile("a", 20)
+    counts = np.zeros((panes, profile.slots), np.int64)
+    counts[:, 3:-1] = np.random.default_rng(5).multinomial(1000, np.full(20, 0.05), size=panes)
+    path = Path(write(tmp_path))
+    text = path.read_text(encoding="utf-8").replace(
+        "    features: {a: {path: a, kind: numeric}}", "    reference: m.ref"
+    )
+    path.write_text(text, encoding="utf-8")
+    store(build.reference([profile], counts), tmp_path / "m.ref")
+    shown = run("-c", str(path), "--no-network")
+    assert f"√ reference of m: january, {panes * 1000} rows, 1 features" in shown
+    assert says in shown
+    assert "359 are needed" in shown
+    assert ("5-95 %" in shown) == (panes == 720)

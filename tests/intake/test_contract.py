@@ -38,7 +38,11 @@ LAYOUT = layout(FEATURES)
 def scan(rows):
     import msgspec
 
-    reader = Decoder(source(time=()), {"m": PLAN}, {"m": reference(FEATURES, {"city": ("Rome", "Bonn"), "member": ("false", "true")})})
+    reader = Decoder(
+        source(time=()),
+        {"m": PLAN},
+        {"m": reference(FEATURES, {"city": ("Rome", "Bonn"), "member": ("false", "true")})},
+    )
     (columns,) = reader.scan(batch([msgspec.json.encode({"features": row}) for row in rows])).columns
     check(columns, PLAN, LAYOUT)
     return columns
@@ -53,7 +57,10 @@ def naive(row):
         if rule.kind is RuleKind.NULL:
             broken.append(value is None)
         elif rule.kind is RuleKind.RANGE:
-            low, high = (-math.inf if plan.range[0] is None else plan.range[0], math.inf if plan.range[1] is None else plan.range[1])
+            low, high = (
+                -math.inf if plan.range[0] is None else plan.range[0],
+                math.inf if plan.range[1] is None else plan.range[1],
+            )
             broken.append(value is not None and not low <= value <= high)
         else:
             text = {True: "true", False: "false"}[value] if isinstance(value, bool) else value

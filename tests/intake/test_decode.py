@@ -16,7 +16,9 @@ GOOD = b'{"ts":1700000000000,"features":{"age":41.5,"city":"Rome","member":true}
 
 
 def decoder(plan=None, features=FEATURES, known=None, **rest):
-    return Decoder(plan or source(**rest), {"m": model(features=features)}, {"m": known or reference(features)})
+    return Decoder(
+        plan or source(**rest), {"m": model(features=features)}, {"m": known or reference(features)}
+    )
 
 
 def scan(*values, timestamps=None, **rest):
@@ -47,7 +49,9 @@ def test_a_good_record_becomes_a_row():
     assert columns.categories == (("Rome", "7", "1", "true"), ("false", "true"))
 
 
-@pytest.mark.parametrize("text", [b"{}", b'{"features":null}', b'{"features":{}}', b'{"features":{"age":null}}'])
+@pytest.mark.parametrize(
+    "text", [b"{}", b'{"features":null}', b'{"features":{}}', b'{"features":{"age":null}}']
+)
 def test_absent_and_null_features_are_missing(text):
     """A feature that is absent, null or inside something absent is missing, not a reject."""
     columns, rejects = scan(text, time=())
@@ -206,7 +210,15 @@ def test_records_that_are_arrays_are_read_by_index():
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1.5", 1.5), (" -2e3 ", -2000.0), ("", None), (None, None), (3, 3.0), ("NaN", None), ("-Infinity", -np.inf)],
+    [
+        ("1.5", 1.5),
+        (" -2e3 ", -2000.0),
+        ("", None),
+        (None, None),
+        (3, 3.0),
+        ("NaN", None),
+        ("-Infinity", -np.inf),
+    ],
 )
 def test_numbers_in_strings_are_read_where_allowed(text, value):
     """Texts that spell a number are the number, empty ones are missing, NaN is missing."""
@@ -336,7 +348,14 @@ def test_one_path_may_be_read_twice():
     """The same field as feature, version and time: each use has its own types."""
     features = (feature("n", path=("x",)), feature("c", Kind.CATEGORICAL, path=("x",)))
     columns, rejects = scan(
-        b'{"x":5}', b'{"x":5.5}', b'{"x":"5"}', b'{"x":true}', b"{}", features=features, time=(), version=("x",)
+        b'{"x":5}',
+        b'{"x":5.5}',
+        b'{"x":"5"}',
+        b'{"x":true}',
+        b"{}",
+        features=features,
+        time=(),
+        version=("x",),
     )
     assert columns.index.tolist() == [0, 1, 4]
     assert np.array_equal(columns.values, [[5, 5.5, np.nan]], equal_nan=True)

@@ -13,7 +13,7 @@ import pytest
 
 from monitor.intake.decode import Decoder
 from monitor.names import Reason
-from tests.intake.records import FEATURES, batch, model, reference, source
+from tests.intake.records import batch, model, reference, source
 
 ROUNDS = int(os.environ.get("DRIFTLINE_FUZZ", "20000"))
 """Mutated records; the nightly run sets 200,000 and more."""
@@ -26,9 +26,47 @@ SEEDS = (
     b'{"ts":3,"e":{"deep":[true,null,"\\"}"]},"v":2,"v2":"\\\\","features":{},"prediction":12345678901234567890}',
 )
 TOKENS = (
-    *(b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\\u0061", b"\\ud800", b"\\u00e9", b"\xff", b"\xc3\xa9", b"\x00"),
-    *(b"null", b"true", b"NaN", b"-Infinity", b"1e999", b"-", b"0", b"9" * 60, b"9" * 320, b".5", b"1.", b" ", b"\n"),
-    *(b'"ts":5,', b'"age":1,', b'"a":1,"a":2,', b"[[[[[[[", b'{"a":{"a":{"a":', b"\xef\xbb\xbf", b'"city":[]', b"x" * 300),
+    *(
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b",",
+        b":",
+        b'"',
+        b"\\",
+        b"\\u0061",
+        b"\\ud800",
+        b"\\u00e9",
+        b"\xff",
+        b"\xc3\xa9",
+        b"\x00",
+    ),
+    *(
+        b"null",
+        b"true",
+        b"NaN",
+        b"-Infinity",
+        b"1e999",
+        b"-",
+        b"0",
+        b"9" * 60,
+        b"9" * 320,
+        b".5",
+        b"1.",
+        b" ",
+        b"\n",
+    ),
+    *(
+        b'"ts":5,',
+        b'"age":1,',
+        b'"a":1,"a":2,',
+        b"[[[[[[[",
+        b'{"a":{"a":{"a":',
+        b"\xef\xbb\xbf",
+        b'"city":[]',
+        b"x" * 300,
+    ),
 )
 
 

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from monitor.intake.times import LATEST_MS, milliseconds
 from monitor.plan import TimeUnit
 
-PER_SECOND = {TimeUnit.SECONDS: 1, TimeUnit.MILLISECONDS: 10**3, TimeUnit.MICROSECONDS: 10**6, TimeUnit.NANOSECONDS: 10**9}
+PER_SECOND = {
+    TimeUnit.SECONDS: 1,
+    TimeUnit.MILLISECONDS: 10**3,
+    TimeUnit.MICROSECONDS: 10**6,
+    TimeUnit.NANOSECONDS: 10**9,
+}
 
 
 @pytest.mark.parametrize("unit", list(PER_SECOND))
@@ -44,7 +49,9 @@ def test_fractions_agree_with_their_text(unit, micros):
 @given(
     st.lists(
         st.tuples(
-            st.datetimes(datetime(1971, 1, 1), datetime(9998, 1, 1)), st.integers(-18 * 60, 18 * 60), st.text("0123456789", max_size=12)
+            st.datetimes(datetime.min.replace(year=1971), datetime.max.replace(year=9997)),
+            st.integers(-18 * 60, 18 * 60),
+            st.text("0123456789", max_size=12),
         ),
         min_size=1,
         max_size=5,

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from monitor.clock import SystemClock
+from monitor.deliver.pagerduty import dedup_key
 from monitor.deliver.receiver import Receiver
+from monitor.errors import StateMissing
 from monitor.failpoint import VARIABLE
 from monitor.names import Reason
 from monitor.reference.file import write
@@ -23,7 +25,7 @@ from monitor.reference.profile import Reference
 from monitor.sketch import Sketch
 from monitor.state.description import describe, read_ledger
 from monitor.state.local import LocalLog
-from monitor.state.log import Marker
+from monitor.state.log import Ledger, Marker
 from tests.kafka.traffic import FEATURES, MODEL, PANE, WINDOW, Recount
 
 LATENESS = 30_000
@@ -81,6 +83,9 @@ class Found:
     verdicts: dict[int, dict[str, Any]]
     """By end of the window, the newest revision."""
     incidents: frozenset[str]
+    newest: frozenset[str]
+    pages: frozenset[tuple[str, str]]
+    """(dedup_key, action) of every page that the incidents call for."""
     requests: frozenset[str]
     """Retraining requests that the ledger says were sent."""
     divergences: int
@@ -144,28 +149,31 @@ class Lives:
         """A life that is ended with SIGTERM once `done`; raises when it does not end well."""
         with self._born() as process:
             deadline = time.monotonic() + PATIENCE
-            while not done():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    process.kill()
-                    raise RuntimeError(f"the daemon did not finish its work:\n{self.output[-6000:]}")
-                time.sleep(0.2)
-            process.terminate()
-            if process.wait(60):
-                raise RuntimeError(f"SIGTERM ended with {process.returncode}:\n{self.output[-6000:]}")
+            try:
+                while not done():
+                    if process.poll() is not None or time.monotonic() > deadline:
+                        raise RuntimeError(f"the daemon did not finish its work:\n{self.output[-6000:]}")
+                    time.sleep(0.2)
+                process.terminate()
+                if process.wait(60):
+                    raise RuntimeError(f"SIGTERM ended with {process.returncode}:\n{self.output[-6000:]}")
+            except BaseException:
+                process.kill()  # else the `with` would wait for it for ever
+                raise
 
     def has_finished(self, ends: dict[int, int], receiver: Receiver) -> bool:
         """Everything up to `ends` is durable, judged and delivered."""
         state = self.folder / "state"
-        if not (state / "state.db").exists():
+        try:
+            markers = describe(state).markers
+        except StateMissing:
             return False
-        markers = describe(state).markers
         if {marker.source.partition: marker.applied for marker in markers} != ends:
             return False
         ledger = read_ledger(state, MODEL, kinds=None)
         closed = {body["end"] for body in ledger.of("verdict").values()}
         due = (min(marker.watermark for marker in markers) - LATENESS) // WINDOW * WINDOW
-        told, _ = _arrived(receiver)
-        return due in closed and not ledger.of("intent") and told >= set(ledger.of("incident"))
+        return due in closed and not ledger.of("intent") and _newest(ledger) <= _told(receiver)
 
     def found(self) -> Found:
         """The state as the last life left it."""
@@ -185,6 +193,8 @@ class Lives:
             markers=markers,
             verdicts=verdicts,
             incidents=frozenset(ledger.of("incident")),
+            newest=_newest(ledger),
+            pages=_pages(ledger),
             requests=frozenset(sent & set(ledger.of("retrain"))),
             divergences=self.output.count('"state_divergence"'),
         )
@@ -251,22 +261,44 @@ def judged_otherwise(found: Found, undisturbed: Found) -> list[str]:
 
 
 def undelivered(found: Found, receiver: Receiver) -> list[str]:
-    """Every alert or request that did not arrive, or that nobody sent; empty when all is well."""
-    told, asked = _arrived(receiver)
+    """Every alert, page or request that did not arrive, or that nobody decided; empty when all is well.
+
+    Alertmanager is told what stands, so an incident that a later one of the same labels replaced
+    before the next look is not told; pages and requests are single events and arrive every one.
+    """
+    told, paged, asked = _told(receiver), set(), set()
+    for request in list(receiver.requests):
+        if request.path == "/v2/enqueue":
+            paged.add((request.json()["dedup_key"], request.json()["event_action"]))
+        elif not request.path.endswith("/alerts"):
+            asked.add(request.headers["webhook-id"])
     return [
-        *(f"alert of incident {one} never arrived" for one in sorted(found.incidents - told)),
+        *(f"alert of incident {one} never arrived" for one in sorted(found.newest - told)),
         *(f"alert of an unknown incident {one} arrived" for one in sorted(told - found.incidents)),
+        *(f"page {one} never arrived" for one in sorted(found.pages - paged)),
+        *(f"unknown page {one} arrived" for one in sorted(paged - found.pages)),
         *(f"request {one} never arrived" for one in sorted(found.requests - asked)),
         *(f"unknown request {one} arrived" for one in sorted(asked - found.requests)),
     ]
 
 
-def _arrived(receiver: Receiver) -> tuple[set[str], set[str]]:
-    """Incidents whose alert arrived, and ids of the retraining requests that did."""
-    told, asked = set(), set()
-    for request in list(receiver.requests):
-        if request.path.endswith("/alerts"):
-            told |= {str(alert["annotations"].get("incident")) for alert in request.json()}
-        else:
-            asked.add(request.headers["webhook-id"])
-    return told, asked
+def _told(receiver: Receiver) -> set[str]:
+    """Incidents that Alertmanager was told of."""
+    posts = [request for request in list(receiver.requests) if request.path.endswith("/alerts")]
+    return {str(alert["annotations"].get("incident")) for request in posts for alert in request.json()}
+
+
+def _newest(ledger: Ledger) -> frozenset[str]:
+    """The incident that was opened last: the one that speaks for the model's label set."""
+    bodies = ledger.of("incident")
+    return frozenset([max(bodies, key=lambda name: bodies[name]["opened"])] if bodies else [])
+
+
+def _pages(ledger: Ledger) -> frozenset[tuple[str, str]]:
+    """A trigger for each incident, a resolve for each that is over."""
+    pages = set()
+    for name, body in ledger.of("incident").items():
+        pages.add((dedup_key(name), "trigger"))
+        if body["state"] == "resolved":
+            pages.add((dedup_key(name), "resolve"))
+    return frozenset(pages)

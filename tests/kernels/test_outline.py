@@ -61,13 +61,13 @@ def spell(key, escape):
     return '"' + "".join(f"\\u{ord(c):04x}" for c in key) + '"' if escape else json.dumps(key)
 
 
-leaves = st.none() | st.booleans() | st.integers() | st.text(max_size=6) | st.sampled_from(['"{', "}]", "\\", ","])
+leaves = (
+    st.none() | st.booleans() | st.integers() | st.text(max_size=6) | st.sampled_from(['"{', "}]", "\\", ","])
+)
 keys = st.sampled_from(["a", "b", "ab", "ba", "", "é", 'q"', "{", "a,b"])
 trees = st.recursive(
     leaves,
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.lists(st.tuples(keys, inner), max_size=4).map(Pairs)
-    ),
+    lambda inner: st.lists(inner, max_size=4) | st.lists(st.tuples(keys, inner), max_size=4).map(Pairs),
     max_leaves=12,
 )
 

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.config.load import load
@@ -140,11 +140,11 @@ def loaded(tmp_path, text):
 def test_the_starter_is_a_valid_configuration(tmp_path):
     """The loader takes it, and it says what was found."""
     text = starter(SCHEMA, topic="predictions", brokers=["localhost:9092"])
-    settings = loaded(tmp_path, text)
-    fields = settings.sources["predictions"].fields
+    found = loaded(tmp_path, text)
+    fields = found.sources["predictions"].fields
     assert fields.time.path == ("ts",)
     assert fields.latency.unit == "us"
-    model = settings.models["churn"]
+    model = found.models["churn"]
     assert model.features["age"].path == ("features", "age")
     assert model.features["country"].kind == "categorical"
     assert (model.prediction.path, model.prediction.kind) == (("score",), "score")
@@ -164,9 +164,9 @@ def test_secrets_are_not_written_into_the_starter(tmp_path):
         },
     )
     assert "hunter2" not in text
-    settings = loaded(tmp_path, text)
-    assert settings.kafka.properties["security.protocol"] == "SASL_SSL"
-    assert "sasl.password" in settings.kafka.secret_properties
+    found = loaded(tmp_path, text)
+    assert found.kafka.properties["security.protocol"] == "SASL_SSL"
+    assert "sasl.password" in found.kafka.secret_properties
 
 
 def test_values_do_not_leave_their_place_in_the_starter():
@@ -189,6 +189,7 @@ OBJECTS = st.dictionaries(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(OBJECTS, min_size=1, max_size=5))
 def test_any_record_gives_a_configuration_that_loads(tmp_path_factory, objects):
     """Whatever keys and values records have, the printed configuration is valid."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -92,7 +92,7 @@ def test_the_svg_is_self_contained_xml():
         {"<b>&\x01": np.arange(100.0), "c": np.array(["<x>", "y"] * 50, object), "e": np.full(100, np.nan)}
     )
     text = svg(build(table, model="m<", name="r"))
-    root = ElementTree.fromstring(text)
+    root = ET.fromstring(text)
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert "<b>" in "".join(root.itertext())
     assert "href" not in text

@@ -1,0 +1,53 @@
+"""Scanning that never fails: a record that breaks the decoder is rejected, alone."""
+
+from __future__ import annotations
+
+import structlog
+
+from monitor import metrics
+from monitor.columns import Batch, Reject
+from monitor.intake.decode import Decoder, Scanned
+from monitor.names import Reason
+
+log = structlog.get_logger(__name__)
+
+
+def scan(decoder: Decoder, batch: Batch) -> Scanned:
+    """Step 2. Decoding never raises by contract; if it does, the culprits are found by halving."""
+    try:
+        return decoder.scan(batch)
+    except Exception as error:
+        # boundary: no record may stop the daemon
+        metrics.INTERNAL_ERRORS_TOTAL.labels("scan").inc()
+        log.exception("scan_raised", source=str(batch.source), offset=int(batch.offsets[0]))
+        if len(batch) == 1:
+            reject = Reject(0, Reason.DECODE, f"internal error {type(error).__name__} - whole record")
+            return Scanned(columns=(), rejects=(reject,))
+    return _scan_halves(decoder, batch)
+
+
+def _scan_halves(decoder: Decoder, batch: Batch) -> Scanned:
+    middle = len(batch) // 2
+    columns, rejects = [], []
+    for start, stop in ((0, middle), (middle, len(batch))):
+        part = scan(decoder, cut(batch, start, stop))
+        for block in part.columns:
+            block.index += start
+            columns.append(block)
+        for reject in part.rejects:
+            reject.index += start
+            rejects.append(reject)
+    return Scanned(columns=tuple(columns), rejects=tuple(rejects))
+
+
+def cut(batch: Batch, start: int, stop: int) -> Batch:
+    """Records [start, stop) of a batch."""
+    return Batch(
+        source=batch.source,
+        values=batch.values[start:stop],
+        keys=batch.keys[start:stop],
+        headers=batch.headers[start:stop],
+        offsets=batch.offsets[start:stop],
+        timestamps=batch.timestamps[start:stop],
+        log_append=batch.log_append,
+    )
