@@ -55,7 +55,8 @@ class TargetPlan:
     url: str
     secrets: tuple[Secret, ...] = ()
     token: Secret = field(default_factory=Secret)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Not shown: they may hold credentials."""
     http: HttpPlan = field(default_factory=lambda: HttpPlan(timeout=20.0))
 
 

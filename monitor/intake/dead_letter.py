@@ -78,21 +78,23 @@ class Limit:
         self._limit = limit
         self._over = max(over, 1)
         self._seen: deque[tuple[int, int]] = deque()
-        self._rejects = 0
-        self._records = 0
+        """Rejects and records of the batches that may still count, oldest first."""
+        self._held = 0
 
     def exceeds(self, rejects: int, records: int) -> bool:
         """Whether the share would lie above the limit with this batch; if not, the batch is counted."""
-        while self._seen and self._records + records - self._seen[0][1] >= self._over:
-            old = self._seen.popleft()
-            self._rejects -= old[0]
-            self._records -= old[1]
-        share = (self._rejects + rejects) / max(self._records + records, self._over)
-        if share > self._limit and self._limit < 1:
+        bad, seen = rejects, records
+        for old_rejects, old_records in reversed(self._seen):
+            if seen >= self._over:
+                break
+            bad += old_rejects
+            seen += old_records
+        if self._limit < 1 and bad / max(seen, self._over) > self._limit:
             return True
         self._seen.append((rejects, records))
-        self._rejects += rejects
-        self._records += records
+        self._held += records
+        while self._held - self._seen[0][1] >= self._over:
+            self._held -= self._seen.popleft()[1]
         return False
 
 

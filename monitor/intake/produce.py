@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as Client
 
 from monitor.errors import IntakeError
-from monitor.intake.client import REFUSALS, Listener, client_properties, refusal
+from monitor.intake.client import REFUSALS, Listener, client_properties, describe, refusal
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -39,7 +39,10 @@ class Producer:
         partition: int = -1,
         headers: Headers | None = None,
     ) -> None:
-        """Queue one record; `timestamp` in milliseconds, now when None. Waits while the queue is full."""
+        """Queue one record; `timestamp` in milliseconds, now when None. Waits while the queue is full.
+
+        Raises IntakeError for a record that can never be sent.
+        """
         arguments: dict[str, Any] = {"key": key, "partition": partition, "on_delivery": self._delivered}
         if timestamp is not None:
             arguments["timestamp"] = timestamp
@@ -50,6 +53,8 @@ class Producer:
                 self._client.produce(topic, value, **arguments)
             except BufferError:
                 self._client.poll(0.1)
+            except KafkaException as error:
+                raise IntakeError(f"record refused - topic {topic} - {describe(error)}") from error
             else:
                 self._client.poll(0)
                 return

@@ -61,7 +61,11 @@ def _span(reader: SpanReader, source: Source, since_ms: int | None, until_ms: in
     start, stop = low, end
     if low < end and since_ms is not None:
         found = _offset_at(reader, source, since_ms)
-        start = max(low, found) if found >= 0 else _without_index(reader, source, since_ms, (low, end))
+        if found >= 0:
+            start = max(low, found)
+        elif _offset_at(reader, source, 0) >= 0:
+            start = end
+        # else: a broker without a time index knows no record of any time, and all must be looked at
     if low < end and until_ms is not None:
         found = _offset_at(reader, source, until_ms + SLACK_MS)
         stop = min(end, found) if found >= 0 else end
@@ -79,18 +83,6 @@ def _offset_at(reader: SpanReader, source: Source, time: int) -> int:
     if found.error is not None:
         raise IntakeError(f"no offset for a time - {source} - {found.error.str()}")
     return int(found.offset)
-
-
-def _without_index(reader: SpanReader, source: Source, since_ms: int, span: Span) -> int:
-    """Where to start when the broker knows no record since then.
-
-    A broker without a time index says so of every time; its last record tells it from one that is right.
-    """
-    low, end = span
-    for batches in reader.read({source: (max(low, end - 1), end)}):
-        if any((batch.timestamps >= since_ms).any() for batch in batches):
-            return low
-    return end
 
 
 def _inside(batch: Batch, since_ms: int | None, until_ms: int | None) -> Batch:

@@ -108,13 +108,14 @@ class SpanReader:
 
     def _take(self, records: list[Message], position: dict[Source, int]) -> list[Batch]:
         taken: dict[Source, list[Message]] = {}
+        ends: dict[Source, int] = {}
         for record in records:
             source = Source(record.topic() or "", record.partition() or 0)
             error = record.error()
             if error is None:
                 taken.setdefault(source, []).append(record)
-            elif error.code() == PARTITION_END and source in position:
-                position[source] = max(position[source], record.offset() or 0)
+            elif error.code() == PARTITION_END:
+                ends[source] = record.offset() or 0
             else:
                 self._mend(source, error, position)
         batches = []
@@ -122,6 +123,9 @@ class SpanReader:
             if source in position:
                 batches.extend(batches_of(source, mine, start=position[source]))
                 position[source] = max(position[source], (mine[-1].offset() or 0) + 1)
+        for source, end in ends.items():
+            if source in position:
+                position[source] = max(position[source], end)
         return batches
 
     def _mend(self, source: Source, error: KafkaError, position: dict[Source, int]) -> None:

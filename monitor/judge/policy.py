@@ -36,7 +36,7 @@ def judge(window: Window, prepared: Prepared, plan: ModelPlan, *, previous: Sequ
             f"{prepared.frame.layout.slots} of reference {prepared.reference}"
         )
     if window.rows == 0:
-        return _verdict(window, prepared, reason=Unknown.NO_DATA, detail="no rows in this window")
+        return _verdict(window, prepared, reason=Unknown.NO_DATA, detail="No rows in this window.")
     counts = _counts(window, prepared)
     numbers = extract(counts, prepared.frame, left_out=False)
     scores = score(window, counts, prepared.frame, hits=numbers.hits[0], trials=numbers.trials[0])
@@ -45,7 +45,7 @@ def judge(window: Window, prepared: Prepared, plan: ModelPlan, *, previous: Sequ
     )
     rules = rules_that_hold(plan.raw_rules, scores, before=before)
     if window.rows < plan.min_records:
-        detail = f"{plan.min_records - window.rows} more rows before anything can be said"
+        detail = f"{plan.min_records - window.rows} more rows are needed before anything can be said."
         return _verdict(
             window, prepared, reason=Unknown.NOT_ENOUGH_DATA, detail=detail, scores=scores, rules=rules
         )
@@ -63,7 +63,7 @@ def judge_without_reference(window: Window, plan: ModelPlan, spec: WindowSpec) -
         revision=window.revision,
         state=State.UNKNOWN,
         reason=Unknown.NO_DATA if window.rows == 0 else Unknown.NO_REFERENCE,
-        detail="no rows in this window" if window.rows == 0 else "no reference to compare with",
+        detail="No rows in this window." if window.rows == 0 else "No reference to compare with.",
         rows=window.rows,
         coverage=window.coverage,
         p=1.0,
@@ -91,12 +91,13 @@ def _judged(
     reason = None
     if window.coverage < 1.0:
         reason = Unknown.LOW_COVERAGE
-        missing = ", ".join(map(str, window.missing_partitions[:3])) or "some partitions"
-        detail = f"only {window.coverage:.0%} of the partitions are complete, without {missing}"
+        without = ", ".join(map(str, window.missing_partitions[:3]))
+        detail = f"Only {window.coverage:.0%} of the source partitions are complete"
+        detail += f", not {without}." if without else "."
     elif state is State.OK and (lacking := more_rows(window, prepared)):
         small = lacking.startswith("reference")
         reason = Unknown.REFERENCE_TOO_SMALL if small else Unknown.NOT_ENOUGH_DATA
-        detail = "; ".join((lacking, *caveats(prepared)))
+        detail = f"{'; '.join((lacking, *caveats(prepared)))}."
     return _verdict(
         window, prepared, reason=reason, detail=detail, state=state, scores=scores, rules=rules,
         tests=tests, p=p, statistic=raw / prepared.critical, blind=_blind(window, evidence, prepared),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.judge.frame import Frame, build_frame
-from monitor.judge.power import Rows, rows_needed
+from monitor.judge.power import OF_INTEREST, Rows, rows_needed
 from monitor.judge.tolerances import Tolerances, learn
 from monitor.judge.weigh import statistics
 from monitor.judge.windows import reference_windows
@@ -57,6 +57,11 @@ class Prepared:
     @property
     def windows(self) -> int:
         return len(self.statistics)
+
+    @property
+    def interest(self) -> float:
+        """The change that a window of `rows` rows shows, as PSI: of the median feature."""
+        return max(2 * float(np.median(self.tolerances.divergence)), OF_INTEREST)
 
     def rank(self, statistic: float) -> float:
         """Probability of an M this large among the reference's windows and this one."""

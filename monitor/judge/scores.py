@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.divergence import HELLINGER, JS, LINF, OUTPUTS, PSI, TOTAL_VARIATION, G, compare
+from kernels.divergence import HELLINGER, JS, LINF, OUTPUTS, PSI, TOTAL_VARIATION, G, coarsen, compare
 from kernels.latency import latency_quantile
 from kernels.moments import mean_std
 from monitor.judge import catalogue as names
@@ -31,11 +31,12 @@ def score(window: Window, counts: Counts, frame: Frame, *, hits: Any, trials: An
     only takes slots that are wide by expectation. `hits`, `trials`: float64[ratios] of the window.
     """
     found: Scores = {profile.name: {} for profile in frame.features}
-    _divergences(found, counts, frame)
-    _distances(found, counts, frame)
-    _moments(found, window, frame)
-    _ratios(found, frame, hits, trials)
-    _latencies(found, window, frame)
+    with np.errstate(all="ignore"):  # values near the largest double overflow; their scores are left out
+        _divergences(found, counts, frame)
+        _distances(found, counts, frame)
+        _moments(found, window, frame)
+        _ratios(found, frame, hits, trials)
+        _latencies(found, window, frame)
     return {
         feature: {name: value for name, value in scores.items() if np.isfinite(value)}
         for feature, scores in found.items()
@@ -43,8 +44,6 @@ def score(window: Window, counts: Counts, frame: Frame, *, hits: Any, trials: An
 
 
 def _divergences(found: Scores, counts: Counts, frame: Frame) -> None:
-    from kernels.divergence import coarsen
-
     coarse = np.zeros((1, len(frame.coarse)), np.int64)
     coarsen(coarse, np.ascontiguousarray(counts.counts, np.int64), frame.group)
     out = np.zeros((1, len(frame.features), OUTPUTS))
@@ -54,10 +53,9 @@ def _divergences(found: Scores, counts: Counts, frame: Frame) -> None:
     )  # fmt: skip
     for feature, profile in enumerate(frame.features):
         row = out[0, feature]
-        if row[7:].any() or row[PSI] or counts.rows[0]:
-            own = found[profile.name]
-            own[names.PSI], own[names.G] = float(row[PSI]), float(row[G])
-            own |= {name: float(row[column]) for name, column in _COLUMNS.items()}
+        own = found[profile.name]
+        own[names.PSI], own[names.G] = float(row[PSI]), float(row[G])
+        own |= {name: float(row[column]) for name, column in _COLUMNS.items()}
 
 
 def _distances(found: Scores, counts: Counts, frame: Frame) -> None:

@@ -14,10 +14,8 @@ def describe(state: State, tests: Sequence[Test], window: Window, prepared: Prep
     """What was found, how sure that is, and what the judge could not do."""
     sentence = _finding(state, tests, window)
     if state in {State.DRIFT, State.WARN} and prepared.proven:
-        sentence += f"; {p:.2%} of ordinary windows look like this"
-    for caveat in caveats(prepared):
-        sentence += f"; {caveat}"
-    return sentence
+        sentence += f"; at most one ordinary window in {_count(1 / p - 1e-6)} goes this far"
+    return f"{'; '.join((sentence, *caveats(prepared)))}."
 
 
 def caveats(prepared: Prepared) -> tuple[str, ...]:
@@ -36,11 +34,14 @@ def caveats(prepared: Prepared) -> tuple[str, ...]:
 def more_rows(window: Window, prepared: Prepared) -> str:
     """What is lacking before this window could be called ok; "" when nothing is."""
     needed = prepared.rows
+    what = f"to see a PSI of {prepared.interest:.2g}"
     if np.isfinite(needed.window):
-        return f"{_count(needed.window - window.rows)} more rows" if window.rows < needed.window else ""
+        lacking = needed.window - window.rows
+        return f"{_count(lacking)} more rows are needed {what}" if lacking > 0 else ""
     if not np.isfinite(needed.reference):
         return "reference too small: it has no values to compare with"
-    return f"reference too small: {_count(max(needed.reference - prepared.frame.rows, 1))} more rows"
+    lacking = max(needed.reference - prepared.frame.rows, 1)
+    return f"reference too small: {_count(lacking)} more rows are needed {what}"
 
 
 def _finding(state: State, tests: Sequence[Test], window: Window) -> str:

@@ -107,7 +107,9 @@ class ColumnSurvey:
             mean = float(np.mean(finite))
             delta = mean - self.mean
             total = self.finite + len(finite)
-            self.spread += float(np.sum((finite - mean) ** 2)) + delta**2 * self.finite * len(finite) / total
+            self.spread += (
+                float(np.sum((finite - mean) ** 2)) + delta * delta * self.finite * len(finite) / total
+            )
             self.mean += delta * len(finite) / total
             self.finite = total
 

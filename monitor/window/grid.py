@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -17,14 +15,6 @@ _EPOCH = date(1970, 1, 1).toordinal()
 def floor_pane(ms: int, pane: int) -> int:
     """Start of the pane that holds `ms`."""
     return ms // pane * pane
-
-
-def pane_size(specs: Iterable[WindowSpec]) -> int:
-    """Greatest common divisor of all window sizes and steps, at least 10 s, at most 5 min."""
-    common = functools.reduce(math.gcd, (n for spec in specs for n in (spec.size, spec.step)), 0)
-    if common <= 300_000:
-        return max(common, 10_000)
-    return next(size for size in range(300_000, 9_999, -1_000) if common % size == 0)
 
 
 def next_end(spec: WindowSpec, after: int) -> int:
@@ -45,11 +35,6 @@ def start_of(spec: WindowSpec, end: int) -> int:
         ordinal = _local_date(end, spec.timezone).toordinal() - _EPOCH
         return _midnight(ordinal - spec.size // DAY, spec.timezone)
     return end - spec.size
-
-
-def first_end(spec: WindowSpec, oldest: int) -> int:
-    """End of the first window that holds `oldest`."""
-    return next_end(spec, oldest)
 
 
 def ends_holding(spec: WindowSpec, pane: int, *, until: int) -> list[int]:

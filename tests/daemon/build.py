@@ -8,6 +8,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -342,10 +343,16 @@ def api(url: str, path: str) -> Any:
     return json.loads(text)["data"]
 
 
-def samples(url: str) -> dict[str, float]:
-    """`/metrics` as series → value."""
-    lines = (line for line in get(f"{url}/metrics")[1].splitlines() if line and not line.startswith("#"))
-    return {series: float(value) for series, _, value in (line.rpartition(" ") for line in lines)}
+def samples(url: str) -> dict[Any, float]:
+    """`/metrics` as (name without prefix, *label values in the order of the label names) → value."""
+    found: dict[Any, float] = {}
+    for line in get(f"{url}/metrics")[1].splitlines():
+        if line.startswith("driftline_"):
+            series, _, value = line.rpartition(" ")
+            name, _, labels = series.removeprefix("driftline_").partition("{")
+            pairs = sorted(re.findall(r'(\w+)="([^"]*)"', labels))
+            found[name, *(text for _, text in pairs)] = float(value)
+    return found
 
 
 # What a daemon has done

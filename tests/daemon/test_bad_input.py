@@ -60,7 +60,7 @@ def bad_inputs(largest: int) -> list[tuple[str, bytes | None, Reason]]:
         ("an array", b"[1, 2, 3]", Reason.WRONG_TYPE),
         ("a text", b'"hello"', Reason.WRONG_TYPE),
         ("oversize", b'{"pad": "' + b"x" * largest + b'"}', Reason.OVERSIZE),
-        ("deep arrays", b'{"features": ' + b"[" * 50_000 + b"]" * 50_000 + b"}", Reason.DEPTH),
+        ("deep arrays", b'{"features": ' + b"[" * 20_000 + b"]" * 20_000 + b"}", Reason.DEPTH),
         ("deep objects", b'{"a":' * 5_000 + b"1" + b"}" * 5_000, Reason.DEPTH),
         ("NaN", TEXT.replace("12.5", "NaN").encode(), Reason.DECODE),
         ("Infinity", TEXT.replace("12.5", "-Infinity").encode(), Reason.DECODE),
@@ -116,10 +116,9 @@ def test_every_bad_input_is_rejected_with_its_reason_and_the_stream_goes_on(make
         found = samples(url)
         for reason, count in expected.items():
             if reason not in {"late", "future"}:
-                series = f'driftline_records_rejected_total{{reason="{reason}",topic="{scene.topic}"}}'
-                assert found[series] == count, reason
-        assert found[f'driftline_records_future_total{{topic="{scene.topic}"}}'] == 1
-        assert found[f'driftline_dead_letters_total{{topic="{scene.topic}"}}'] == len(rejected)
+                assert found["records_rejected_total", reason, scene.topic] == count, reason
+        assert found["records_future_total", scene.topic] == 1
+        assert found["dead_letters_total", scene.topic] == len(rejected)
         truth = recount(good)
         assert {end: v["rows"] for end, v in verdicts(daemon).items()} == {
             end: truth.of_window(end) for end in truth.ends
@@ -210,8 +209,7 @@ def test_a_bad_deploy_pauses_its_partition_and_a_reload_resumes_it(make):
         paused = {p["partition"]: p["paused"] for p in api(url, "partitions")}
         assert "too many rejects" in paused[0]
         assert not paused[1]
-        series = f'driftline_partition_paused{{partition="0",topic="{scene.topic}"}}'
-        assert samples(url)[series] == 1
+        assert samples(url)["partition_paused", "0", scene.topic] == 1
         assert get(f"{url}/-/healthy")[0] == 200
         others = sum(record.partition > 0 for record in good) + 2 * 2 * 120
         until(lambda: sum(r.applied for r in daemon.view().partitions if r.source.partition) == others, "the others")

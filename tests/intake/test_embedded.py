@@ -66,5 +66,8 @@ def test_records_that_are_refused_are_not_counted():
             producer.send("t", b"x")
             with pytest.raises(IntakeError, match="not acknowledged"):
                 producer.flush(0.01)
-        with Producer(properties | {"message.max.bytes": 1000}) as producer, pytest.raises(IntakeError):
+        with (
+            Producer(properties | {"message.max.bytes": 1000}) as producer,
+            pytest.raises(IntakeError, match="too large"),
+        ):
             producer.send("t", bytes(2000))

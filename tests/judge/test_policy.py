@@ -120,11 +120,11 @@ def test_too_few_rows_say_how_many_are_missing():
     """Below min_records nothing is computed; below the rows of power, drift still is drift."""
     few = verdict_of(windows(2, 1, 30)[0])
     assert (few.state, few.reason) == (State.UNKNOWN, Unknown.NOT_ENOUGH_DATA)
-    assert few.detail == "20 more rows before anything can be said"
+    assert few.detail == "20 more rows are needed before anything can be said."
     assert few.scores
     weak = verdict_of(windows(2, 1, 120)[0])
     assert (weak.state, weak.reason) == (State.UNKNOWN, Unknown.NOT_ENOUGH_DATA)
-    assert "more rows" in weak.detail
+    assert "more rows are needed to see a PSI of 0.05" in weak.detail
     assert weak.tests
     assert verdict_of(moved(n=120)).state is State.DRIFT
 

@@ -147,19 +147,22 @@ class Lives:
 
     def lived_until(self, done: Callable[[], bool]) -> None:
         """A life that is ended with SIGTERM once `done`; raises when it does not end well."""
-        with self._born() as process:
-            deadline = time.monotonic() + PATIENCE
-            try:
-                while not done():
-                    if process.poll() is not None or time.monotonic() > deadline:
-                        raise RuntimeError(f"the daemon did not finish its work:\n{self.output[-6000:]}")
-                    time.sleep(0.2)
-                process.terminate()
-                if process.wait(60):
-                    raise RuntimeError(f"SIGTERM ended with {process.returncode}:\n{self.output[-6000:]}")
-            except BaseException:
-                process.kill()  # else the `with` would wait for it for ever
-                raise
+        process = self._born()
+        try:
+            self._live(process, done)
+        finally:
+            process.kill()
+            process.wait()
+
+    def _live(self, process: subprocess.Popen[bytes], done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not done():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the daemon did not finish its work:\n{self.output[-6000:]}")
+            time.sleep(0.2)
+        process.terminate()
+        if process.wait(60):
+            raise RuntimeError(f"SIGTERM ended with {process.returncode}:\n{self.output[-6000:]}")
 
     def has_finished(self, ends: dict[int, int], receiver: Receiver) -> bool:
         """Everything up to `ends` is durable, judged and delivered."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.plan import WindowSpec
-from monitor.window.grid import DAY, ends_holding, floor_pane, next_end, pane_size, start_of
+from monitor.window.grid import DAY, ends_holding, floor_pane, next_end, start_of
 
 HOUR = 3_600_000
 HOURLY = WindowSpec("1h", HOUR, HOUR)
@@ -22,21 +21,6 @@ times = st.integers(min_value=0, max_value=4_000_000_000_000)
 
 def _local(year: int, month: int, day: int) -> int:
     return round(datetime(year, month, day, tzinfo=ZoneInfo("America/New_York")).timestamp() * 1000)
-
-
-@pytest.mark.parametrize(
-    ("specs", "pane"),
-    [
-        ([HOURLY], 300_000),
-        ([WindowSpec("w", 60_000, 60_000)], 60_000),
-        ([WindowSpec("w", 60_000, 60_000), WindowSpec("v", 90_000, 30_000)], 30_000),
-        ([WindowSpec("w", 7_000, 7_000)], 10_000),
-        ([WindowSpec("w", 7 * 60_000, 7 * 60_000)], 210_000),
-    ],
-)
-def test_pane_divides_every_window(specs: list[WindowSpec], pane: int) -> None:
-    """Panes are the common divisor of sizes and steps, between 10 s and 5 min."""
-    assert pane_size(specs) == pane
 
 
 @given(times, st.sampled_from([HOURLY, SLIDING, LOCAL]))

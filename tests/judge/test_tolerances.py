@@ -1,0 +1,148 @@
+"""What a reference teaches about its own movement, and the scores beside the vote."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kernels.layout import BELOW, FIRST_BIN
+from monitor.judge.policy import judge
+from monitor.judge.prepare import prepare
+from monitor.judge.scores import quantile
+from monitor.judge.tolerances import exceeded_by
+from monitor.plan import Kind
+from monitor.reference.profile import FeatureProfile
+from monitor.verdict import State
+from tests.judge.build import draw, numeric_profile, plan, reference, uniform, window
+
+OWN = (numeric_profile("a"),)
+
+
+def tolerances(panes):
+    model = plan(OWN)
+    return prepare(reference(OWN, panes), model, model.windows[0]).tolerances
+
+
+def moving(rng, n, delta, windows=300):
+    """Windows that each lie at PSI = delta from the reference's mean, in a direction of their own."""
+    p = uniform(OWN[0])
+    steps = np.repeat(rng.choice([-1.0, 1.0], (windows, 20)), 256 / 20 + 1, axis=1)[:, :256]
+    steps -= steps.mean(axis=1, keepdims=True)
+    steps /= np.sqrt((steps**2).mean(axis=1, keepdims=True))
+    chances = np.tile(p, (windows, 1))
+    chances[:, FIRST_BIN:-1] *= 1 + np.sqrt(delta) * steps
+    return rng.multinomial(n, chances / chances.sum(axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("n", [300, 3000, 30_000])
+def test_without_movement_nothing_is_tolerated(n):
+    """Sampling noise is in the threshold already: what is learnt from it is 0, or next to it."""
+    panes = draw(np.random.default_rng(n), [uniform(OWN[0])], n, 300)
+    assert tolerances(panes).divergence[0] < 0.15 * 20 / n
+    assert tolerances(panes).distance[0] < 0.3 / n**0.5
+
+
+@pytest.mark.parametrize("n", [3000, 30_000])
+def test_ordinary_movement_is_learnt_in_psi_units(n):
+    """Windows at PSI 0.01 from the mean teach a tolerance of about 0.01."""
+    learnt = tolerances(moving(np.random.default_rng(n), n, 0.01))
+    assert learnt.learnt
+    assert learnt.divergence[0] == pytest.approx(0.01, rel=0.25)
+
+
+def test_movement_that_was_learnt_is_ok_and_more_is_drift():
+    """The reference's own movement pages within the budget only; three times as much is drift."""
+    rng = np.random.default_rng(4)
+    model = plan(OWN)
+    prepared = prepare(reference(OWN, moving(rng, 5000, 0.02, windows=360)), model, model.windows[0])
+    same = [judge(window(OWN, c), prepared, model, previous=()).state for c in moving(rng, 5000, 0.02, windows=40)]
+    more = [judge(window(OWN, c), prepared, model, previous=()).state for c in moving(rng, 5000, 0.12, windows=10)]
+    assert same.count(State.DRIFT) <= 1
+    assert more.count(State.DRIFT) == 10
+
+
+def test_too_few_windows_teach_nothing():
+    """Nine windows have no 0.9-quantile worth the name."""
+    panes = draw(np.random.default_rng(0), [uniform(OWN[0])], 500, 9)
+    learnt = tolerances(panes)
+    assert (learnt.learnt, learnt.divergence[0], learnt.distance[0]) == (False, 0.01, 0.05)
+
+
+def test_exceeded_by_is_the_smallest_number_with_a_tenth_above():
+    """Of 25 windows, two may lie above."""
+    needed = np.random.default_rng(0).permutation(np.arange(25.0))[:, None]
+    assert exceeded_by(needed).tolist() == [22.0]
+
+
+def test_a_window_of_the_reference_weighs_no_more_than_a_quarter_of_it():
+    """A lucky reference of the window's own size cannot page: evidence is capped at m / 4."""
+    rng = np.random.default_rng(1)
+    model = plan(OWN)
+    prepared = prepare(
+        reference(OWN, draw(rng, [uniform(OWN[0])], 4000, 1), timed=False), model, model.windows[0]
+    )
+    verdict = judge(window(OWN, draw(rng, [uniform(OWN[0])], 1_000_000, 1)[0]), prepared, model, previous=())
+    psi = next(t for t in verdict.tests if t.test == "psi")
+    assert (psi.n, psi.m) == (pytest.approx(1000.0), pytest.approx(4000.0))
+
+
+def test_the_design_effect_divides_all_rows():
+    """Rows that come in clumps of four count a quarter."""
+    own = (numeric_profile("a", design=4.0),)
+    model = plan(own)
+    panes = draw(np.random.default_rng(1), [uniform(own[0])], 4000, 50)
+    prepared = prepare(reference(own, panes), model, model.windows[0])
+    for test in judge(window(own, panes[0]), prepared, model, previous=()).tests:
+        if test.feature == "a":
+            assert (test.n, test.m) == (pytest.approx(1000.0), pytest.approx(50_000.0))
+
+
+def test_scores_stand_beside_the_vote():
+    """A window shifted by a tenth of the range: quantiles, mean, Wasserstein in IQRs."""
+    n = 100_000
+    values = np.clip(np.random.default_rng(0).random(n) * 0.9 + 0.1, 0, 0.9999)
+    counts = np.concatenate([[0, 0, 0], np.histogram(values, OWN[0].edges)[0], [0]])
+    model = plan(OWN)
+    panes = draw(np.random.default_rng(1), [uniform(OWN[0])], 10_000, 40)
+    verdict = judge(
+        window(OWN, counts), prepare(reference(OWN, panes), model, model.windows[0]), model, previous=()
+    )
+    scores = verdict.scores["a"]
+    assert scores["median"] == pytest.approx(np.median(values), abs=0.005)
+    assert scores["p99"] == pytest.approx(np.quantile(values, 0.99), abs=0.005)
+    assert scores["reference_median"] == pytest.approx(0.5, abs=0.01)
+    assert scores["wasserstein"] == pytest.approx(0.05 / 0.5, abs=0.01)
+    assert scores["ks"] == pytest.approx(0.1, abs=0.01)
+    assert 0 < scores["js"] < scores["hellinger"] < 1
+    assert scores["missing_ratio"] == 0.0
+
+
+def test_quantiles_reach_into_below_and_above():
+    """Between the window's own extremes and the edges values are spread evenly."""
+    edges = np.array([0.0, 1.0, 2.0])
+    counts = np.array([10, 0, 0, 10])
+    assert quantile(counts, edges, 0.25, low=-4.0, high=6.0) == -2.0
+    assert quantile(counts, edges, 0.75, low=-4.0, high=6.0) == 4.0
+    assert np.isnan(quantile(counts * 0, edges, 0.5, low=np.inf, high=-np.inf))
+
+
+def test_values_at_the_ends_of_the_number_line_blind_nobody():
+    """Edges near the largest double overflow; their scores are left out and the others judged."""
+    huge = 1.7e308
+    wild = FeatureProfile(
+        name="wild", path=("wild",), kind=Kind.NUMERIC, edges=np.array([-huge, 0.0, huge]),
+        coarse=np.array([0, 19], np.int16), categories=(), center=0.0, scale=huge, minimum=-huge, maximum=huge,
+        mean=0.0, std=huge, iqr=float("nan"),
+    )  # fmt: skip
+    own = (OWN[0], wild)
+    model = plan(own)
+    panes = draw(np.random.default_rng(1), [uniform(p) for p in own], 2000, 360)
+    prepared = prepare(reference(own, panes), model, model.windows[0])
+    counts = panes[0].copy()
+    counts[OWN[0].slots + BELOW] += 1
+    quiet = judge(window(own, counts, extremes=[[0, 1], [-1.79e308, huge]]), prepared, model, previous=())
+    assert quiet.blind == ()
+    assert "wasserstein" not in quiet.scores["wild"]
+    counts[FIRST_BIN : FIRST_BIN + 128] = 0
+    drift = judge(window(own, counts, extremes=[[0, 1], [-1.79e308, huge]]), prepared, model, previous=())
+    assert {t.feature for t in drift.named} == {"a"}
