@@ -64,14 +64,17 @@ class Window:
 class Test:
     """One voting test of one feature in one window.
 
-    `feature` is "latency" or "error" for those two. x = score / threshold; x > 1 names the feature.
-    `effect` is the plain size of the change in the score's own units; n and m are the effective
-    row counts the p-value was computed with.
+    `feature` is "latency" or "error" for those two. x = score / threshold, or its root for psi and
+    g, so that all x are distances; x > 1 names the feature. `threshold` is what this window was
+    judged by: it includes how far the reference's own windows go, and is inf where there is nothing
+    to compare. `effect` is the plain size of the change: PSI less what noise adds (psi, g), else the
+    score; n and m are the effective row counts the p-value was computed with; `tolerance` is in the
+    score's own units, PSI for g.
     """
 
     feature: str
     test: str
-    """psi | ks | g | missing | non_finite | novel | latency | error | violation"""
+    """psi | ks | g | missing | non_finite | below | above | novel | other | latency | error | violation"""
     score: float
     threshold: float
     x: float

@@ -9,7 +9,8 @@ from monitor.cli.options import Exit
 
 @click.command("demo")
 @click.option("--keep", is_flag=True, help="Leave the daemon and its page running until Ctrl-C.")
-def command(keep: bool) -> None:  # noqa: FBT001 a flag of the command line
+@click.option("--days", type=click.IntRange(9, 28), default=20, show_default=True, help="Days of February to stream.")
+def command(*, keep: bool, days: int) -> None:
     """Watch a flight-delay model's prediction logs through the winter of 2013.
 
     Runs the real daemon on an embedded broker: January is the reference, 1–20 February are
@@ -26,7 +27,7 @@ def command(keep: bool) -> None:  # noqa: FBT001 a flag of the command line
     configure("auto", "error")
     click.echo("compiling kernels (seconds on the first start, then cached)", err=True)
     warm()
-    with staged(lambda line: click.echo(line, err=True)) as (daemon, outcome):
+    with staged(lambda line: click.echo(line, err=True), days=days) as (daemon, outcome):
         click.echo(show(outcome, url=f"{daemon.server.url}/"))
         if keep:
             click.echo("still running; Ctrl-C ends it", err=True)

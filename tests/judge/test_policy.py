@@ -271,7 +271,7 @@ def test_raw_rules_hold_over_consecutive_windows():
     assert quiet.rules == ()
     third = judge(window(OWN, counts, at=1002), prepared, model, previous=(first, quiet))
     assert third.rules == ("hard",)
-    again = judge(window(OWN, counts, at=1000, ), prepared, model, previous=(first, quiet, third))
+    again = judge(window(OWN, counts, at=1000 ), prepared, model, previous=(first, quiet, third))
     assert again.rules == ("hard",)
 
 

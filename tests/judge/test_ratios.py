@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,7 +23,7 @@ def direct(x, n, y, m, tau):
     points = posterior.ppf([1e-12, 0.01, 0.5, 0.99, 1 - 1e-12])
     f = lambda theta: stats.binom.sf(x - 1, n, min(1.0, theta + tau)) * posterior.pdf(theta)  # noqa: E731
     return sum(
-        integrate.quad(f, a, b, epsabs=0, epsrel=1e-9, limit=200)[0] for a, b in zip(points, points[1:], strict=False)
+        integrate.quad(f, a, b, epsabs=0, epsrel=1e-9, limit=200)[0] for a, b in itertools.pairwise(points)
     )
 
 

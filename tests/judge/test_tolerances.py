@@ -113,7 +113,8 @@ def test_scores_stand_beside_the_vote():
     assert scores["reference_median"] == pytest.approx(0.5, abs=0.01)
     assert scores["wasserstein"] == pytest.approx(0.05 / 0.5, abs=0.01)
     assert scores["ks"] == pytest.approx(0.1, abs=0.01)
-    assert 0 < scores["js"] < scores["hellinger"] < 1
+    assert 0 < scores["js"] < 1
+    assert 0 < scores["hellinger"] < 1
     assert scores["missing_ratio"] == 0.0
 
 
@@ -127,7 +128,7 @@ def test_quantiles_reach_into_below_and_above():
 
 
 def test_values_at_the_ends_of_the_number_line_blind_nobody():
-    """Edges near the largest double overflow; their scores are left out and the others judged."""
+    """Edges near the largest double overflow; what overflows is left out and the others are judged."""
     huge = 1.7e308
     wild = FeatureProfile(
         name="wild", path=("wild",), kind=Kind.NUMERIC, edges=np.array([-huge, 0.0, huge]),
@@ -142,7 +143,7 @@ def test_values_at_the_ends_of_the_number_line_blind_nobody():
     counts[OWN[0].slots + BELOW] += 1
     quiet = judge(window(own, counts, extremes=[[0, 1], [-1.79e308, huge]]), prepared, model, previous=())
     assert quiet.blind == ()
-    assert "wasserstein" not in quiet.scores["wild"]
+    assert all(np.isfinite(value) for scores in quiet.scores.values() for value in scores.values())
     counts[FIRST_BIN : FIRST_BIN + 128] = 0
     drift = judge(window(own, counts, extremes=[[0, 1], [-1.79e308, huge]]), prepared, model, previous=())
     assert {t.feature for t in drift.named} == {"a"}

@@ -1,0 +1,71 @@
+"""`make night`: the full figures, in a dated report under bench/reports/.
+
+    python bench/night.py [--only proof,kill,year,bench] [--date YYYY-MM-DD]
+
+The seed of everything random is the date, except the simulated references of the proof, whose seeds are 0–199.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="proof,kill,year,bench")
+    parser.add_argument("--date", default=datetime.datetime.now(datetime.UTC).date().isoformat())
+    arguments = parser.parse_args()
+    seed = arguments.date.replace("-", "")
+    steps = {
+        "proof": ("False alarms and pages per month", ["bench/proof.py", "all", "--seeds", "0-199"]),
+        "kill": ("Kills on real Kafka", ["bench/kill.py", "--kills", "50", "--seed", seed]),
+        "year": ("The flights of 2013 against January", ["bench/year.py"]),
+        "bench": ("Figures", ["bench/run.py"]),
+    }
+    parts = [
+        f"# Night of {arguments.date}",
+        "",
+        f"Python {platform.python_version()}, {_revision()}. Seed {seed}; simulated references: seeds 0–199.",
+    ]
+    failed = []
+    for name in arguments.only.split(","):
+        title, command = steps[name]
+        text, code, seconds = run(command)
+        parts += ["", f"## {title}", "", f"`python {' '.join(command)}` ({seconds:.0f} s, exit {code})", "", text]
+        if code:
+            failed.append(name)
+    report = HERE / "reports" / f"{arguments.date}.md"
+    report.parent.mkdir(exist_ok=True)
+    report.write_text("\n".join(parts).rstrip() + "\n")
+    print(f"wrote {report}")
+    if failed:
+        raise SystemExit(f"broken: {', '.join(failed)}")
+
+
+def run(command: list[str]) -> tuple[str, int, float]:
+    """What a step reports, its exit code and its duration; progress goes to this process's stderr."""
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "section.md"
+        given = [*command, "--out", str(out)] if command[0] != "bench/run.py" else command
+        done = subprocess.run([sys.executable, *given], stdout=subprocess.PIPE, text=True, check=False)
+        text = out.read_text() if out.exists() else done.stdout
+    return text.strip(), done.returncode, time.monotonic() - begin
+
+
+def _revision() -> str:
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return f"revision {done.stdout.strip()}" if done.returncode == 0 else "no revision"
+
+
+if __name__ == "__main__":
+    main()
