@@ -66,7 +66,8 @@ class Columns:
     group       int32[rows]                 index into `groups`
     groups      the distinct (version, variant, segment) of the batch
     violations  int32[rows, rules] or empty; breaches of each rule, summed per cell by the fold
-    novel       categorical column → {row: category}; the rows whose code is 1
+    novel       categorical column → {row: category}; the rows whose code is 1, and those whose code
+                is 2 where the contract lists the allowed categories
     categories  names of the categories of each categorical column, in slot order from slot 3
     """
 

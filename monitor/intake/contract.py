@@ -16,8 +16,7 @@ def check(columns: Columns, plan: ModelPlan, layout: Layout) -> None:
     """Fill `columns.violations`, int32[rows, rules]: 1 where a row breaks a rule of `plan.rules`.
 
     null: the value is missing. range: a number outside the closed interval, infinities included.
-    category: a value outside `FeaturePlan.allowed`; nothing is broken by a missing value, nor by
-    the reference's tail ("other"), whose names the reference does not keep.
+    category: a value outside `FeaturePlan.allowed`; nothing is broken by a missing value.
     Raises KeyError when a rule names a feature the plan does not have.
     """
     places = {feature.name: at for at, feature in enumerate(plan.features)}
@@ -54,8 +53,7 @@ def _breaches(columns: Columns, rule: Rule, feature: FeaturePlan, column: int) -
 def _forbidden(allowed: tuple[str, ...], categories: tuple[str, ...]) -> NDArray[np.bool_]:
     """Whether each slot breaks the rule; the last entry stands for slots without a name."""
     forbidden = np.zeros(FIRST_BIN + len(categories) + 1, np.bool_)
-    forbidden[NOVEL] = True
-    forbidden[OTHER] = False
+    forbidden[[NOVEL, OTHER]] = True  # until their names are looked at
     for slot, name in enumerate(categories, FIRST_BIN):
         forbidden[slot] = name not in allowed
     forbidden.flags.writeable = False

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.layout import FIRST_BIN, MISSING, NOVEL
+from kernels.layout import FIRST_BIN, MISSING, NOVEL, OTHER
+from monitor.novel import hash64
 from monitor.plan import Kind
 from monitor.reference.category import canonical
 
@@ -24,12 +25,15 @@ _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?in
 class Slots(dict[object, int]):
     """Category → slot of one feature, by lookup alone: unknown ones are NOVEL.
 
+    Rare categories of the reference are OTHER, known by their hash.
     Numbers and booleans are looked up by their canonical text, because True, 1 and 1.0 are equal
     as dictionary keys. Integers that name a category are keys themselves, except 0 and 1, which
     False and True are equal to; no other lookup is remembered, so that the memory stays bounded.
     """
 
-    def __init__(self, categories: Sequence[str]) -> None:
+    def __init__(self, categories: Sequence[str], tail: Iterable[int] = ()) -> None:
+        """`tail` are hashes (`monitor.novel.hash64`) of categories that share the slot OTHER."""
+        self._tail = frozenset(int(rare) for rare in tail)
         super().__init__({name: FIRST_BIN + slot for slot, name in enumerate(categories)})
         for name in categories:
             if name.isascii() and name.isdecimal() and name[0] != "0" and name != "1" and len(name) < 16:
@@ -38,13 +42,14 @@ class Slots(dict[object, int]):
 
     def __missing__(self, key: object) -> int:
         if isinstance(key, str):
-            return NOVEL
-        return self.get(canonical(key), NOVEL)  # type: ignore[arg-type]
+            return OTHER if self._tail and hash64(key) in self._tail else NOVEL
+        name = canonical(key)  # type: ignore[arg-type]
+        return self[name] if name in self or self._tail else NOVEL
 
 
-def slots(kind: Kind, categories: Sequence[str]) -> Mapping[object, int]:
+def slots(kind: Kind, categories: Sequence[str], tail: Iterable[int] = ()) -> Mapping[object, int]:
     """Category → slot. Those of a boolean feature hold booleans only, which need no spelling."""
-    found = Slots(categories)
+    found = Slots(categories, tail)
     return {value: found[value] for value in (None, False, True)} if kind is Kind.BOOLEAN else found
 
 

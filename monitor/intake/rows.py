@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.layout import NOVEL
+from kernels.layout import NOVEL, OTHER
 from monitor.columns import Batch, Columns, Reject
 from monitor.intake import convert
 from monitor.intake.fault import Fault, decode_all
@@ -71,8 +71,8 @@ class Rows:
             profiles[f.name].categories if f.name in profiles else () for f in self._categorical
         )
         self._slots = [
-            convert.slots(feature.kind, categories)
-            for feature, categories in zip(self._categorical, self._categories, strict=True)
+            convert.slots(f.kind, categories, profiles[f.name].tail if f.name in profiles else ())
+            for f, categories in zip(self._categorical, self._categories, strict=True)
         ]
         self._flags = convert.Flags()
         self._latency_ms = _LATENCY_MS.get(source.latency_unit, 1.0)
@@ -159,9 +159,11 @@ class Rows:
             column = columns[feature.path]
             codes = np.fromiter(map(self._slots[at].__getitem__, column), np.int32, count)
             arrays.codes[at, rows] = codes
-            if NOVEL in codes:
+            # A contract that lists its categories must know the names of rare ones too.
+            unnamed = (codes == NOVEL) | (codes == OTHER) if feature.allowed else codes == NOVEL
+            if unnamed.any():
                 found = arrays.novel.setdefault(at, {})
-                for row in np.flatnonzero(codes == NOVEL).tolist():
+                for row in np.flatnonzero(unnamed).tolist():
                     found[rows.start + row] = convert.shorten(canonical(column[row]))
         if source.latency:
             convert.numbers(columns[source.latency], arrays.latency[rows])

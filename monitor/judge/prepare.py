@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.divergence import PEARSON, SLOTS
+from monitor.judge.extract import Extract
 from monitor.judge.frame import Frame, build_frame
 from monitor.judge.power import OF_INTEREST, Rows, rows_needed
-from monitor.judge.tolerances import Tolerances, learn
+from monitor.judge.tolerances import ENOUGH, Tolerances, learn
 from monitor.judge.weigh import statistics
 from monitor.judge.windows import reference_windows
 from monitor.plan import ModelPlan, WindowSpec
@@ -73,10 +75,9 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
 
     Raises ValueError when the reference's counts do not fit its features.
     """
-    frame = build_frame(reference, plan)
+    frame, windows = _windows(reference, plan, spec)
     alpha = spendable(plan, spec)
     level = max(alpha / max(frame.tests, 1), LEAST_LEVEL)
-    windows = reference_windows(reference, spec, frame, min_rows=plan.min_records)
     tolerances = learn(windows, frame, plan.tolerance, least=plan.ratio_tolerance)
     if windows is None:
         ranked, past = np.empty(0), np.empty((0, len(frame.features), len(frame.detectors)))
@@ -107,6 +108,36 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
         windows_needed=windows_needed(alpha),
         rows=rows_needed(frame, tolerances, level),
     )
+
+
+def _windows(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> tuple[Frame, Extract | None]:
+    """The frame with the design effects of this window size, and the reference's own windows.
+
+    A design effect is measured between blocks inside windows, where the course of the day counts
+    as dependence (27 for departure times in daily windows, which hardly differ from day to day).
+    Dependent rows also make whole windows differ, so their dispersion bounds it.
+    """
+    frame = build_frame(reference, plan)
+    measured = frame.design
+    frame = replace(frame, design=np.ones(len(measured)))
+    windows = reference_windows(reference, spec, frame, min_rows=plan.min_records)
+    bound = np.full(len(measured), np.inf)
+    if windows is not None and len(windows) >= ENOUGH:
+        bound = np.maximum(dispersion(windows), 1.0)
+    design = np.minimum(measured, bound)
+    if (design > 1.0).any():
+        frame = replace(frame, design=design)
+        windows = reference_windows(reference, spec, frame, min_rows=plan.min_records)
+    return frame, windows
+
+
+def dispersion(windows: Extract) -> NDArray[np.float64]:
+    """Per feature, the median of Pearson's statistic over its own median under independent rows."""
+    df = np.maximum(windows.divergence[:, :, SLOTS] - 1, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        middle = df * (1.0 - 2.0 / (9.0 * df)) ** 3  # Wilson and Hilferty 1931
+        ratio = np.where(df > 0, windows.divergence[:, :, PEARSON] / middle, 0.0)
+    return np.asarray(np.median(ratio, axis=0), np.float64)
 
 
 def spendable(plan: ModelPlan, spec: WindowSpec) -> float:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kernels.layout import FIRST_BIN, LATENCY_BINS
 from monitor.errors import ReferenceInvalid
+from monitor.novel import hash64
 from monitor.plan import Kind
 from monitor.reference.bins import GROUPS, LARGEST, QUANTILES, coarse_groups, numeric_edges
 from monitor.reference.design import block_effects, cluster_effects, window_size
@@ -137,8 +138,11 @@ def _profile(column: ColumnSurvey, settings: BuildSettings) -> FeatureProfile:
     if kind is Kind.NUMERIC:
         return _numeric(column, settings)
     names: tuple[str, ...] = ("false", "true")
+    rare: set[int] = set()
     if kind is Kind.CATEGORICAL:
-        names = tuple(category for category, _ in ranked(column.categories)[: settings.categories])
+        every = [category for category, _ in ranked(column.categories)]
+        names = tuple(every[: settings.categories])
+        rare = {hash64(category) for category in every[settings.categories :]}
     return FeatureProfile(
         name=column.feature.name,
         path=column.feature.live_path,
@@ -153,6 +157,7 @@ def _profile(column: ColumnSurvey, settings: BuildSettings) -> FeatureProfile:
         mean=NOTHING,
         std=NOTHING,
         iqr=NOTHING,
+        tail=np.array(sorted(rare), np.uint64),
     )
 
 

@@ -71,6 +71,8 @@ def _check_profile(profile: FeatureProfile, *, where: str) -> None:
     if profile.kind is not Kind.NUMERIC:
         names = profile.categories
         _require(len(set(names)) == len(names), "a category occurs twice", where, "one slot per category")
+        ascending = bool((profile.tail[1:] > profile.tail[:-1]).all())
+        _require(ascending, "hashes of rare categories that do not ascend", where, "ascending ones")
         if profile.kind is Kind.BOOLEAN:
             _require(names == ("false", "true"), f"categories {names}", where, '"false" and "true"')
         return

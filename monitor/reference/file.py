@@ -48,7 +48,7 @@ _PANES = {
     "latency_bins": "<i4",
     "latency_values": "<i8",
 }
-_WHOLE = {"edges": "<f8", "coarse": "<i2", "counts": "<i8", "latency": "<i8"}
+_WHOLE = {"edges": "<f8", "coarse": "<i2", "tail": "<i8", "counts": "<i8", "latency": "<i8"}
 
 
 def write(reference: Reference, path: str | Path) -> str:
@@ -225,8 +225,13 @@ def _assembled(header: Header, arrays: dict[str, NDArray[Any]], *, where: str) -
             f"{len(arrays['edges'])} edges, {len(arrays['coarse'])} coarse groups - {where} - those of"
             f" {sum(bins)} bins of {len(numeric)} numeric features are right"
         )
+    tails = [entry.tail for entry in header.features]
+    if min(tails, default=0) < 0 or len(arrays["tail"]) != sum(tails):
+        raise ReferenceInvalid(
+            f"{len(arrays['tail'])} hashes of rare categories - {where} - {sum(tails)} are right"
+        )
     profiles: list[FeatureProfile] = []
-    edge = group = 0
+    edge = group = rare = 0
     for entry, count in zip(header.features, bins, strict=True):
         edges = count + 1 if entry.kind is Kind.NUMERIC else 0
         profiles.append(
@@ -234,9 +239,10 @@ def _assembled(header: Header, arrays: dict[str, NDArray[Any]], *, where: str) -
                 entry,
                 edges=arrays["edges"][edge : edge + edges],
                 coarse=arrays["coarse"][group : group + count],
+                tail=arrays["tail"][rare : rare + entry.tail].view(np.uint64),
             )
         )
-        edge, group = edge + edges, group + count
+        edge, group, rare = edge + edges, group + count, rare + entry.tail
     return Reference(
         model=header.model,
         name=header.name,
@@ -259,6 +265,7 @@ def _arrays(reference: Reference) -> list[tuple[str, str, NDArray[Any]]]:
     whole = {
         "edges": np.concatenate([profile.edges for profile in numeric]) if numeric else np.empty(0),
         "coarse": np.concatenate([profile.coarse for profile in numeric]) if numeric else np.empty(0),
+        "tail": np.concatenate([profile.tail for profile in reference.features]).view(np.int64),
         "counts": reference.counts,
         "latency": reference.latency,
     }

@@ -43,6 +43,8 @@ class FeatureEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     design: float
     design_measured: bool
     coarse_levels: tuple[int, ...]
+    tail: int
+    """Categories beyond those with a slot of their own."""
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,11 +81,16 @@ def entry_of(profile: FeatureProfile) -> FeatureEntry:
         design=profile.design,
         design_measured=profile.design_measured,
         coarse_levels=profile.coarse_levels,
+        tail=len(profile.tail),
     )
 
 
 def profile_of(
-    entry: FeatureEntry, *, edges: NDArray[np.float64], coarse: NDArray[np.int16]
+    entry: FeatureEntry,
+    *,
+    edges: NDArray[np.float64],
+    coarse: NDArray[np.int16],
+    tail: NDArray[np.uint64],
 ) -> FeatureProfile:
     return FeatureProfile(
         name=entry.name,
@@ -102,6 +109,7 @@ def profile_of(
         design=entry.design,
         design_measured=entry.design_measured,
         coarse_levels=entry.coarse_levels,
+        tail=tail,
     )
 
 

@@ -41,6 +41,9 @@ class FeatureProfile:
     """Design effect: variance of shares between blocks over the binomial variance, at least 1."""
     design_measured: bool = False
     coarse_levels: tuple[int, ...] = (20, 10, 5, 2)
+    tail: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    """uint64[tail], ascending: `monitor.novel.hash64` of the categories that share the slot `other`.
+    Without it a rare category of the reference could not be told from one that was never seen."""
     novelty: float = 0.0
     """Share of rows to be expected in categories that the reference never saw: the share of its
     rows whose category occurs once (Good 1953). Categorical only."""

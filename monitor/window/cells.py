@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.fold import fold
-from kernels.layout import CellArrays, Layout, allocate, clear, grow
+from kernels.layout import NOVEL, CellArrays, Layout, allocate, clear, grow
 from monitor.columns import Columns
 from monitor.names import REASONS, SketchKey, Source
 from monitor.novel import keep
@@ -56,7 +56,8 @@ class OpenCells:
             offsets=columns.offsets,
         )
         for column, rows in columns.novel.items():
-            self._add_novel(column, rows, cell)
+            codes = columns.codes[column]
+            self._add_novel(column, {row: name for row, name in rows.items() if codes[row] == NOVEL}, cell)
 
     def reject(self, pane: int, reason: int, *, count: int = 1) -> None:
         """Count records that named this model and did not become rows of a pane."""

@@ -88,15 +88,17 @@ def test_breaches_agree_with_the_naive_twin(items):
     assert columns.violations.tolist() == [[int(b) for b in naive(row)] for row in items]
 
 
-def test_infinities_break_any_range_and_the_tail_of_the_reference_breaks_nothing():
-    """What is not finite is never within a range; the names behind "other" are not known."""
+def test_infinities_break_any_range_and_rare_categories_are_judged_by_their_names():
+    """What is not finite is never within a range; "other" stands for names, allowed ones and not."""
     columns = scan([{"age": 1, "city": "Bonn", "member": True, "score": 0}] * 3)
     columns.values[:] = [[np.inf, -np.inf, 1], [np.inf, -np.inf, 1]]
     columns.codes[0] = OTHER
+    allowed = next(feature.allowed for feature in PLAN.features if feature.allowed)
+    columns.novel = {0: {0: allowed[0], 1: "Elsewhere", 2: allowed[-1]}}
     check(columns, PLAN, LAYOUT)
     assert columns.violations[:, 0].tolist() == [1, 1, 0]
     assert columns.violations[:, 6].tolist() == [1, 1, 0]
-    assert columns.violations[:, 1].tolist() == [0, 0, 0]
+    assert columns.violations[:, 1].tolist() == [0, 1, 0]
 
 
 def test_no_rows_and_no_rules_have_their_shapes():

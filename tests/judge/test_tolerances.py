@@ -86,15 +86,30 @@ def test_a_window_of_the_reference_weighs_no_more_than_a_quarter_of_it():
     assert (psi.n, psi.m) == (pytest.approx(1000.0), pytest.approx(4000.0))
 
 
-def test_the_design_effect_divides_all_rows():
-    """Rows that come in clumps of four count a quarter."""
-    own = (numeric_profile("a", design=4.0),)
+def judged_rows(own, panes, **more):
+    """Effective rows (n, m) of every test of the feature `a`."""
     model = plan(own)
-    panes = draw(np.random.default_rng(1), [uniform(own[0])], 4000, 50)
-    prepared = prepare(reference(own, panes), model, model.windows[0])
-    for test in judge(window(own, panes[0]), prepared, model, previous=()).tests:
-        if test.feature == "a":
-            assert (test.n, test.m) == (pytest.approx(1000.0), pytest.approx(50_000.0))
+    prepared = prepare(reference(own, panes, **more), model, model.windows[0])
+    tests = judge(window(own, panes[0]), prepared, model, previous=()).tests
+    return {(round(t.n), round(t.m)) for t in tests if t.feature == "a"}
+
+
+def test_the_design_effect_divides_all_rows():
+    """Rows that come in clumps of four count a quarter, with windows or without."""
+    own = (numeric_profile("a", design=4.0),)
+    panes = 4 * draw(np.random.default_rng(1), [uniform(own[0])], 1000, 60)
+    ((n, m),) = judged_rows(own, panes)
+    assert 1000 <= n < 1200
+    assert n * 60 == pytest.approx(m, rel=0.01)
+    assert judged_rows(own, panes, timed=False) == {(1000, 60_000)}
+
+
+def test_the_course_of_the_day_is_no_dependence():
+    """Blocks inside windows differ, but windows do not: their rows are not discounted."""
+    own = (numeric_profile("a", design=27.0),)
+    panes = draw(np.random.default_rng(1), [uniform(own[0])], 4000, 60)
+    ((n, _),) = judged_rows(own, panes)
+    assert n > 3500
 
 
 def test_scores_stand_beside_the_vote():

@@ -7,14 +7,17 @@ import json
 import numpy as np
 
 from kernels.fold import fold
-from kernels.layout import allocate
+from kernels.layout import NOVEL, OTHER, allocate
 from monitor.columns import Batch
+from monitor.intake.convert import slots
 from monitor.intake.decode import Decoder
 from monitor.names import Source
 from monitor.plan import Budget, FeaturePlan, ModelPlan, SourcePlan, TimeUnit, WindowSpec
 from monitor.reference.build import build
+from monitor.reference.file import pack, unpack
 from monitor.reference.read import open_file
 from monitor.reference.selection import Selection
+from monitor.reference.table import Table
 from tests.reference.tables import START
 
 SOURCE = SourcePlan(
@@ -93,3 +96,17 @@ def test_live_counts_are_the_reference_counts(tmp_path):
     assert np.array_equal(cells.counts[0], reference.counts)
     assert np.array_equal(cells.latency[0], reference.latency)
     assert (int(cells.rows[0]), int(cells.errors[0])) == (reference.rows, reference.errors)
+
+
+def test_rare_categories_of_the_reference_are_not_novel_when_they_come_again():
+    """Of 300 categories 250 have a slot; the others share `other`, live as in the reference."""
+    names = [f"shop-{i}" for i in range(300) for _ in range(1 + (300 - i) // 10)]
+    reference = unpack(pack(build(Table({"shop": np.array(names, object)}), model="m", name="r")), where="memory")
+    (profile,) = reference.features
+    assert (len(profile.categories), len(profile.tail)) == (250, 50)
+    found = slots(profile.kind, profile.categories, profile.tail)
+    counts = np.bincount([found[name] for name in names], minlength=profile.slots)
+    assert counts.tolist() == reference.counts.tolist()
+    assert counts[OTHER] > 0
+    assert counts[NOVEL] == 0
+    assert found["never seen"] == NOVEL
