@@ -8,12 +8,12 @@ The seed of everything random is the date, except the simulated references of th
 from __future__ import annotations
 
 import argparse
-import datetime
 import platform
 import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="proof,kill,year,bench")
-    parser.add_argument("--date", default=datetime.datetime.now(datetime.UTC).date().isoformat())
+    parser.add_argument("--date", default=datetime.now(UTC).date().isoformat())
     arguments = parser.parse_args()
     seed = arguments.date.replace("-", "")
     steps = {
@@ -40,7 +40,14 @@ def main() -> None:
     for name in arguments.only.split(","):
         title, command = steps[name]
         text, code, seconds = run(command)
-        parts += ["", f"## {title}", "", f"`python {' '.join(command)}` ({seconds:.0f} s, exit {code})", "", text]
+        parts += [
+            "",
+            f"## {title}",
+            "",
+            f"`python {' '.join(command)}` ({seconds:.0f} s, exit {code})",
+            "",
+            text,
+        ]
         if code:
             failed.append(name)
     report = HERE / "reports" / f"{arguments.date}.md"
@@ -63,7 +70,9 @@ def run(command: list[str]) -> tuple[str, int, float]:
 
 
 def _revision() -> str:
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
     return f"revision {done.stdout.strip()}" if done.returncode == 0 else "no revision"
 
 

@@ -48,7 +48,9 @@ def main() -> None:
     text = render(figures, machine)
     print(text)
     if not arguments.smoke:
-        (HERE / "results.json").write_text(json.dumps({"machine": machine, "figures": figures}, indent=2) + "\n")
+        (HERE / "results.json").write_text(
+            json.dumps({"machine": machine, "figures": figures}, indent=2) + "\n"
+        )
         (HERE / "README.md").write_text(text)
 
 
@@ -104,7 +106,9 @@ def records(*, rows: int, rounds: int) -> list[dict]:
         features=tuple(FeaturePlan(n, ("features", n), Kind.NUMERIC) for n in names),
         windows=(WindowSpec("1h", 3_600_000, 3_600_000),),
     )  # fmt: skip
-    source = SourcePlan(name="s", topic="t", id=("id",), time=("ts",), model=("model",), version=("version",), models=("m",))
+    source = SourcePlan(
+        name="s", topic="t", id=("id",), time=("ts",), model=("model",), version=("version",), models=("m",)
+    )
     decoder = Decoder(source, {"m": plan}, {"m": reference})
     layout = reference.layout()
     struct = msgspec.defstruct("R", [
@@ -135,7 +139,14 @@ def records(*, rows: int, rounds: int) -> list[dict]:
 
 
 def _pair(
-    name: str, ours: Callable[[], None], peer: Callable[[], None], count: int, rounds: int, *, unit: str, against: str
+    name: str,
+    ours: Callable[[], None],
+    peer: Callable[[], None],
+    count: int,
+    rounds: int,
+    *,
+    unit: str,
+    against: str,
 ) -> dict:
     ours()
     peer()

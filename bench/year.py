@@ -73,9 +73,10 @@ def report(result: dict) -> str:
             body = entry["incident"]
             days = f"{_day(body['opened'] - 1)} {body['cause']}"
             pages.setdefault(_month(body["opened"] - 1), []).append(days)
+    drifting = sum(states["drift"] for states in months.values())
+    windows = len(result["verdicts"])
     lines = [
-        f"{result['records']:,} records, {result['rows']:,} rows, {len(result['verdicts'])} daily windows,"
-        f" {result['pages']} pages, {sum(c['drift'] for c in months.values())} days of drift.",
+        f"{result['records']:,} records, {windows} daily windows, {result['pages']} pages, {drifting} days of drift.",
         "",
         "| month | ok | warn | drift | unknown | pages | opened by |",
         "|---|---|---|---|---|---|---|",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from kernels.layout import Layout
 from monitor.incident.model import Incident, latest_incidents
-from monitor.incident.track import Kind, Transition, stand, track
+from monitor.incident.track import Transition, stand, track
 from monitor.judge.policy import judge, judge_without_reference
 from monitor.judge.prepare import Prepared
 from monitor.judge.record import from_json, to_json

@@ -46,7 +46,9 @@ class Model:
 class Partition:
     """Fold state of one source partition, from assignment to revocation. Ingest thread only."""
 
-    def __init__(self, source: Source, plan: SourcePlan, models: Mapping[str, Model], *, position: int) -> None:
+    def __init__(
+        self, source: Source, plan: SourcePlan, models: Mapping[str, Model], *, position: int
+    ) -> None:
         self.source = source
         self.position = position
         """Offset of the next record to be applied."""
@@ -142,9 +144,7 @@ class Partition:
         for pane in [pane for pane in self._ledger if pane < marker.live[""]]:
             del self._ledger[pane]
 
-    def _place(
-        self, batch: Batch, columns: Iterable[Columns]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _place(self, batch: Batch, columns: Iterable[Columns]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Step 4: pane start of every record, negative where it has none, and the watermark before it."""
         count = len(batch)
         events = np.full(count, -1, np.int64)

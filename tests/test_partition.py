@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -47,7 +48,11 @@ INTAKE = SourcePlan(name="s", topic="predictions", models=("m",), bound=10_000, 
 def log_of(seed: int, count: int) -> tuple[Batch, Columns, list[Reject]]:
     """A whole log: mostly in order, with late, future and rejected records and two versions."""
     generator = np.random.default_rng(seed)
-    events = START + np.sort(generator.integers(0, 30 * MINUTE, count)) + generator.integers(-20_000, 20_000, count)
+    events = (
+        START
+        + np.sort(generator.integers(0, 30 * MINUTE, count))
+        + generator.integers(-20_000, 20_000, count)
+    )
     odd = generator.random(count)
     events[odd < 0.03] -= 25 * MINUTE
     events[odd > 0.98] += 3 * 3_600_000
@@ -75,12 +80,19 @@ def log_of(seed: int, count: int) -> tuple[Batch, Columns, list[Reject]]:
         for at in rejected
     ]
     batch = Batch(
-        SOURCE, [b""] * count, [None] * count, [None] * count, np.arange(count) + 100, timestamps.astype(np.int64)
+        SOURCE,
+        [b""] * count,
+        [None] * count,
+        [None] * count,
+        np.arange(count) + 100,
+        timestamps.astype(np.int64),
     )
     return batch, columns, rejects
 
 
-def cut(log: tuple[Batch, Columns, list[Reject]], start: int, stop: int) -> tuple[Batch, Columns, list[Reject]]:
+def cut(
+    log: tuple[Batch, Columns, list[Reject]], start: int, stop: int
+) -> tuple[Batch, Columns, list[Reject]]:
     """Records [start, stop) of a log as a batch of their own."""
     batch, columns, rejects = log
     low, high = np.searchsorted(columns.index, [start, stop])
@@ -117,7 +129,7 @@ def opened() -> Partition:
 def fold(partition: Partition, log: tuple[Batch, Columns, list[Reject]], cuts: Sequence[int]) -> None:
     """Fold a log in the batches that `cuts` make of it."""
     edges = [0, *cuts, len(log[0])]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         batch, columns, rejects = cut(log, start, stop)
         partition.fold(batch, [columns], rejects)
 
@@ -157,7 +169,7 @@ def test_a_crash_after_any_checkpoint_changes_nothing(seed: int, crashes: list[i
     stored: dict[SketchKey, Sketch] = {}
     marker: Marker | None = None
     edges = [0, *sorted(set(crashes)), 400]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         partition = opened()
         if marker is not None:
             live = tuple(s for s in stored.values() if s.key.pane >= marker.live[s.key.model])
@@ -205,9 +217,7 @@ def test_a_partition_of_another_configuration_starts_anew() -> None:
     partition = opened()
     fold(partition, log, [])
     sketches, marker = partition.checkpoint()
-    other = Partition(
-        SOURCE, INTAKE, {"m": Model(replace(PLAN, config="new"), LAYOUT)}, position=0
-    )
+    other = Partition(SOURCE, INTAKE, {"m": Model(replace(PLAN, config="new"), LAYOUT)}, position=0)
     other.restore(Checkpoint(marker, tuple(sketches)))
     assert other.position == partition.position
     assert [s for s in other.checkpoint()[0] if s.key.model == "m"] == []

@@ -4,7 +4,7 @@ The JSON is committed beside this file; a test compares the two, checks the rule
 dashboard linter and runs every query against a scraped driftline.
 """
 
-# ruff: noqa: INP001, ISC004  a script, not a package; long queries are joined where they stand
+# ruff: noqa: ISC004  a script, not a package; long queries are joined where they stand
 from __future__ import annotations
 
 import json

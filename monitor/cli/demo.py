@@ -9,7 +9,9 @@ from monitor.cli.options import Exit
 
 @click.command("demo")
 @click.option("--keep", is_flag=True, help="Leave the daemon and its page running until Ctrl-C.")
-@click.option("--days", type=click.IntRange(9, 28), default=20, show_default=True, help="Days of February to stream.")
+@click.option(
+    "--days", type=click.IntRange(9, 28), default=20, show_default=True, help="Days of February to stream."
+)
 def command(*, keep: bool, days: int) -> None:
     """Watch a flight-delay model's prediction logs through the winter of 2013.
 

@@ -13,16 +13,22 @@ if TYPE_CHECKING:
     from monitor.assembly import Assembly
     from monitor.columns import Batch
     from monitor.judgement import Judged
-    from monitor.names import Source
     from monitor.plan import SourcePlan
     from monitor.replay import Replay
 
 
 @click.command("replay")
 @config_option
-@click.option("--file", "path", metavar="JSONL", help="Records of a JSON lines file instead of the topic; - reads stdin.")
+@click.option(
+    "--file",
+    "path",
+    metavar="JSONL",
+    help="Records of a JSON lines file instead of the topic; - reads stdin.",
+)
 @click.option("--source", "name", help="Which of `sources`; may be left out when there is one.")
-@click.option("--from", "since", default="earliest", show_default=True, help="Record time: earliest, RFC 3339, or ms.")
+@click.option(
+    "--from", "since", default="earliest", show_default=True, help="Record time: earliest, RFC 3339, or ms."
+)
 @click.option("--to", "until", default="now", show_default=True, help="Record time: now, RFC 3339, or ms.")
 @click.option("--fail-on", type=click.Choice(["drift"]), help="Exit with 4 when a window drifted.")
 @output_option
@@ -57,7 +63,9 @@ def _chosen(assembly: Assembly, name: str | None) -> SourcePlan:
     if name is None and len(sources) == 1:
         return next(iter(sources.values()))
     if name not in sources:
-        raise UsageError(f"which source to replay is not clear - --source - one of {', '.join(sorted(sources))}")
+        raise UsageError(
+            f"which source to replay is not clear - --source - one of {', '.join(sorted(sources))}"
+        )
     return sources[name]
 
 
@@ -169,5 +177,7 @@ def _text(replay: Replay, judged: list[Judged]) -> str:
         f" rejects: {rejects}"
     )
     pages = sum(len(causes) for causes in months.values())
-    lines.append(f"{pages} pages" + "".join(f"\n  {month}: {', '.join(causes)}" for month, causes in months.items()))
+    lines.append(
+        f"{pages} pages" + "".join(f"\n  {month}: {', '.join(causes)}" for month, causes in months.items())
+    )
     return "\n".join(lines)

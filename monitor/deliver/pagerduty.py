@@ -63,7 +63,7 @@ class PagerDuty:
     def ready_in(self) -> float:
         return self._tokens.ready_in()
 
-    def send(self, intent: str, body: Mapping[str, Any]) -> Attempt:  # noqa: ARG002 - dedup_key is the id here
+    def send(self, intent: str, body: Mapping[str, Any]) -> Attempt:
         self._tokens.take()
         incident = Incident.from_json(body["incident"])
         event = event_of(incident, str(body["action"]), self._alerts)

@@ -56,7 +56,9 @@ def read_flights(days: int) -> tuple[list[Flight], bool]:
     """January and the first days of February, and whether they are real."""
     if flights.is_installed():
         return flights.read(lambda month, day: month == 1 or (month == 2 and day <= days)), True
-    return generator.read([(1, day) for day in range(1, 32)] + [(2, day) for day in range(1, days + 1)]), False
+    return generator.read(
+        [(1, day) for day in range(1, 32)] + [(2, day) for day in range(1, days + 1)]
+    ), False
 
 
 @contextmanager
@@ -167,7 +169,10 @@ def _await_deliveries(daemon: Daemon, receiver: Receiver) -> list[Received]:
     def all_arrived() -> bool:
         requests = list(receiver.requests)
         firing = {
-            alert["annotations"].get("incident") for r in requests if r.path.endswith("/alerts") for alert in r.json()
+            alert["annotations"].get("incident")
+            for r in requests
+            if r.path.endswith("/alerts")
+            for alert in r.json()
         }
         view = daemon.view()
         open_ids = {b["id"] for b in view.models[0].incidents if b["state"] == "firing"}

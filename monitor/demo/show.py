@@ -23,7 +23,11 @@ def show(outcome: Outcome, *, url: str) -> str:
     if outcome.request is not None:
         request = outcome.request
         signature = "valid" if outcome.signed else "INVALID"
-        headers = [f"{name}: {request.headers[name]}" for name in sorted(request.headers) if name.startswith("webhook-")]
+        headers = [
+            f"{name}: {request.headers[name]}"
+            for name in sorted(request.headers)
+            if name.startswith("webhook-")
+        ]
         parts += [
             f"\nThe retraining request, as it arrived at {request.path} (signature {signature}):",
             *headers,

@@ -39,7 +39,7 @@ class _AnyName(Convertor[str]):
 register_url_convertor("name", _AnyName())
 
 
-class BadRequest(Exception):  # noqa: N818  it is an answer, not a failure of ours
+class BadRequest(Exception):
     """The request cannot be answered; `kind` is the errorType."""
 
     def __init__(self, kind: str, text: str) -> None:

@@ -150,7 +150,7 @@ def table(setting: Setting, months: Sequence[Month]) -> str:
     s = summary(months)
     return "\n".join(
         [
-            f"## Pages per month, {setting.name}",
+            f"### Pages per month, {setting.name}",
             "",
             (f"{setting.numeric} numeric and {setting.categorical} categorical features, hourly windows of "
             f"{setting.n:,} rows, {len(months)} months, a fresh reference each, budget {setting.pages:g}."),

@@ -140,7 +140,7 @@ def table(measured: Sequence[Rate]) -> str:
     sizes = sorted({r.n for r in measured})
     by = {(r.shape, r.test, r.n): r for r in measured}
     lines = [
-        f"## False alarms per test, realised ÷ nominal (nominal {NOMINAL:.0%}, no change)",
+        f"### False alarms per test, realised ÷ nominal (nominal {NOMINAL:.0%}, no change)",
         "",
         "| feature | test | " + " | ".join(f"n = {n:,}" for n in sizes) + " | 99 % binomial limits at 1 |",
         "| --- | --- |" + " --- |" * (len(sizes) + 1),

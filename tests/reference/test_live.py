@@ -101,7 +101,9 @@ def test_live_counts_are_the_reference_counts(tmp_path):
 def test_rare_categories_of_the_reference_are_not_novel_when_they_come_again():
     """Of 300 categories 250 have a slot; the others share `other`, live as in the reference."""
     names = [f"shop-{i}" for i in range(300) for _ in range(1 + (300 - i) // 10)]
-    reference = unpack(pack(build(Table({"shop": np.array(names, object)}), model="m", name="r")), where="memory")
+    reference = unpack(
+        pack(build(Table({"shop": np.array(names, object)}), model="m", name="r")), where="memory"
+    )
     (profile,) = reference.features
     assert (len(profile.categories), len(profile.tail)) == (250, 50)
     found = slots(profile.kind, profile.categories, profile.tail)

@@ -11,7 +11,9 @@ DUE = 1_000_000
 PATIENCE = Patience(idle=60_000, stall=120_000, max_hold=900_000)
 
 
-def progress(source: Source, *, watermark: int = 0, idle: bool = False, paused: str = "", observed: int = DUE) -> Progress:
+def progress(
+    source: Source, *, watermark: int = 0, idle: bool = False, paused: str = "", observed: int = DUE
+) -> Progress:
     """A report with the fields that matter here."""
     return Progress(source, 10, 10, watermark, idle, paused, observed)
 
