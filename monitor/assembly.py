@@ -33,16 +33,13 @@ class Assembly:
     references: Mapping[str, Reference | None]
     models: Mapping[str, Model]
     contexts: Mapping[str, Context]
+    redacted: str
+    """The effective configuration as YAML, secrets as <secret>."""
 
     @property
     def topics(self) -> dict[str, str]:
         """Source name → topic."""
         return {source.name: source.topic for source in self.plans.sources}
-
-    @property
-    def redacted(self) -> str:
-        """The effective configuration as YAML, secrets as <secret>."""
-        return render(self.settings)
 
     def models_of(self, source: SourcePlan) -> dict[str, Model]:
         return {name: self.models[name] for name in source.models}
@@ -77,7 +74,7 @@ def assemble(files: Sequence[str]) -> Assembly:
             else {}
         )
         contexts[plan.name] = Context(plan, layout, reference, prepared)
-    return Assembly(settings, plans, references, models, contexts)
+    return Assembly(settings, plans, references, models, contexts, redacted=render(settings))
 
 
 def _bare_layout(plan: ModelPlan) -> Layout:

@@ -116,6 +116,8 @@ class Daemon:
         self._delivery_stop.set()
         for thread in (*self._threads, *self._deliveries):
             thread.join(JOIN)
+        if hasattr(self, "ingest") and not self._threads:
+            self.ingest.abandon()  # it never ran, and a client that nobody closes keeps the process
         if hasattr(self, "server"):
             self.server.stop()
         self.state.close()

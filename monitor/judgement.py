@@ -248,6 +248,8 @@ class Judgement:
                 reason=Unknown.NOT_ALL_PARTITIONS,
                 detail=f"{len(missing)} of {total} source partitions are not assigned to this process",
             )
+        if partial and verdict.reason is Unknown.NO_DATA:
+            verdict = replace(verdict, reason=Unknown.LOW_COVERAGE, detail="counted only from a later time on")
         transitions = track(self.incidents, verdict, self.plan)
         return Judged(verdict, window, transitions, Entry("cursor", spec.name, {"end": end}))
 

@@ -17,7 +17,8 @@ Array = NDArray[np.float64]
 NODES = 64
 EDGE = 1e-20
 """Probability left out at each end of the posterior: below any level that is asked for."""
-STEPS = 12
+STEPS = 60
+"""Most evaluations of p for a threshold; 6 are usual, and halving a bracket needs 50."""
 _TINY = 1e-290
 
 
@@ -79,20 +80,32 @@ def _solve(level: float, n: Array, y: Array, m: Array, tau: Array) -> Array:
 
     low, high = np.zeros(len(n)), n.copy()
     beyond = gap(high) < 0.0
-    guess = n * (y / m + rough_threshold(level, n, y, m, tau))
-    x0 = np.clip(guess, 1e-3 * n, n)
+    x0 = _guess(level, n, y, m, tau)
     g0 = gap(x0)
-    x1 = np.clip(x0 * 1.05 + 0.5, 0.0, n)
+    x1 = np.minimum(1.02 * x0 + 0.3, n)
+    done = beyond.copy()
     for _ in range(STEPS):
         g1 = gap(x1)
         low, high = np.where(g1 < 0, np.maximum(low, x1), low), np.where(g1 >= 0, np.minimum(high, x1), high)
-        if np.all((np.abs(g1) < 1e-9) | beyond):
-            break
+        done |= (np.abs(g1) < 1e-9) | (high - low < 1e-12 * high)
         with np.errstate(divide="ignore", invalid="ignore"):
             step = x1 - g1 * (x1 - x0) / (g1 - g0)
         inside = np.isfinite(step) & (step > low) & (step < high)
-        x0, g0, x1 = x1, g1, np.where(inside, step, 0.5 * (low + high))
+        following = np.where(inside, step, 0.5 * (low + high))
+        x0, g0, x1 = np.where(done, x0, x1), np.where(done, g0, g1), np.where(done, x1, following)
+        if done.all():
+            break
     return np.asarray(np.where(beyond, 1.0 + 1.0 / n, x1 / n) - y / m)
+
+
+def _guess(level: float, n: Array, y: Array, m: Array, tau: Array) -> Array:
+    """Mean and variance of x, and a skew as of a Poisson variable: right to a few per cent."""
+    from scipy.special import ndtri
+
+    rate = np.minimum((y + 1.0) / (m + 1.0) + tau, 1.0)
+    z = -float(ndtri(level))
+    spread = np.sqrt(n * rate * (1.0 - rate) + n * n * rate * (1.0 - rate) / m)
+    return np.asarray(np.clip(n * rate + z * spread + z * z / 4.0, 1e-9, n))
 
 
 def _tail(x: Array, n: Array, tau: Array, theta: Array, weight: Array) -> Array:

@@ -58,5 +58,5 @@ def _surplus(named: Array) -> float:
     least = float(seen[0])
     far = float(seen[min(max(int(NEAR * len(seen)), 10), len(seen)) - 1])
     if far == least:
-        return least * len(seen) if seen[-1] == least else least * float(np.sum(seen == least))
+        return least * float(np.sum(seen == least))
     return least * float(np.sum((seen > least) & (seen <= far))) / (far - least)

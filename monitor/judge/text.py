@@ -45,9 +45,7 @@ def more_rows(window: Window, prepared: Prepared) -> str:
 
 
 def _finding(state: State, tests: Sequence[Test], window: Window) -> str:
-    if not tests:
-        return f"{_count(window.rows)} rows, nothing to judge"
-    top = tests[0]
+    top = tests[0]  # there is always the error ratio
     what = f"{top.test}({top.feature}) is {top.score:.3g}, limit {top.threshold:.3g}"
     if state is State.OK:
         return f"{_count(window.rows)} rows, nothing beyond the ordinary; the largest, {what}"

@@ -25,8 +25,11 @@ def reference_windows(
     """The reference's own windows on the live grid, each compared with the rest; None without any.
 
     Whole windows with at least `min_rows` rows, cut at the same step as live ones, so sliding
-    windows overlap as live ones do: an alarm over overlapping windows is then one incident among
-    as many windows as live ones have, on both sides of the comparison.
+    windows overlap as live ones do. Their ranks come in runs, on both sides of the comparison:
+    expected are as many runs beyond the reference as the budget has pages, and a run is one page
+    if an incident stays open for a window's length. Simulated for 24 hours by the hour at a budget
+    of 2, 60 months: 1.97 ± 0.22 pages when an incident closes after 24 ok windows, 2.38 ± 0.32
+    after two.
     """
     first, last = spans(reference, spec)
     rows = np.concatenate([[0], np.cumsum(reference.panes.rows)])

@@ -69,12 +69,7 @@ def _check_profile(profile: FeatureProfile, *, where: str) -> None:
         f"falling numbers from {GROUPS} to 1",
     )
     if profile.kind is not Kind.NUMERIC:
-        names = profile.categories
-        _require(len(set(names)) == len(names), "a category occurs twice", where, "one slot per category")
-        ascending = bool((profile.tail[1:] > profile.tail[:-1]).all())
-        _require(ascending, "hashes of rare categories that do not ascend", where, "ascending ones")
-        if profile.kind is Kind.BOOLEAN:
-            _require(names == ("false", "true"), f"categories {names}", where, '"false" and "true"')
+        _check_categories(profile, where=where)
         return
     edges, coarse = profile.edges, profile.coarse
     _require(
@@ -92,6 +87,15 @@ def _check_profile(profile: FeatureProfile, *, where: str) -> None:
         where,
         f"one per bin, ascending from 0 to at most {GROUPS - 1}",
     )
+
+
+def _check_categories(profile: FeatureProfile, *, where: str) -> None:
+    names = profile.categories
+    _require(len(set(names)) == len(names), "a category occurs twice", where, "one slot per category")
+    rising = bool((profile.tail[1:] > profile.tail[:-1]).all())
+    _require(rising, "hashes of rare categories that do not ascend", where, "ascending ones")
+    if profile.kind is Kind.BOOLEAN:
+        _require(names == ("false", "true"), f"categories {names}", where, '"false" and "true"')
 
 
 def _check_times(reference: Reference, *, where: str) -> None:

@@ -225,11 +225,7 @@ def _assembled(header: Header, arrays: dict[str, NDArray[Any]], *, where: str) -
             f"{len(arrays['edges'])} edges, {len(arrays['coarse'])} coarse groups - {where} - those of"
             f" {sum(bins)} bins of {len(numeric)} numeric features are right"
         )
-    tails = [entry.tail for entry in header.features]
-    if min(tails, default=0) < 0 or len(arrays["tail"]) != sum(tails):
-        raise ReferenceInvalid(
-            f"{len(arrays['tail'])} hashes of rare categories - {where} - {sum(tails)} are right"
-        )
+    _require_tails(header, arrays["tail"], where=where)
     profiles: list[FeatureProfile] = []
     edge = group = rare = 0
     for entry, count in zip(header.features, bins, strict=True):
@@ -258,6 +254,12 @@ def _assembled(header: Header, arrays: dict[str, NDArray[Any]], *, where: str) -
         latency=arrays["latency"],
         notes=header.notes,
     )
+
+
+def _require_tails(header: Header, tail: NDArray[Any], *, where: str) -> None:
+    sizes = [entry.tail for entry in header.features]
+    if min(sizes, default=0) < 0 or len(tail) != sum(sizes):
+        raise ReferenceInvalid(f"{len(tail)} hashes of rare categories - {where} - {sum(sizes)} are right")
 
 
 def _arrays(reference: Reference) -> list[tuple[str, str, NDArray[Any]]]:

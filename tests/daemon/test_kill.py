@@ -144,7 +144,7 @@ def test_sigterm_ends_well_and_a_second_process_is_refused_meanwhile(make):
         until(is_finished(life, sent), "the log to be read")
         with scene.process() as second:
             assert second.process.wait(60) == 1
-            assert "another process" in second.output
+            assert "in use by process" in second.output
             assert "Traceback" not in second.output
         begin = time.monotonic()
         assert life.end() == 0, life.output

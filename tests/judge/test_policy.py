@@ -302,6 +302,35 @@ def test_range_breaches_are_read_off_the_bins():
     assert breaches["c"].tolist() == [0, 1, 1, 0, 0, 1]
 
 
+@pytest.mark.parametrize(("bounds", "breaching"), [((0.25, None), 64), ((None, 0.25), 192), ((0.0, 1.0), 0)])
+def test_ranges_may_be_open(bounds, breaching):
+    """None is no limit; the reference's minimum and maximum keep within limits they equal."""
+    model = plan(OWN, features=(FeaturePlan("a", ("a",), Kind.NUMERIC, range=bounds),), rules=(Rule("a", RuleKind.RANGE),))
+    (breach,) = prepare(timed(20), model, model.windows[0]).frame.breaches
+    assert breach.slots[FIRST_BIN:-1].sum() == breaching
+
+
+def test_a_reference_without_values_says_so():
+    """Nothing but missing values: no number of rows would help."""
+    own = (numeric_profile("a"),)
+    panes = np.zeros((30, own[0].slots), np.int64)
+    panes[:, MISSING] = 500
+    model = plan(own)
+    prepared = prepare(reference(own, panes), model, model.windows[0])
+    verdict = judge(window(own, panes[0]), prepared, model, previous=())
+    assert (verdict.state, verdict.reason) == (State.UNKNOWN, Unknown.REFERENCE_TOO_SMALL)
+    assert verdict.detail.startswith("reference too small: it has no values to compare with")
+    assert verdict.blind == ("a",)
+
+
+def test_a_reference_that_does_not_fit_its_features_is_refused():
+    """Counts of other slots than the features have mean nothing."""
+    model = plan(OWN)
+    damaged = replace(timed(20), counts=np.ones(7, np.int64))
+    with pytest.raises(ValueError, match="7 counts - reference january - 266 slots of its features"):
+        prepare(damaged, model, model.windows[0])
+
+
 def test_a_given_tolerance_stands():
     """By test, or by test and feature; ks takes it in PSI units."""
     given = {"psi": 0.2, "ks(a)": 0.04, "g": 0.5, "missing": 0.3}

@@ -79,3 +79,12 @@ def test_a_complete_list_of_categories_is_left_alone():
         ("missing", 0.0), ("novel", 1.0), ("other", 0.0),
     ]  # fmt: skip
     assert trials[0] == 1000
+
+
+def test_a_tail_of_equals_and_one_without_names():
+    """Categories that all occur once are as good as novel; a reference of nothing but tail stays one."""
+    once, bare = categorical_profile("once", [f"k{i}" for i in range(5)]), categorical_profile("bare", [])
+    frame = build_frame(
+        reference([once, bare], [[0, 0, 95, 1, 1, 1, 1, 1, 0, 0, 100]], timed=False), plan([once, bare])
+    )
+    assert frame.live.tolist() == [0, 0, 100, 0, 0, 0, 0, 0, 0, 0, 100]

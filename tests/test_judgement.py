@@ -1,0 +1,145 @@
+"""Which windows are judged, when, and from which counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from monitor.judgement import Context, Judged, Judgement
+from monitor.names import REASONS, SketchKey, Source
+from monitor.plan import Budget, WindowSpec
+from monitor.sketch import Sketch
+from monitor.state.log import Ledger, Progress
+from monitor.verdict import State, Unknown
+from monitor.window.completeness import Patience
+from tests.test_partition import LAYOUT, PLAN
+
+MINUTE = 60_000
+START = 1_700_000_100_000 // (10 * MINUTE) * 10 * MINUTE
+A, B = Source("predictions", 0), Source("predictions", 1)
+PATIENCE = Patience(idle=MINUTE, stall=2 * MINUTE, max_hold=15 * MINUTE, settle=0)
+WINDOWS = (WindowSpec("5m", 5 * MINUTE, 5 * MINUTE), WindowSpec("10m", 10 * MINUTE, MINUTE))
+
+
+def judgement(*windows: WindowSpec, lateness: int = 2 * MINUTE) -> Judgement:
+    """A model without a reference: every verdict is unknown, and its counts are what matters."""
+    plan = replace(PLAN, windows=windows, lateness=lateness, budget=Budget(2, 30 * 86_400_000))
+    return Judgement(Context(plan, LAYOUT, None, {}), patience=PATIENCE)
+
+
+def sketch(minute: int, rows: int, *, source: Source = A, applied: int = 1) -> Sketch:
+    """One pane, `minute` minutes after START."""
+    return Sketch(
+        key=SketchKey("m", PLAN.config, "1", "champion", "", START + minute * MINUTE, source),
+        applied=applied, rows=rows, errors=0, counts=np.zeros(LAYOUT.slots, np.int64), sums=np.zeros((1, 3), np.int64),
+        extremes=np.array([[np.inf, -np.inf]]), latency=np.zeros(1152, np.int64), violations=np.zeros(0, np.int64),
+        rejects=np.zeros(len(REASONS), np.int64), first=0, last=applied - 1,
+    )  # fmt: skip
+
+
+def progress(source: Source, minute: int, *, idle: bool = False, now: int = 0, since: int = -1) -> Progress:
+    """A partition whose watermark is `minute` minutes after START."""
+    return Progress(source, 1, 1, START + minute * MINUTE, idle, "", now, since)
+
+
+def due(
+    model: Judgement, *reports: Progress, now: int = 0, expected: Sequence[Source] = (A,)
+) -> list[Judged]:
+    """Judge what is due and accept it."""
+    found = []
+    for judged in model.due(expected=expected, progress={r.source: r for r in reports}, now=now):
+        model.accept(judged)
+        found.append(judged)
+    return found
+
+
+def test_tumbling_and_sliding_windows_hold_exactly_their_panes() -> None:
+    """Every window of both families has the rows of its panes, and none is skipped or judged twice."""
+    model = judgement(*WINDOWS)
+    rows = {minute: minute + 1 for minute in range(30)}
+    model.observe([sketch(minute, count) for minute, count in rows.items()])
+    judged = due(model, progress(A, 32))
+    for name, size, step in (("5m", 5, 5), ("10m", 10, 1)):
+        ends = [item.verdict.end for item in judged if item.verdict.window == name]
+        assert ends == [START + minute * MINUTE for minute in range(step, 31, step)]
+        for item in judged:
+            if item.verdict.window == name:
+                last = (item.verdict.end - START) // MINUTE
+                assert item.verdict.rows == sum(rows.get(m, 0) for m in range(last - size, last))
+    assert due(model, progress(A, 32)) == []
+
+
+def test_a_window_waits_for_the_watermark_and_the_allowed_lateness() -> None:
+    """One minute short of end + lateness nothing is judged."""
+    model = judgement(WINDOWS[0])
+    model.observe([sketch(0, 5)])
+    assert due(model, progress(A, 6)) == []
+    assert [item.verdict.rows for item in due(model, progress(A, 7))] == [5]
+
+
+def test_a_partition_that_nobody_reads_is_held_for_and_then_said_to_be_missing() -> None:
+    """After the longest hold the window is published with coverage below 1, and never as a verdict."""
+    model = judgement(WINDOWS[0])
+    model.observe([sketch(0, 5)])
+    reports = (progress(A, 60, now=START),)
+    assert due(model, *reports, now=START, expected=(A, B)) == []
+    late = (progress(A, 60, now=START + PATIENCE.max_hold),)
+    judged = due(model, *late, now=START + PATIENCE.max_hold, expected=(A, B))
+    assert judged
+    assert judged[0].verdict.coverage == 0.5
+    assert judged[0].verdict.state is State.UNKNOWN
+
+
+def test_a_late_correction_is_a_revision_and_equal_counts_are_none() -> None:
+    """An idle partition that wakes up with old rows revises the window it belongs to."""
+    model = judgement(WINDOWS[0])
+    model.observe([sketch(0, 5)])
+    (first,) = due(model, progress(A, 7), progress(B, 0, idle=True), expected=(A, B))
+    assert (first.verdict.rows, first.verdict.revision) == (5, 0)
+    model.observe([sketch(0, 5, applied=2)])
+    assert due(model, progress(A, 7), progress(B, 0, idle=True), expected=(A, B)) == []
+    model.observe([sketch(1, 3, source=B)])
+    (again,) = due(model, progress(A, 7), progress(B, 1), expected=(A, B))
+    assert (again.verdict.rows, again.verdict.revision) == (8, 1)
+
+
+def test_silence_is_judged_and_a_long_gap_is_jumped() -> None:
+    """A few empty windows are verdicts of their own; a year of them is not."""
+    model = judgement(WINDOWS[0])
+    model.observe([sketch(0, 5), sketch(22, 7)])
+    states = [(i.verdict.rows, i.verdict.state) for i in due(model, progress(A, 27))]
+    assert [rows for rows, _ in states] == [5, 0, 0, 0, 7]
+    assert all(state is State.UNKNOWN for _, state in states)
+    far = 400 * 24 * 60
+    model.observe([sketch(far, 9)])
+    assert [i.verdict.rows for i in due(model, progress(A, far + 8))] == [9]
+
+
+def test_consumption_that_began_in_the_middle_is_partial() -> None:
+    """Windows that began before the first covered event are not judged as if they were whole."""
+    model = judgement(WINDOWS[0])
+    model.observe([sketch(3, 5), sketch(7, 5)])
+    first, second = due(model, progress(A, 12, since=START + 3 * MINUTE))
+    assert (first.verdict.coverage, second.verdict.coverage) == (0.0, 1.0)
+
+
+def test_a_restart_goes_on_after_the_last_judged_window() -> None:
+    """The cursor of the ledger decides; sketches that are read again change nothing."""
+    model = judgement(WINDOWS[0])
+    model.observe([sketch(m, 1) for m in range(10)])
+    judged = due(model, progress(A, 7))
+    entries = {"cursor": {e.id: e.body for e in [judged[-1].cursor]}}
+    again = judgement(WINDOWS[0])
+    again.restore(Ledger("m", 1, entries))
+    again.observe([sketch(m, 1) for m in range(10)])
+    assert [i.verdict.end for i in due(again, progress(A, 12))] == [START + 10 * MINUTE]
+
+
+def test_a_model_without_reference_says_so() -> None:
+    """Counts are kept, and the verdict names what is missing."""
+    model = judgement(WINDOWS[0])
+    model.observe([sketch(0, 500)])
+    (judged,) = due(model, progress(A, 7))
+    assert judged.verdict.reason is Unknown.NO_REFERENCE
