@@ -8,7 +8,7 @@ BASE ?= python:3.11-slim-bookworm
 IMAGE ?= driftline:latest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format bench bench-smoke proof night image lock schema clean
+.PHONY: help demo test lint types format bench bench-smoke night image lock schema clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,13 +32,13 @@ types: $(VENV)/.dev ## mypy --strict on monitor/
 	$(BIN)/mypy
 
 bench: $(VENV)/.dev ## The figures of bench/README.md
-	$(BIN)/python bench/run.py $(ARGS)
+	$(BIN)/python -m bench.run $(ARGS)
 
 bench-smoke: $(VENV)/.dev ## The same figures, small, without a judgement
-	$(BIN)/python bench/run.py --smoke
+	$(BIN)/python -m bench.run --smoke
 
 night: $(VENV)/.dev ## Everything, in full; a dated report under bench/reports/
-	$(BIN)/python bench/night.py $(ARGS)
+	$(BIN)/python -m bench.night $(ARGS)
 
 image: ## The container image, with Docker or buildah
 	configs/image/build.sh $(IMAGE) $(BASE)

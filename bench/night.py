@@ -1,6 +1,6 @@
 """`make night`: the full figures, in a dated report under bench/reports/.
 
-    python bench/night.py [--only proof,kill,year,bench] [--date YYYY-MM-DD]
+    python -m bench.night [--only proof,kill,year,bench] [--date YYYY-MM-DD]
 
 The seed of everything random is the date, except the simulated references of the proof, whose seeds are 0–199.
 """
@@ -26,10 +26,10 @@ def main() -> None:
     arguments = parser.parse_args()
     seed = arguments.date.replace("-", "")
     steps = {
-        "proof": ("False alarms and pages per month", ["bench/proof.py", "all", "--seeds", "0-199"]),
-        "kill": ("Kills on real Kafka", ["bench/kill.py", "--kills", "50", "--seed", seed]),
-        "year": ("The flights of 2013 against January", ["bench/year.py"]),
-        "bench": ("Figures", ["bench/run.py"]),
+        "proof": ("False alarms and pages per month", ["bench.proof", "all", "--seeds", "0-199"]),
+        "kill": ("Kills on real Kafka", ["bench.kill", "--kills", "50", "--seed", seed]),
+        "year": ("The flights of 2013 against January", ["bench.year"]),
+        "bench": ("Figures", ["bench.run"]),
     }
     parts = [
         f"# Night of {arguments.date}",
@@ -44,7 +44,7 @@ def main() -> None:
             "",
             f"## {title}",
             "",
-            f"`python {' '.join(command)}` ({seconds:.0f} s, exit {code})",
+            f"`python -m {' '.join(command)}` ({seconds:.0f} s, exit {code})",
             "",
             text,
         ]
@@ -63,8 +63,8 @@ def run(command: list[str]) -> tuple[str, int, float]:
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "section.md"
-        given = [*command, "--out", str(out)] if command[0] != "bench/run.py" else command
-        done = subprocess.run([sys.executable, *given], stdout=subprocess.PIPE, text=True, check=False)
+        given = [*command, "--out", str(out)] if command[0] in {"bench.proof", "bench.year"} else command
+        done = subprocess.run([sys.executable, "-m", *given], stdout=subprocess.PIPE, text=True, check=False)
         text = out.read_text() if out.exists() else done.stdout
     return text.strip(), done.returncode, time.monotonic() - begin
 

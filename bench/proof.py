@@ -1,6 +1,6 @@
 """The judge's two promises, measured: each test's false-alarm rate, and pages per month.
 
-    python bench/proof.py rates|pages|all [--quick] [--seeds 0-199] [--out PATH]
+    python -m bench.proof rates|pages|all [--quick] [--seeds 0-199] [--out PATH]
 
 Prints tables, writes them as Markdown to PATH (and as JSON beside it), and exits with 1 when a
 limit is broken. Everything is drawn from seeded generators: the same command prints the same.

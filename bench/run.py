@@ -1,6 +1,6 @@
 """`make bench`: what one core does, as ratios measured side by side in one run.
 
-    python bench/run.py [--smoke]
+    python -m bench.run [--smoke]
 
 Writes bench/results.json and bench/README.md. Each figure is the median of repeated runs, peers alternating with ours so
 that a machine whose speed drifts does not favour either. Peers here are what a user would write with the same libraries;

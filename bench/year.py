@@ -1,6 +1,6 @@
 """`driftline replay` of the flights over the whole of 2013, with January as the reference.
 
-    python bench/year.py [--out report.md]
+    python -m bench.year [--out report.md]
 
 Writes the records, the reference and the configuration of the demo to a temporary folder and runs the command that a
 user would run. Delays are seasonal and the reference is one winter month, so the year is expected to page: the table

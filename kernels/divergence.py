@@ -109,8 +109,12 @@ def join_nested(slots: Array, expected: Array, first: int, last: int, wide: floa
 def join_pooled(slots: Array, expected: Array, first: int, last: int, wide: float) -> int:
     """Number the categories; thin ones are pooled, in the order they stand in, until a pool is wide.
 
-    Arguments and result as `join_nested`. What is left over joins the last pool, or the lightest
-    wide category where there is no pool. The order must not follow the reference's counts: pools
+    slots     int64[coarse slots]     mutated from `first` to `last`; LEFT_OUT where all is thin
+    expected  float64[coarse slots]   rows expected in the smaller sample
+    wide      rows that a slot needs
+
+    Returns how many slots there are. What is left over joins the last pool, or the lightest wide
+    category where there is no pool. The order must not follow the reference's counts: pools
     of categories that were lucky together gave twice the nominal rate (250 categories, n = 1,000).
     """
     count = 0

@@ -48,8 +48,13 @@ JOIN = 20.0
 class Daemon:
     """Builds the parts, runs the loops, reloads, stops. `start`, `wait` and `stop` from one thread."""
 
-    def __init__(self, files: Sequence[str], *, clock: Clock, revision: str = "unknown") -> None:
-        """Raises ConfigError, ReferenceInvalid and StateError: nothing runs yet."""
+    def __init__(
+        self, files: Sequence[str], *, clock: Clock, revision: str = "unknown", accept_loss: bool = False
+    ) -> None:
+        """Raises ConfigError, ReferenceInvalid and StateError: nothing runs yet.
+
+        `accept_loss`: begin anew where input was consumed before and its state is gone.
+        """
         self.clock = clock
         self.stopping = threading.Event()
         self.assembly: Assembly = assemble(files)
@@ -59,6 +64,7 @@ class Daemon:
         self.server: Server
         self._files = tuple(files)
         self._revision = revision
+        self._accept_loss = accept_loss
         self._started = clock.now_ms()
         self._config_ok = True
         self._config_loaded = self._started
@@ -84,6 +90,7 @@ class Daemon:
             state=self.state,
             clock=self.clock,
             cadence=Cadence(checkpoint=plans.state.checkpoint / 1000),
+            accept_loss=self._accept_loss,
         )
         self.evaluate = Evaluate(
             self.assembly.contexts,

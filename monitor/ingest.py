@@ -66,8 +66,13 @@ class Ingest:
         state: StateLog,
         clock: Clock,
         cadence: Cadence,
+        accept_loss: bool = False,
     ) -> None:
-        """`inputs` by topic. `connect` opens the consumer that reports assignments to this object."""
+        """`inputs` by topic. `connect` opens the consumer that reports assignments to this object.
+
+        Without `accept_loss` a partition that the group has read, and of which there is no state,
+        raises StateMissing out of `tick`: to begin anew in silence would forget, or count twice.
+        """
         self.partitions: dict[Source, Partition] = {}
         self.last_tick = clock.monotonic()
         self.checkpoint_last = -1
@@ -85,6 +90,7 @@ class Ingest:
         """Partitions whose position is known; the others wait for the broker to say where they start."""
         self._raised = 0
         self._broken = False
+        self._accept_loss = accept_loss
         self._next_checkpoint = clock.monotonic() + cadence.checkpoint
         self._stalled = ""
         self.consumer = connect(self)
@@ -110,6 +116,7 @@ class Ingest:
         metrics.REBALANCES_TOTAL.inc()
         self._broken = True  # until it is done: partitions that were not opened are never read
         opened = {source: self._open(source) for source in sources}
+        self._refuse_loss([source for source, position in opened.items() if position is None])
         self._broken = False
         return opened
 
@@ -215,6 +222,15 @@ class Ingest:
         self.partitions[source] = partition
         self._limits[source] = Limit(item.plan.dead_letter.limit, item.plan.dead_letter.over)
         return partition.position if found is not None else None
+
+    def _refuse_loss(self, fresh: Collection[Source]) -> None:
+        """Raise StateMissing for a partition without state that was consumed before."""
+        if not fresh or self._accept_loss:
+            return
+        for source, offset in self.consumer.committed(fresh).items():
+            if offset > 0:
+                self._state.expect(source)
+                self._state.recover(source)
 
     def _poll(self) -> list[Batch]:
         """Whatever a callback raised, the consumer has gone back to our positions: nothing is skipped."""

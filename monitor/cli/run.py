@@ -9,7 +9,12 @@ from monitor.cli.options import Exit, config_option
 
 @click.command("run")
 @config_option
-def command(config: tuple[str, ...]) -> None:
+@click.option(
+    "--accept-data-loss",
+    is_flag=True,
+    help="Begin anew where input was consumed before and its state is gone.",
+)
+def command(*, config: tuple[str, ...], accept_data_loss: bool) -> None:
     """Consume, fold, judge and deliver until SIGTERM.
 
     SIGHUP or POST /-/reload loads the configuration again. A second SIGTERM or SIGINT ends the
@@ -29,7 +34,12 @@ def command(config: tuple[str, ...]) -> None:
     settings = load(config)
     configure(settings.log.format, settings.log.level)
     warm(_show)
-    daemon = Daemon(config, clock=SystemClock(), revision=os.environ.get("DRIFTLINE_REVISION", "unknown"))
+    daemon = Daemon(
+        config,
+        clock=SystemClock(),
+        revision=os.environ.get("DRIFTLINE_REVISION", "unknown"),
+        accept_loss=accept_data_loss,
+    )
 
     def stop(_signal: int, _frame: object) -> None:
         if daemon.stopping.is_set():

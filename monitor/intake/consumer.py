@@ -199,6 +199,18 @@ class Consumer:
             return 0
         return len(found.partitions) if found is not None and found.error is None else 0
 
+    def committed(self, sources: Collection[Source]) -> dict[Source, int]:
+        """The offsets that the group has committed, -1 where it has none. Raises IntakeError when the
+        broker does not say."""
+        try:
+            places = self._client.committed([TopicPartition(*source) for source in sources], QUERY_SECONDS)
+        except (KafkaException, RuntimeError) as error:
+            raise IntakeError(f"no answer - committed offsets of the group - {_text(error)}") from error
+        failed = next((place.error for place in places if place.error is not None), None)
+        if failed is not None:
+            raise IntakeError(f"no answer - committed offsets of the group - {failed.str()}")
+        return {Source(place.topic, place.partition): max(int(place.offset), -1) for place in places}
+
     def assigned(self) -> tuple[Source, ...]:
         """Partitions that are open."""
         return tuple(self._next)

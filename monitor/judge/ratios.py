@@ -75,26 +75,30 @@ def _solve(level: float, n: Array, y: Array, m: Array, tau: Array) -> Array:
     theta, weight = _posterior(np.minimum(y, m - 1e-6), m)
     goal = np.sqrt(-np.log(level))
 
-    def gap(x: Array) -> Array:
-        return np.asarray(np.sqrt(-np.log(_tail(x, n, tau, theta, weight))) - goal)
+    def gap(x: Array, at: NDArray[np.intp]) -> Array:
+        return np.asarray(np.sqrt(-np.log(_tail(x, n[at], tau[at], theta[at], weight[at]))) - goal)
 
+    every = np.arange(len(n))
+    beyond = gap(n, every) < 0.0
     low, high = np.zeros(len(n)), n.copy()
-    beyond = gap(high) < 0.0
     x0 = _guess(level, n, y, m, tau)
-    g0 = gap(x0)
+    g0 = gap(x0, every)
     x1 = np.minimum(1.02 * x0 + 0.3, n)
-    done = beyond.copy()
-    for _ in range(STEPS):
-        g1 = gap(x1)
-        low, high = np.where(g1 < 0, np.maximum(low, x1), low), np.where(g1 >= 0, np.minimum(high, x1), high)
-        done |= (np.abs(g1) < 1e-9) | (high - low < 1e-12 * high)
+    at = every[~beyond]
+    steps = 0
+    while len(at) > 0 and steps < STEPS:
+        steps += 1
+        x, g = x1[at], gap(x1[at], at)
+        low[at] = np.where(g < 0, np.maximum(low[at], x), low[at])
+        high[at] = np.where(g >= 0, np.minimum(high[at], x), high[at])
         with np.errstate(divide="ignore", invalid="ignore"):
-            step = x1 - g1 * (x1 - x0) / (g1 - g0)
-        inside = np.isfinite(step) & (step > low) & (step < high)
-        following = np.where(inside, step, 0.5 * (low + high))
-        x0, g0, x1 = np.where(done, x0, x1), np.where(done, g0, g1), np.where(done, x1, following)
-        if done.all():
-            break
+            step = x - g * (x - x0[at]) / (g - g0[at])
+        outside = ~(np.isfinite(step) & (step > low[at]) & (step < high[at]))
+        step[outside] = 0.5 * (low[at] + high[at])[outside]
+        going = (np.abs(g) > 1e-7) & (high[at] - low[at] > 1e-12 * high[at])
+        x0[at], g0[at] = x, g
+        at = at[going]
+        x1[at] = step[going]
     return np.asarray(np.where(beyond, 1.0 + 1.0 / n, x1 / n) - y / m)
 
 

@@ -118,11 +118,18 @@ def shuffled(sent: Sequence[Sent], *, seed: int, reach: int = 15) -> list[Sent]:
 def make_reference(*, windows: int = 60, bins: int | None = None, model: str = MODEL) -> Reference:
     """What is normal: windows before START, none drifting."""
     rows = sorted(
-        (row for window in range(-windows, 0) for partition in range(PARTITIONS) for row in rows_of(window, partition)),
+        (
+            row
+            for window in range(-windows, 0)
+            for partition in range(PARTITIONS)
+            for row in rows_of(window, partition)
+        ),
         key=lambda row: row["ts"],
     )
     columns = {
-        "amount": np.array([math.nan if r["features"]["amount"] is None else r["features"]["amount"] for r in rows]),
+        "amount": np.array(
+            [math.nan if r["features"]["amount"] is None else r["features"]["amount"] for r in rows]
+        ),
         "country": np.array([r["features"]["country"] for r in rows], object),
         "returning": np.array([r["features"]["returning"] for r in rows], bool),
         "prediction": np.array([r["score"] for r in rows]),
@@ -192,8 +199,9 @@ class Scene:
         finally:
             daemon.stop()
 
-    def process(self, *, point: str = "", **environment: str) -> Life:
-        return Life(self, point=point, environment=environment)
+    def process(self, *options: str, point: str = "") -> Life:
+        """The daemon in a process of its own; `point` is a fail-point to die at."""
+        return Life(self, options, point=point)
 
     def found(self) -> LocalLog:
         """The state of a daemon that has ended; close it."""
@@ -211,7 +219,12 @@ class Scene:
             "sources": {
                 "predictions": {
                     "topic": self.topic,
-                    "fields": {"id": "id", "time": {"path": "ts", "unit": "ms"}, "model": "model", "version": "version"},
+                    "fields": {
+                        "id": "id",
+                        "time": {"path": "ts", "unit": "ms"},
+                        "model": "model",
+                        "version": "version",
+                    },
                     "dead_letter": {"to": "file", "path": str(self.folder / "dead.jsonl"), "limit": "100%"},
                     "idle": "1s",
                 }
@@ -229,9 +242,7 @@ class Scene:
                     "clear_after": 2,
                 }
             },
-            "alerts": {
-                "alertmanager": {"urls": [target], "allow_private": ["127.0.0.0/8"], "resend": "1s"}
-            },
+            "alerts": {"alertmanager": {"urls": [target], "allow_private": ["127.0.0.0/8"], "resend": "1s"}},
             "state": {"dir": str(self.folder / "state"), "checkpoint_every": "1s"},
             "web": {"listen": "127.0.0.1:0", "enable_lifecycle": True},
             "log": {"format": "json", "level": "info"},
@@ -239,7 +250,12 @@ class Scene:
 
 
 def scene(
-    folder: Path, broker: EmbeddedBroker | Any, *, receiver: Receiver | None = None, create: bool = True, **change: Any
+    folder: Path,
+    broker: EmbeddedBroker | Any,
+    *,
+    receiver: Receiver | None = None,
+    create: bool = True,
+    **change: Any,
 ) -> Scene:
     """A scene with a topic of its own."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -269,14 +285,14 @@ def with_retraining(receiver: Receiver) -> dict[str, Any]:
 class Life:
     """One `driftline run` in a process of its own."""
 
-    def __init__(self, scene: Scene, *, point: str, environment: dict[str, str]) -> None:
+    def __init__(self, scene: Scene, options: Sequence[str], *, point: str) -> None:
         self.log = scene.folder / f"run-{uuid.uuid4().hex[:6]}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "monitor", "run", "-c", str(scene.config)],
+                [sys.executable, "-m", "monitor", "run", "-c", str(scene.config), *options],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "DRIFTLINE_FAILPOINT": point, **environment},
+                env={**os.environ, "DRIFTLINE_FAILPOINT": point},
             )
 
     def __enter__(self) -> Life:
@@ -297,7 +313,9 @@ class Life:
 
         def started() -> str:
             assert self.process.poll() is None, self.output
-            lines = [line for line in self.output.splitlines() if '"started"' in line and line.startswith("{")]
+            lines = [
+                line for line in self.output.splitlines() if '"started"' in line and line.startswith("{")
+            ]
             return json.loads(lines[0])["url"] if lines else ""
 
         until(started, "the process to start")
@@ -364,7 +382,9 @@ def is_done(daemon: Daemon, count: int) -> bool:
     view = daemon.view()
     if sum(report.applied for report in view.partitions) < count or len(view.partitions) < PARTITIONS:
         return False
-    newest = max((sketch.key.pane for sketch in daemon.state.changes([MODEL], 0)[1] if sketch.rows), default=-1)
+    newest = max(
+        (sketch.key.pane for sketch in daemon.state.changes([MODEL], 0)[1] if sketch.rows), default=-1
+    )
     closed = max((verdict.end for verdict in daemon.evaluate.verdicts(MODEL)), default=-1)
     return all(report.idle for report in view.partitions) and (newest < 0 or closed > newest)
 
@@ -405,7 +425,9 @@ class Recount:
         return {pane // WINDOW * WINDOW + WINDOW for pane, rows in self.rows.items() if rows}
 
 
-def recount(sent: Sequence[Sent], *, profile: Reference | None = None, good: Callable[[Any], bool] | None = None) -> Recount:
+def recount(
+    sent: Sequence[Sent], *, profile: Reference | None = None, good: Callable[[Any], bool] | None = None
+) -> Recount:
     """Count every record once. `good` tells which of those that parse can become rows."""
     profile = profile or reference()
     found = Recount()
@@ -461,7 +483,13 @@ def _slot(feature: Any, value: Any) -> int:
     return 3 + feature.categories.index(text) if text in feature.categories else 1
 
 
-def differences(state: LocalLog, truth: Recount, records: dict[int, dict[str, Any]] | None, *, profile: Reference | None = None) -> list[str]:
+def differences(
+    state: LocalLog,
+    truth: Recount,
+    records: dict[int, dict[str, Any]] | None,
+    *,
+    profile: Reference | None = None,
+) -> list[str]:
     """Every way in which state and verdicts are not those of the log; empty when all is exact."""
     profile = profile or reference()
     rows: Counter[int] = Counter()
@@ -507,7 +535,9 @@ def tally_differences(state: LocalLog, truth: Recount) -> list[str]:
     records = sum(state.recover(source).marker.records for source in state.sources())
     expected = (truth.records, truth.late, truth.future, truth.rejects)
     if (records, late, future, rejects) != expected:
-        return [f"(records, late, future, rejects) are {(records, late, future, rejects)}, in the log {expected}"]
+        return [
+            f"(records, late, future, rejects) are {(records, late, future, rejects)}, in the log {expected}"
+        ]
     return []
 
 
@@ -515,5 +545,3 @@ def stored_verdicts(state: LocalLog) -> dict[int, dict[str, Any]]:
     """Verdict records of the ledger, by end, the newest revision."""
     bodies = state.ledger(MODEL, kinds=("verdict",)).of("verdict").values()
     return {body["end"]: dict(body) for body in bodies}
-
-

@@ -65,7 +65,11 @@ def bad_inputs(largest: int) -> list[tuple[str, bytes | None, Reason]]:
         ("NaN", TEXT.replace("12.5", "NaN").encode(), Reason.DECODE),
         ("Infinity", TEXT.replace("12.5", "-Infinity").encode(), Reason.DECODE),
         ("huge time", with_(ts=10**300), Reason.BAD_TIME),
-        ("duplicate key", TEXT.replace('"score": 0.25', '"score": 0.25, "score": 0.9').encode(), Reason.DUPLICATE_KEY),
+        (
+            "duplicate key",
+            TEXT.replace('"score": 0.25', '"score": 0.25, "score": 0.9').encode(),
+            Reason.DUPLICATE_KEY,
+        ),
         ("invalid UTF-8", TEXT.replace("DE", "\xff").encode("latin-1"), Reason.DECODE),
         ("number for category", with_(features={**GOOD["features"], "country": [1]}), Reason.WRONG_TYPE),
         ("text for number", with_(features={**GOOD["features"], "amount": "a lot"}), Reason.WRONG_TYPE),
@@ -89,7 +93,13 @@ def poisoned(good: list[Sent], bad: list[tuple[str, bytes | None, Reason]]) -> l
         if at % 10 == 9 and left and at > 3 * 120:
             name, value, _ = left.pop(0)
             out.append(
-                Sent(record.partition, value, record.timestamp, key=name.encode(), headers=(("trace", b"\x00\xff"),))
+                Sent(
+                    record.partition,
+                    value,
+                    record.timestamp,
+                    key=name.encode(),
+                    headers=(("trace", b"\x00\xff"),),
+                )
             )
     assert not left
     return out
@@ -107,7 +117,9 @@ def test_every_bad_input_is_rejected_with_its_reason_and_the_stream_goes_on(make
     good = stream(range(4))
     sent = poisoned(good, bad)
     expected = Counter(str(reason) for _, _, reason in bad)
-    rejected = {name: (value, reason) for name, value, reason in bad if reason not in {Reason.LATE, Reason.FUTURE}}
+    rejected = {
+        name: (value, reason) for name, value, reason in bad if reason not in {Reason.LATE, Reason.FUTURE}
+    }
     scene.send(sent)
     with scene.daemon() as daemon:
         await_done(daemon, len(sent))
@@ -171,7 +183,10 @@ def test_dead_letters_go_to_a_topic_as_they_were(make, broker):
     topic = "dead"
     broker.create_topic(topic, partitions=1)
     scene = make(sources={"predictions": {"dead_letter": {"to": "topic", "topic": topic, "path": None}}})
-    bad = [Sent(1, b"\xff{", START + 5, key=b"k", headers=(("h", b"1"), ("n", None))), Sent(2, None, START + 6)]
+    bad = [
+        Sent(1, b"\xff{", START + 5, key=b"k", headers=(("h", b"1"), ("n", None))),
+        Sent(2, None, START + 6),
+    ]
     sent = [*stream(range(2)), *bad]
     scene.send(sent)
     with scene.daemon() as daemon:
@@ -212,7 +227,10 @@ def test_a_bad_deploy_pauses_its_partition_and_a_reload_resumes_it(make):
         assert samples(url)["partition_paused", "0", scene.topic] == 1
         assert get(f"{url}/-/healthy")[0] == 200
         others = sum(record.partition > 0 for record in good) + 2 * 2 * 120
-        until(lambda: sum(r.applied for r in daemon.view().partitions if r.source.partition) == others, "the others")
+        until(
+            lambda: sum(r.applied for r in daemon.view().partitions if r.source.partition) == others,
+            "the others",
+        )
         assert not (scene.folder / "dead.jsonl").exists()
         assert get(f"{url}/-/reload", method="POST")[0] == 200
         until(lambda: any(p["paused"] for p in api(url, "partitions")), "the same poison to pause it again")
@@ -245,13 +263,18 @@ def test_a_pause_ends_with_a_reload_once_the_poison_is_diluted(make):
 def test_a_record_of_10_mb_is_rejected_on_real_kafka(kafka, tmp_path):
     """The largest record a broker may be told to take goes by without an effect on its neighbours."""
     made = scene(tmp_path, kafka, create=False)
-    kafka.create_topic(made.topic, partitions=PARTITIONS, config={"max.message.bytes": "12000000", "retention.ms": "-1"})
+    kafka.create_topic(
+        made.topic, partitions=PARTITIONS, config={"max.message.bytes": "12000000", "retention.ms": "-1"}
+    )
     sent = stream(range(3))
     sent.insert(400, Sent(0, b'{"pad": "' + b"x" * 10_000_000 + b'"}', START))
     made.send(sent)
     with made.daemon() as daemon:
         await_done(daemon, len(sent))
-        assert differences(daemon.state, recount(sent, good=lambda row: "pad" not in row), verdicts(daemon)) == []
+        assert (
+            differences(daemon.state, recount(sent, good=lambda row: "pad" not in row), verdicts(daemon))
+            == []
+        )
     (line,) = dead_lines(tmp_path)
     assert len(base64.b64decode(line["value"])) > 10_000_000
     assert line["errors"]["__driftline.errors.reason"] == "oversize"

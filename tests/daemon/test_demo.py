@@ -19,7 +19,9 @@ def test_the_demo_finds_the_blizzard_and_nothing_before_it():
         [sys.executable, "-m", "monitor", "demo"], capture_output=True, text=True, check=False, timeout=380
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    sent, counted = re.search(r"([\d,]+) records sent, ([\d,]+) counted: every record counted once", done.stdout).groups()
+    sent, counted = re.search(
+        r"([\d,]+) records sent, ([\d,]+) counted: every record counted once", done.stdout
+    ).groups()
     assert sent == counted
     incidents = re.findall(r"^  (\d\d) Feb – (\d\d) Feb  (\w+)  cause (\S+)", done.stdout, re.MULTILINE)
     assert incidents

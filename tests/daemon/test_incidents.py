@@ -20,7 +20,10 @@ from tests.daemon.build import (
 
 def told(receiver):
     return [
-        alert for request in list(receiver.requests) if request.path.endswith("/alerts") for alert in request.json()
+        alert
+        for request in list(receiver.requests)
+        if request.path.endswith("/alerts")
+        for alert in request.json()
     ]
 
 
@@ -46,13 +49,17 @@ def test_a_drift_is_one_incident_over_a_restart_and_resolves(make, receiver):
         until(lambda: len(told(receiver)) > seen, "the alert to be sent again")
         scene.send(sent[5 * per_window :])
         await_done(daemon, len(sent))
-        until(lambda: daemon.view().models[0].incidents[0]["state"] == "resolved", "the incident to be resolved")
+        until(
+            lambda: daemon.view().models[0].incidents[0]["state"] == "resolved", "the incident to be resolved"
+        )
         (again,) = daemon.view().models[0].incidents
         assert again["id"] == incident["id"]
         assert daemon.view().models[0].pages_sent == 1
 
         def resolved():
-            return [a for a in told(receiver) if a["annotations"]["incident"] == incident["id"] and _has_ended(a)]
+            return [
+                a for a in told(receiver) if a["annotations"]["incident"] == incident["id"] and _has_ended(a)
+            ]
 
         until(resolved, "the resolved alert")
     alerts = told(receiver)

@@ -14,6 +14,7 @@ from monitor.deliver.receiver import Answer
 from monitor.failpoint import POINTS
 from tests.daemon.build import (
     MODEL,
+    await_done,
     differences,
     get,
     recount,
@@ -60,7 +61,9 @@ def finish(scene, sent, receiver):
         incidents = set(ledger.of("incident"))
         assert incidents
         assert alerts(receiver) == incidents
-        requests = {request.headers["webhook-id"] for request in receiver.requests if request.path == "/hooks/retrain"}
+        requests = {
+            request.headers["webhook-id"] for request in receiver.requests if request.path == "/hooks/retrain"
+        }
         assert requests == {f"rt_{incident}" for incident in incidents}
     finally:
         state.close()
@@ -152,6 +155,28 @@ def test_sigterm_ends_well_and_a_second_process_is_refused_meanwhile(make):
         assert "Traceback" not in life.output
     state = scene.found()
     assert sum(sketch.rows for sketch in state.changes([MODEL], 0)[1]) == len(sent)
+    state.close()
+
+
+def test_lost_state_is_never_begun_anew_in_silence(make):
+    """With committed offsets and without state `run` ends and says what to do; with --accept-data-loss it begins
+    at the start of the topic."""
+    scene = make()
+    sent = stream(range(3))
+    scene.send(sent)
+    with scene.daemon() as daemon:
+        await_done(daemon, len(sent))
+    (scene.folder / "state").rename(scene.folder / "elsewhere")
+    with scene.process() as life:
+        assert life.process.wait(60) == 1
+        assert "input was consumed before, but its state is gone" in life.output
+        assert "--accept-data-loss" in life.output
+        assert "Traceback" not in life.output
+    with scene.process("--accept-data-loss") as life:
+        until(is_finished(life, sent), "the log to be read again")
+        assert life.end() == 0
+    state = scene.found()
+    assert differences(state, recount(sent), None) == []
     state.close()
 
 

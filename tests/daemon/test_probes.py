@@ -48,6 +48,20 @@ def test_a_topic_that_is_created_later_is_found(tmp_path, broker, receiver):
         assert differences(daemon.state, recount(sent), verdicts(daemon)) == []
 
 
+@pytest.mark.kafka
+def test_a_topic_that_is_created_later_is_found_on_real_kafka(kafka, tmp_path):
+    """A broker that does not know the topic at all: the group takes it up when it is there."""
+    made = scene(tmp_path, kafka, create=False)
+    sent = stream(range(2))
+    with made.daemon() as daemon:
+        until(lambda: made.topic in get(f"{daemon.server.url}/-/ready")[1], "the reason to be shown")
+        kafka.create_topic(made.topic, partitions=PARTITIONS, config={"retention.ms": "-1"})
+        made.send(sent)
+        until(lambda: get(f"{daemon.server.url}/-/ready")[0] == 200, "readiness")
+        await_done(daemon, len(sent))
+        assert differences(daemon.state, recount(sent), verdicts(daemon)) == []
+
+
 def test_an_empty_topic_is_ready_and_idle(make):
     """No record, no verdict, no alarm: ready, healthy, every partition idle with lag 0."""
     made = make()
@@ -127,7 +141,9 @@ def test_dead_letters_that_cannot_be_written_hold_the_stream(make):
     made.send(sent)
     with made.daemon() as daemon:
         url = daemon.server.url
-        until(lambda: any("dead.jsonl" in p["paused"] for p in api(url, "partitions")), "the reason to be shown")
+        until(
+            lambda: any("dead.jsonl" in p["paused"] for p in api(url, "partitions")), "the reason to be shown"
+        )
         assert all(report.applied == 0 for report in daemon.view().partitions)
         assert samples(url)["partition_paused", "0", made.topic] == 1
         assert get(f"{url}/-/healthy")[0] == 200
@@ -196,7 +212,11 @@ def test_records_deleted_before_they_were_read_are_lost_coverage(make, broker):
     made.send(sent[len(half) :])
     kept = len(half) // PARTITIONS + 60  # half of the fourth window of partition 0 is gone
     broker.delete_records(made.topic, 0, before=kept)
-    left = [r for r in sent[len(half) :] if r.partition or sum(s.partition == 0 for s in sent[: sent.index(r)]) >= kept]
+    left = [
+        r
+        for r in sent[len(half) :]
+        if r.partition or sum(s.partition == 0 for s in sent[: sent.index(r)]) >= kept
+    ]
     with made.daemon() as daemon:
         await_done(daemon, len(sent))
         found = verdicts(daemon)
@@ -221,12 +241,16 @@ def test_a_topic_that_is_made_anew_is_not_mixed_with_the_old_one(kafka, tmp_path
     with made.daemon() as daemon:
         await_done(daemon, len(sent))
         before = verdicts(daemon)
-    AdminClient({"bootstrap.servers": kafka.bootstrap}).delete_topics([made.topic])[made.topic].result(30)
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    admin.delete_topics([made.topic])[made.topic].result(30)
     until(lambda: _created(kafka, made.topic), "the topic to be made anew")
     made.send(stream(range(3, 4)))
     with made.daemon() as daemon:
         url = daemon.server.url
-        until(lambda: sum("the log ends before" in p["paused"] for p in api(url, "partitions")) == 3, "the reason")
+        until(
+            lambda: sum("the log ends before" in p["paused"] for p in api(url, "partitions")) == 3,
+            "the reason",
+        )
         assert get(f"{url}/-/healthy")[0] == 200
         assert {end: verdict["rows"] for end, verdict in verdicts(daemon).items()} == {
             end: verdict["rows"] for end, verdict in before.items()

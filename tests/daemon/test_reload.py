@@ -26,7 +26,7 @@ from tests.daemon.build import (
     verdicts,
 )
 
-RELOADED = "config_last_reload_successful",
+RELOADED = ("config_last_reload_successful",)
 
 
 def reload(url):
@@ -155,11 +155,11 @@ def sketch_configs(daemon):
 
 
 def test_other_bins_start_new_sketches_and_leave_the_other_model_alone(make):
-    """A reference with other bins is taken over by a reload in the middle of a window: that window is unknown for
-    lack of coverage, those before keep their verdicts, those after are exact, the other model notices nothing."""
+    """A reference with other bins is taken over by a reload in the middle of a window: windows that are open are
+    unknown for lack of coverage, those before keep their verdicts, those after are exact, the other model notices nothing."""
     scene = two_models(make)
     records = both(range(8))
-    cut = len(records) // 2 + 100  # in the middle of the fifth window
+    cut = len(records) // 2 + 100  # in the fifth window; the fourth waits for the other partitions
     ends = [1_760_000_100_000 + (window + 1) * WINDOW for window in range(8)]
     with scene.daemon() as daemon:
         scene.send(records[:cut])
@@ -170,7 +170,7 @@ def test_other_bins_start_new_sketches_and_leave_the_other_model_alone(make):
         scene.send(records[cut:])
         await_done(daemon, len(records))
         broken = checked(daemon, ends)
-        assert set(broken) <= {ends[4], ends[5]}
+        assert set(broken) <= set(ends[3:6])
         assert {end: found for end, found in verdicts(daemon).items() if end in before and end < ends[4]} == {
             end: found for end, found in before.items() if end < ends[4]
         }
@@ -190,7 +190,7 @@ def test_a_restart_with_other_bins_is_like_a_reload(make):
     with scene.daemon() as daemon:
         scene.send(records[cut:])
         await_done(daemon, len(records))
-        assert set(checked(daemon, ends)) <= {ends[4], ends[5]}
+        assert set(checked(daemon, ends)) <= set(ends[3:6])
 
 
 def test_a_model_added_by_a_reload_counts_from_then_on(make):

@@ -34,5 +34,7 @@ def test_live_and_replayed_verdicts_agree_to_the_last_digit(make):
     assert json.loads(json.dumps(live)) == again
     assert {body["state"] for body in again} >= {"ok", "drift"}
     assert replayed["records"] == len(sent)
-    assert replayed["rows"] + replayed["late"] + replayed["future"] + sum(replayed["rejects"].values()) == len(sent)
+    assert replayed["rows"] + replayed["late"] + replayed["future"] + sum(
+        replayed["rejects"].values()
+    ) == len(sent)
     assert replayed["pages"] == 1
