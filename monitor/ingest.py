@@ -6,8 +6,7 @@ the state log; kernels run with the GIL released.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,10 +19,11 @@ from monitor.errors import DeadLetterError, DriftlineError, StateError
 from monitor.intake.consumer import Consumer
 from monitor.intake.contract import check
 from monitor.intake.dead_letter import DeadLetters, Limit
-from monitor.intake.decode import Decoder, Scanned
+from monitor.intake.decode import Decoder
 from monitor.intake.gap import GapKind
+from monitor.measure import count, timed
 from monitor.names import Source
-from monitor.partition import Folded, Model, Partition
+from monitor.partition import Model, Partition
 from monitor.plan import SourcePlan
 from monitor.salvage import cut, scan
 from monitor.state.log import Marker, Progress, StateLog
@@ -153,7 +153,7 @@ class Ingest:
     def checkpoint(self, sources: Collection[Source]) -> bool:
         """Step 6: dead letters first, then sketches and marker, then the advisory commit."""
         refused = ""
-        with _timed("checkpoint", self._clock):
+        with timed("checkpoint", self._clock):
             unflushed = self._flush({source.topic for source in sources})
             for source in sources:
                 self.last_tick = self._clock.monotonic()
@@ -235,7 +235,7 @@ class Ingest:
     def _poll(self) -> list[Batch]:
         """Whatever a callback raised, the consumer has gone back to our positions: nothing is skipped."""
         try:
-            with _timed("poll", self._clock):
+            with timed("poll", self._clock):
                 batches = self.consumer.poll(BATCH, self._cadence.poll)
         except DriftlineError:
             raise
@@ -258,19 +258,19 @@ class Ingest:
         if not len(batch):
             return 0
         item = self._inputs[batch.source.topic]
-        with _timed("scan", self._clock):
+        with timed("scan", self._clock):
             scanned = scan(item.decoder, batch)  # step 2
         if self._diverts_too_much(batch, scanned.rejects):
             return 0
-        with _timed("check", self._clock):
+        with timed("check", self._clock):
             for columns in scanned.columns:
                 model = item.models[columns.model]
                 check(columns, model.plan, model.layout)  # step 3
         if scanned.rejects:
             item.dead_letters.put(batch, scanned.rejects)
-        with _timed("fold", self._clock):
+        with timed("fold", self._clock):
             folded = partition.fold(batch, scanned.columns, scanned.rejects)  # steps 4 and 5
-        self._count(batch, scanned, folded)
+        count(batch, scanned, folded, now=self._clock.now_ms())
         return len(batch)
 
     def _diverts_too_much(self, batch: Batch, rejects: Collection[Reject]) -> bool:
@@ -382,30 +382,8 @@ class Ingest:
         self._caught_up[source] = self._clock.monotonic()
         return False
 
-    def _count(self, batch: Batch, scanned: Scanned, folded: Folded) -> None:
-        topic = batch.source.topic
-        metrics.RECORDS_CONSUMED_TOTAL.labels(topic).inc(len(batch))
-        metrics.CONSUMED_BYTES_TOTAL.labels(topic).inc(sum(len(value or b"") for value in batch.values))
-        metrics.LAST_RECORD_PROCESSED_TIMESTAMP_SECONDS.labels(topic).set(self._clock.now_ms() / 1000)
-        for reject in scanned.rejects:
-            metrics.RECORDS_REJECTED_TOTAL.labels(topic, str(reject.reason)).inc()
-        for model, count in folded.late.items():
-            metrics.RECORDS_LATE_TOTAL.labels(model).inc(count)
-        metrics.RECORDS_FUTURE_TOTAL.labels(topic).inc(sum(folded.future.values()))
-        for columns in scanned.columns:
-            if columns.violations.size:
-                breaches = int(columns.violations.sum())
-                metrics.CONTRACT_VIOLATIONS_TOTAL.labels(columns.model).inc(breaches)
-
 
 def _beyond(batch: Batch, position: int) -> Batch:
     """The records of `batch` that were not applied yet; after a seek a client may hand out older ones."""
     skip = int(np.searchsorted(batch.offsets, position))
     return cut(batch, skip, len(batch)) if skip else batch
-
-
-@contextmanager
-def _timed(stage: str, clock: Clock) -> Iterator[None]:
-    begin = clock.monotonic()
-    yield
-    metrics.STAGE_DURATION_SECONDS.labels(stage).observe(clock.monotonic() - begin)

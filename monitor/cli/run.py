@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from monitor.cli.options import Exit, config_option
+
+if TYPE_CHECKING:
+    from monitor.daemon import Daemon
 
 
 @click.command("run")
@@ -21,8 +26,6 @@ def command(*, config: tuple[str, ...], accept_data_loss: bool) -> None:
     process at once; nothing is lost, the next start goes on from the last checkpoint.
     """
     import os
-    import signal
-    import threading
 
     from kernels.jit import warm
     from monitor.clock import SystemClock
@@ -41,6 +44,24 @@ def command(*, config: tuple[str, ...], accept_data_loss: bool) -> None:
         accept_loss=accept_data_loss,
     )
 
+    _obey_signals(daemon)
+    try:
+        daemon.start()
+        daemon.wait()
+    except OSError as error:
+        raise UsageError(f"{error.strerror} - web.listen {settings.web.listen} - a free address") from error
+    finally:
+        daemon.stop()
+    if daemon.failure:
+        raise SystemExit(Exit.FAILURE)
+
+
+def _obey_signals(daemon: Daemon) -> None:
+    """SIGTERM and SIGINT stop, the second one at once; SIGHUP reloads on a thread of its own."""
+    import os
+    import signal
+    import threading
+
     def stop(_signal: int, _frame: object) -> None:
         if daemon.stopping.is_set():
             os._exit(Exit.FAILURE)
@@ -52,15 +73,6 @@ def command(*, config: tuple[str, ...], accept_data_loss: bool) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGHUP, reload)
-    try:
-        daemon.start()
-        daemon.wait()
-    except OSError as error:
-        raise UsageError(f"{error.strerror} - web.listen {settings.web.listen} - a free address") from error
-    finally:
-        daemon.stop()
-    if daemon.failure:
-        raise SystemExit(Exit.FAILURE)
 
 
 def _show(module: str, done: int, of: int) -> None:

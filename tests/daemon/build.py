@@ -1,24 +1,18 @@
-"""A small model, its prediction log, a daemon over it, and a recount that shares nothing with the fold."""
+"""A small model, its prediction log, and a daemon over it."""
 
 from __future__ import annotations
 
 import base64
-import bisect
 import contextlib
 import functools
 import json
 import math
 import os
-import re
 import signal
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,13 +25,13 @@ from monitor.deliver.receiver import Receiver
 from monitor.intake.embedded import EmbeddedBroker
 from monitor.intake.produce import Producer
 from monitor.judge.record import to_json
-from monitor.names import Reason
 from monitor.plan import Kind
 from monitor.reference.build import BuildSettings, build
 from monitor.reference.file import write
 from monitor.reference.profile import Reference
 from monitor.reference.table import FeatureDeclaration, Table
 from monitor.state.local import LocalLog
+from tests.daemon.ask import until
 
 MODEL = "scores"
 PARTITIONS = 3
@@ -51,8 +45,6 @@ ROWS = 120
 """Per window and partition."""
 COUNTRIES = ("DE", "FR", "IT", "ES", "PL")
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
-PATIENCE = 60.0
-"""Seconds until a wait gives up; what is waited for takes a few on a busy core."""
 
 FEATURES = (
     FeatureDeclaration("amount", ("features", "amount"), Kind.NUMERIC),
@@ -330,45 +322,6 @@ class Life:
         return self.process.wait(within)
 
 
-def until(done: Callable[[], Any], what: str, *, seconds: float = PATIENCE) -> Any:
-    """Wait until `done()` is true and return it; AssertionError names what did not happen."""
-    deadline = time.monotonic() + seconds
-    while not (found := done()):
-        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain for {what}"
-        time.sleep(0.05)
-    return found
-
-
-def get(url: str, *, method: str = "GET", body: bytes | None = None) -> tuple[int, str]:
-    """Status and text of an answer, whatever the status."""
-    request = urllib.request.Request(url, body, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-
-
-def api(url: str, path: str) -> Any:
-    """The data of an API answer."""
-    status, text = get(f"{url}/api/v1/{path}")
-    assert status == 200, text
-    return json.loads(text)["data"]
-
-
-def samples(url: str) -> dict[Any, float]:
-    """`/metrics` as (name without prefix, *label values in the order of the label names) → value."""
-    found: dict[Any, float] = {}
-    for line in get(f"{url}/metrics")[1].splitlines():
-        if line.startswith("driftline_"):
-            series, _, value = line.rpartition(" ")
-            name, _, labels = series.removeprefix("driftline_").partition("{")
-            pairs = sorted(re.findall(r'(\w+)="([^"]*)"', labels))
-            found[name, *(text for _, text in pairs)] = float(value)
-    return found
-
-
 # What a daemon has done
 
 
@@ -399,149 +352,3 @@ def await_done(daemon: Daemon, count: int) -> None:
 def verdicts(daemon: Daemon) -> dict[int, dict[str, Any]]:
     """Verdict records by end of the window, the newest revision."""
     return {verdict.end: to_json(verdict) for verdict in daemon.evaluate.verdicts(MODEL)}
-
-
-# The recount
-
-
-@dataclass
-class Recount:
-    """What a log holds, counted by plain Python."""
-
-    records: int = 0
-    rows: Counter[int] = field(default_factory=Counter)
-    """By pane."""
-    slots: dict[int, Counter[tuple[str, int]]] = field(default_factory=dict)
-    """Pane → (feature, slot) → rows."""
-    late: int = 0
-    future: int = 0
-    rejects: int = 0
-
-    def of_window(self, end: int) -> int:
-        return sum(self.rows[pane] for pane in range(end - WINDOW, end, PANE))
-
-    @property
-    def ends(self) -> set[int]:
-        return {pane // WINDOW * WINDOW + WINDOW for pane, rows in self.rows.items() if rows}
-
-
-def recount(
-    sent: Sequence[Sent], *, profile: Reference | None = None, good: Callable[[Any], bool] | None = None
-) -> Recount:
-    """Count every record once. `good` tells which of those that parse can become rows."""
-    profile = profile or reference()
-    found = Recount()
-    newest: dict[int, list[int]] = {}
-    for record in sent:
-        found.records += 1
-        row = _parsed(record.value)
-        if row is None or (good is not None and not good(row)):
-            found.rejects += 1
-            continue
-        _place(found, newest.setdefault(record.partition, []), row, record, profile)
-    return found
-
-
-def _parsed(value: bytes | None) -> dict[str, Any] | None:
-    try:
-        row = json.loads(value or b"")
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) else None
-
-
-def _place(found: Recount, newest: list[int], row: dict[str, Any], record: Sent, profile: Reference) -> None:
-    event = row["ts"]
-    agreed = newest[19] if len(newest) >= 20 else None
-    if event - record.timestamp > 300_000:
-        found.future += 1
-        return
-    ahead = agreed is not None and event - agreed > 7 * 86_400_000
-    if agreed is not None and event < agreed - BOUND - LATENESS:
-        found.late += 1
-        return
-    newest.append(event)
-    newest.sort(reverse=True)
-    del newest[20:]
-    if ahead:
-        found.future += 1
-        return
-    pane = event // PANE * PANE
-    found.rows[pane] += 1
-    counts = found.slots.setdefault(pane, Counter())
-    for feature in profile.features:
-        value = row["score"] if feature.name == "prediction" else row["features"].get(feature.name)
-        counts[feature.name, _slot(feature, value)] += 1
-
-
-def _slot(feature: Any, value: Any) -> int:
-    if value is None:
-        return 0
-    if feature.kind is Kind.NUMERIC:
-        return 2 + bisect.bisect_right(feature.edges.tolist(), value)
-    text = str(value).lower() if isinstance(value, bool) else value
-    return 3 + feature.categories.index(text) if text in feature.categories else 1
-
-
-def differences(
-    state: LocalLog,
-    truth: Recount,
-    records: dict[int, dict[str, Any]] | None,
-    *,
-    profile: Reference | None = None,
-) -> list[str]:
-    """Every way in which state and verdicts are not those of the log; empty when all is exact."""
-    profile = profile or reference()
-    rows: Counter[int] = Counter()
-    slots: dict[int, Counter[tuple[str, int]]] = {}
-    names = [(feature.name, slot) for feature in profile.features for slot in range(feature.slots)]
-    for sketch in state.changes([MODEL], 0)[1]:
-        rows[sketch.key.pane] += sketch.rows
-        counts = slots.setdefault(sketch.key.pane, Counter())
-        for at in sketch.counts.nonzero()[0]:
-            counts[names[at]] += int(sketch.counts[at])
-    wrong = []
-    for pane in sorted(rows.keys() | truth.rows.keys()):
-        if rows[pane] != truth.rows[pane]:
-            wrong.append(f"pane {pane}: {rows[pane]} rows, {truth.rows[pane]} in the log")
-        elif slots.get(pane, Counter()) != truth.slots.get(pane, Counter()):
-            wrong.append(f"pane {pane}: slots differ")
-    wrong += tally_differences(state, truth)
-    for end, verdict in (records or {}).items():
-        if verdict["rows"] != truth.of_window(end):
-            wrong.append(f"verdict to {end}: {verdict['rows']} rows, {truth.of_window(end)} in the log")
-    if records is not None and not truth.ends <= records.keys():
-        wrong.append(f"no verdict on windows to {sorted(truth.ends - records.keys())}")
-    if state.divergences:
-        wrong.append(f"{state.divergences} checkpoints diverged")
-    return wrong
-
-
-def tallies(state: LocalLog) -> Counter[str]:
-    """Rejects by "model|reason" over all partitions."""
-    total: Counter[str] = Counter()
-    for source in state.sources():
-        checkpoint = state.recover(source)
-        total.update(checkpoint.marker.tallies or {})
-    return total
-
-
-def tally_differences(state: LocalLog, truth: Recount) -> list[str]:
-    """Records of the log == rows + late + future + rejects, each of them right."""
-    total = tallies(state)
-    late = sum(count for name, count in total.items() if name.endswith(f"|{Reason.LATE}"))
-    future = sum(count for name, count in total.items() if name.endswith(f"|{Reason.FUTURE}"))
-    rejects = sum(total.values()) - late - future
-    records = sum(state.recover(source).marker.records for source in state.sources())
-    expected = (truth.records, truth.late, truth.future, truth.rejects)
-    if (records, late, future, rejects) != expected:
-        return [
-            f"(records, late, future, rejects) are {(records, late, future, rejects)}, in the log {expected}"
-        ]
-    return []
-
-
-def stored_verdicts(state: LocalLog) -> dict[int, dict[str, Any]]:
-    """Verdict records of the ledger, by end, the newest revision."""
-    bodies = state.ledger(MODEL, kinds=("verdict",)).of("verdict").values()
-    return {body["end"]: dict(body) for body in bodies}

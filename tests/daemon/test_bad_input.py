@@ -10,26 +10,20 @@ import pytest
 from confluent_kafka import Consumer
 
 from monitor.names import Reason
+from tests.daemon.ask import api, get, samples, until
 from tests.daemon.build import (
     MODEL,
     PARTITIONS,
     START,
     WINDOW,
     Sent,
-    api,
     await_done,
-    differences,
-    get,
-    recount,
     rows_of,
-    samples,
     scene,
-    stored_verdicts,
     stream,
-    tallies,
-    until,
     verdicts,
 )
+from tests.daemon.recount import differences, recount, stored_verdicts, tallies
 
 GOOD = {
     "id": "x",

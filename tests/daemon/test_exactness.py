@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from tests.daemon.build import (
-    await_done,
-    differences,
-    recount,
-    shuffled,
-    stored_verdicts,
-    stream,
-    verdicts,
-)
+from tests.daemon.build import await_done, shuffled, stream, verdicts
+from tests.daemon.recount import differences, recount, stored_verdicts
 
 
 def test_counts_of_a_disordered_log_are_exact(make):

@@ -6,16 +6,9 @@ import json
 
 from standardwebhooks import Webhook
 
-from tests.daemon.build import (
-    MODEL,
-    SECRET,
-    await_done,
-    get,
-    stored_verdicts,
-    stream,
-    until,
-    with_retraining,
-)
+from tests.daemon.ask import get, until
+from tests.daemon.build import MODEL, SECRET, await_done, stream, with_retraining
+from tests.daemon.recount import stored_verdicts
 
 
 def told(receiver):

@@ -12,18 +12,9 @@ import pytest
 
 from monitor.deliver.receiver import Answer
 from monitor.failpoint import POINTS
-from tests.daemon.build import (
-    MODEL,
-    await_done,
-    differences,
-    get,
-    recount,
-    shuffled,
-    stored_verdicts,
-    stream,
-    until,
-    with_retraining,
-)
+from tests.daemon.ask import get, until
+from tests.daemon.build import MODEL, await_done, shuffled, stream, with_retraining
+from tests.daemon.recount import differences, recount, stored_verdicts
 
 DRIFTING = range(3, 7)
 

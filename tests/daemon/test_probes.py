@@ -11,23 +11,9 @@ import pytest
 
 from monitor.clock import SystemClock
 from monitor.errors import DriftlineError
-from tests.daemon.build import (
-    MODEL,
-    PARTITIONS,
-    START,
-    WINDOW,
-    Sent,
-    api,
-    await_done,
-    differences,
-    get,
-    recount,
-    samples,
-    scene,
-    stream,
-    until,
-    verdicts,
-)
+from tests.daemon.ask import api, get, samples, until
+from tests.daemon.build import MODEL, PARTITIONS, START, WINDOW, Sent, await_done, scene, stream, verdicts
+from tests.daemon.recount import differences, recount
 
 
 def test_a_topic_that_is_created_later_is_found(tmp_path, broker, receiver):

@@ -7,24 +7,20 @@ import signal
 
 from monitor.deliver.receiver import Receiver
 from monitor.reference.file import write
+from tests.daemon.ask import api, get, samples, until
 from tests.daemon.build import (
     MODEL,
     PARTITIONS,
     ROWS,
     WINDOW,
     Sent,
-    api,
     await_done,
-    differences,
-    get,
-    recount,
     reference,
     rows_of,
-    samples,
     stream,
-    until,
     verdicts,
 )
+from tests.daemon.recount import differences, recount
 
 RELOADED = ("config_last_reload_successful",)
 

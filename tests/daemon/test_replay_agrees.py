@@ -7,12 +7,7 @@ import subprocess
 import sys
 
 from monitor.judge.record import to_json
-from tests.daemon.build import (
-    MODEL,
-    await_done,
-    shuffled,
-    stream,
-)
+from tests.daemon.build import MODEL, await_done, shuffled, stream
 
 
 def test_live_and_replayed_verdicts_agree_to_the_last_digit(make):

@@ -1,0 +1,37 @@
+"""What ingest tells Prometheus of its work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from monitor import metrics
+from monitor.clock import Clock
+from monitor.columns import Batch
+from monitor.intake.decode import Scanned
+from monitor.partition import Folded
+
+
+def count(batch: Batch, scanned: Scanned, folded: Folded, *, now: int) -> None:
+    """Count what became of a batch; `now` in milliseconds."""
+    topic = batch.source.topic
+    metrics.RECORDS_CONSUMED_TOTAL.labels(topic).inc(len(batch))
+    metrics.CONSUMED_BYTES_TOTAL.labels(topic).inc(sum(len(value or b"") for value in batch.values))
+    metrics.LAST_RECORD_PROCESSED_TIMESTAMP_SECONDS.labels(topic).set(now / 1000)
+    for reject in scanned.rejects:
+        metrics.RECORDS_REJECTED_TOTAL.labels(topic, str(reject.reason)).inc()
+    for model, late in folded.late.items():
+        metrics.RECORDS_LATE_TOTAL.labels(model).inc(late)
+    metrics.RECORDS_FUTURE_TOTAL.labels(topic).inc(sum(folded.future.values()))
+    for columns in scanned.columns:
+        if columns.violations.size:
+            breaches = int(columns.violations.sum())
+            metrics.CONTRACT_VIOLATIONS_TOTAL.labels(columns.model).inc(breaches)
+
+
+@contextmanager
+def timed(stage: str, clock: Clock) -> Iterator[None]:
+    """Observe how long a stage of the data path takes."""
+    begin = clock.monotonic()
+    yield
+    metrics.STAGE_DURATION_SECONDS.labels(stage).observe(clock.monotonic() - begin)
