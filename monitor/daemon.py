@@ -21,7 +21,7 @@ from monitor.incident.intend import acknowledge
 from monitor.ingest import Cadence, Ingest, Input
 from monitor.intake.consumer import Consumer
 from monitor.intake.dead_letter import open_dead_letters
-from monitor.names import Source
+from monitor.names import Source, content_id
 from monitor.retrain.rules import approve, reject
 from monitor.state.local import LocalLog
 from monitor.state.log import Entry, Ledger
@@ -255,8 +255,13 @@ class Daemon:
     def _connect(self, ingest: Ingest) -> Consumer:
         kafka = self.assembly.plans.kafka
         starts = {source.topic: source.start for source in self.assembly.plans.sources}
+        properties = kafka.client()
+        # One process owns this state, so it comes back as the member it was: without a name it would
+        # wait, after a crash, until the group gives up on its former self.
+        folder = Path(self.assembly.plans.state.dir).absolute()
+        properties.setdefault("group.instance.id", f"driftline-{content_id(folder)[:13]}")
         return Consumer(
-            kafka.client(),
+            properties,
             group=f"{kafka.group}.ingest",
             topics=starts,
             assignments=ingest,

@@ -205,7 +205,7 @@ class Consumer:
         try:
             places = self._client.committed([TopicPartition(*source) for source in sources], QUERY_SECONDS)
         except (KafkaException, RuntimeError) as error:
-            raise IntakeError(f"no answer - committed offsets of the group - {_text(error)}") from error
+            raise IntakeError(f"no answer - committed offsets of the group - {describe(error)}") from error
         failed = next((place.error for place in places if place.error is not None), None)
         if failed is not None:
             raise IntakeError(f"no answer - committed offsets of the group - {failed.str()}")
