@@ -165,13 +165,13 @@ class Daemon:
             "incident", incident, lambda ledger: acknowledge(ledger, incident, by=by, alerts=alerts, now=now)
         )
 
-    def approve(self, request: str) -> str | None:
+    def approve(self, request: str, by: str) -> str | None:
         now = self.clock.now_ms()
-        return self._decide("retrain", request, lambda ledger: approve(ledger, request, by="api", now=now))
+        return self._decide("retrain", request, lambda ledger: approve(ledger, request, by=by, now=now))
 
-    def reject(self, request: str) -> str | None:
+    def reject(self, request: str, by: str) -> str | None:
         now = self.clock.now_ms()
-        return self._decide("retrain", request, lambda ledger: reject(ledger, request, by="api", now=now))
+        return self._decide("retrain", request, lambda ledger: reject(ledger, request, by=by, now=now))
 
     # What the web server reads
 
@@ -185,14 +185,14 @@ class Daemon:
 
     def view(self) -> View:
         """The picture of this moment; cheap."""
-        reason = self._not_ready()
+        reason, models = self._not_ready(), self.evaluate.models
         return View(
             version=read_version(),
             started=self._started,
             now=self.clock.now_ms(),
             ready=not reason,
             ready_reason=reason,
-            models=tuple(self.evaluate.models[name] for name in sorted(self.evaluate.models)),
+            models=tuple(models[name] for name in sorted(models)),
             partitions=tuple(self.evaluate.progress[source] for source in sorted(self.evaluate.progress)),
             outbox=dict(self.evaluate.outbox),
             config_redacted=self.assembly.redacted,
@@ -217,14 +217,15 @@ class Daemon:
 
     def _decide(self, kind: str, identity: str, entries: Callable[[Ledger], Sequence[Entry]]) -> str | None:
         for name in self.assembly.models:
-            ledger = self.state.ledger(name)
-            if identity in ledger.of(kind):
-                try:
-                    self.state.append(name, list(entries(ledger)))
-                except (UsageError, StateError) as error:
-                    return str(error)
-                self.evaluate.refresh()
-                return None
+            if identity not in self.state.ledger(name, kinds=(kind,)).of(kind):
+                continue
+            try:
+                with self.evaluate.deciding:
+                    self.state.append(name, list(entries(self.state.ledger(name))))
+            except (UsageError, StateError) as error:
+                return str(error)
+            self.evaluate.refresh()
+            return None
         raise LookupError(identity)
 
     # Building

@@ -7,6 +7,7 @@ durable in one append, and only then is the window taken as judged.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
@@ -22,7 +23,7 @@ from monitor.incident.forget import forget
 from monitor.incident.intend import Intentions, intend
 from monitor.incident.model import Incident
 from monitor.judge.record import to_json
-from monitor.judgement import COUNTED, HISTORY, Context, Judged, Judgement, verdict_entry
+from monitor.judgement import COUNTED, Context, Judged, Judgement, verdict_entry
 from monitor.names import Source
 from monitor.plan import ModelPlan
 from monitor.retrain.rules import requests
@@ -41,6 +42,8 @@ SHOW_EVERY = 5.0
 """Seconds after which a view is renewed though nothing was judged: people acknowledge and approve."""
 FORGET_EVERY = 3_600.0
 """Seconds between clean-ups of the ledger."""
+UNNAMED = ""
+"""Model of the sketches that count records which name no model."""
 BLIND_AFTER = 24 * 3_600_000
 
 
@@ -64,6 +67,8 @@ class Evaluate:
         self.models: dict[str, ModelView] = {}
         self.outbox: dict[str, int] = {}
         """Intents not yet delivered, by integration, as of the last tick."""
+        self.deciding = threading.Lock()
+        """Held from reading a ledger to appending what was decided from it; people decide too."""
         self._state = state
         self._clock = clock
         self._alerts = alerts
@@ -101,12 +106,15 @@ class Evaluate:
                 log.exception("judge_raised", model=name)
                 continue
             judged += count
-        self.outbox = pending_counts(
-            {name: self._state.ledger(name, kinds=("intent",)) for name in self._judgements}
-        )
-        if self._clock.monotonic() >= self._next_forget:
-            self._next_forget = self._clock.monotonic() + FORGET_EVERY
-            self.forget()
+        try:
+            self.outbox = pending_counts(
+                {name: self._state.ledger(name, kinds=("intent",)) for name in self._judgements}
+            )
+            if self._clock.monotonic() >= self._next_forget:
+                self._next_forget = self._clock.monotonic() + FORGET_EVERY
+                self.forget()
+        except StateError as error:  # a full disk: tried again in an hour
+            log.error("state_refused", error=str(error))
         return judged
 
     def refresh(self) -> None:
@@ -150,14 +158,18 @@ class Evaluate:
     def forget(self) -> None:
         """Remove what is too old to matter from the state log."""
         for name, judgement in self._judgements.items():
-            ends = [verdict.end for verdict in judgement.latest.values()]
+            ends = [
+                judgement.latest[spec.name].end
+                for spec in judgement.plan.windows
+                if spec.name in judgement.latest
+            ]
             if len(ends) == len(judgement.plan.windows):
                 reach = max(spec.size for spec in judgement.plan.windows) + judgement.plan.lateness + KEPT
                 self._state.prune(name, min(ends) - reach)
             entries = list(forget(self._state.ledger(name), self._clock.now_ms()))
-            entries += self._old_verdicts(name)
             if entries:
                 self._state.append(name, entries)
+        self._state.prune(UNNAMED, self._clock.now_ms() - KEPT)
 
     def _judgement(self, context: Context) -> Judgement:
         plan = context.plan
@@ -203,20 +215,20 @@ class Evaluate:
     def _commit(self, judgement: Judgement, judged: Judged) -> None:
         """Step 11: durable first, then taken as judged."""
         plan = judgement.plan
-        entries: list[Entry] = [verdict_entry(judged.verdict)]
-        intentions = Intentions(())
-        if judged.transitions:
-            intentions = intend(
-                judged.transitions,
-                self._state.ledger(plan.name),
-                plan=plan,
-                alerts=self._alerts,
-                now=self._clock.now_ms(),
-            )
-        entries += intentions.entries
+        entries = [verdict_entry(judged.verdict), *judgement.outdated(judged.verdict)]
         if judged.verdict.revision == 0:
             entries.append(judged.cursor)
-        self._state.append(plan.name, entries)
+        intentions = Intentions(())
+        with self.deciding:
+            if judged.transitions:
+                intentions = intend(
+                    judged.transitions,
+                    self._state.ledger(plan.name),
+                    plan=plan,
+                    alerts=self._alerts,
+                    now=self._clock.now_ms(),
+                )
+            self._state.append(plan.name, [*entries, *intentions.entries])
         judgement.accept(judged)
         for guard in intentions.suppressed:
             metrics.RETRAIN_SUPPRESSED_TOTAL.labels(plan.name, str(guard)).inc()
@@ -235,13 +247,6 @@ class Evaluate:
             causes=[f"{test.test}({test.feature})" for test in verdict.named[:3]],
             transitions=[str(transition.kind) for transition in judged.transitions],
         )
-
-    def _old_verdicts(self, model: str) -> list[Entry]:
-        known = sorted(self._state.ledger(model, kinds=("verdict",)).of("verdict"))
-        by_window: dict[str, list[str]] = {}
-        for identity in known:
-            by_window.setdefault(identity.rsplit("|", 1)[0], []).append(identity)
-        return [Entry("verdict", old, None) for ids in by_window.values() for old in ids[:-HISTORY]]
 
     def _show(self, judgement: Judgement, *, whole: bool) -> None:
         """Renew the picture of a model: whole after a verdict and now and then, else its watermark."""
@@ -298,7 +303,7 @@ class Evaluate:
                 for body in incidents
             ),
             pages_total=judgement.pages,
-            retrains=tuple(requests(self._state.ledger(plan.name))),
+            retrains=tuple(requests(self._state.ledger(plan.name, kinds=("retrain", "outcome")))),
             pages_expected=sum(verdict.alpha for verdict in judged),
             blind_since=_blind_since(judgement),
             watermark=self._watermark(plan),

@@ -101,8 +101,6 @@ class Ingest:
         batches = self._poll()  # step 1
         self._note_gaps()
         applied = sum(self._apply(batch) for batch in batches)
-        for batch in batches:
-            self._caught_up.pop(batch.source, None)  # quiet begins anew after each record
         news = self._watch_idle()
         if news or self._clock.monotonic() >= self._next_checkpoint:
             self.checkpoint(list(self.partitions))
@@ -125,6 +123,8 @@ class Ingest:
         partition = self.partitions[source]
         partition.position = partition.start = offset
         partition.since = since
+        if since < 0 and offset > 0:  # retention has taken what lay before it
+            partition.skip_to(offset, since=self._clock.now_ms())
         self._begun.add(source)
 
     def revoked(self, sources: Collection[Source]) -> None:
@@ -182,11 +182,15 @@ class Ingest:
             item.dead_letters.close()
 
     def close(self) -> None:
-        """Last checkpoint, then leave the group: the state must be durable before the partitions go."""
+        """Last checkpoint, then leave the group: the state must be durable before the partitions go.
+
+        Leaving checkpoints once more. So rejects are let go after it: where they cannot be made
+        durable it must be refused again, and not find that there are none.
+        """
         self.checkpoint(list(self.partitions))
+        self.consumer.close()
         for item in self._inputs.values():
             item.dead_letters.close()
-        self.consumer.close()
 
     def abandon(self) -> None:
         """Leave without a checkpoint: after an unexpected error the counts may hold half a batch."""
@@ -213,6 +217,7 @@ class Ingest:
     def _open(self, source: Source) -> int | None:
         item = self._inputs[source.topic]
         partition = Partition(source, item.plan, item.models, position=0)
+        self.last_tick = self._clock.monotonic()
         found = self._state.recover(source)
         if found is not None:
             partition.restore(found)
@@ -270,6 +275,10 @@ class Ingest:
             item.dead_letters.put(batch, scanned.rejects)
         with timed("fold", self._clock):
             folded = partition.fold(batch, scanned.columns, scanned.rejects)  # steps 4 and 5
+        if folded.rows:
+            # Quiet begins anew with each row. Rejects alone do not move the watermark: a producer of
+            # nothing else would keep every window open for ever.
+            self._caught_up.pop(batch.source, None)
         count(batch, scanned, folded, now=self._clock.now_ms())
         return len(batch)
 
@@ -349,13 +358,14 @@ class Ingest:
             if gap.kind is GapKind.TRUNCATED:
                 self._paused[gap.source] = "the log ends before the applied offset"
             else:
-                partition.skip_to(gap.resumed)
+                partition.skip_to(gap.resumed, since=self._clock.now_ms())
 
     def _watch_idle(self) -> bool:
         """Note which partitions have known zero lag; True when one became or ceased to be idle."""
         now = self._clock.monotonic()
         idle = set()
         for source in self._begun:
+            self.last_tick = self._clock.monotonic()  # a broker that does not answer takes a second for each
             partition = self.partitions[source]
             end = self.consumer.end_offset(source)
             held = source in self._paused or self._stalled

@@ -16,7 +16,7 @@ from monitor.incident.track import Transition, stand, track
 from monitor.judge.policy import judge, judge_without_reference
 from monitor.judge.prepare import Prepared
 from monitor.judge.record import from_json, to_json
-from monitor.names import Source
+from monitor.names import CHAMPION, Source
 from monitor.plan import ModelPlan, WindowSpec
 from monitor.reference.profile import Reference
 from monitor.sketch import Sketch
@@ -29,6 +29,9 @@ from monitor.window.store import PaneStore
 
 HISTORY = 1_000
 """Verdict records kept per window name: a month of hourly windows, which is what a budget counts."""
+DETAILED = 200
+"""The newest of them are kept whole: at 500 features one is 2 MB and takes 60 ms to read. Of the others
+remain state, counts and probability, without tests and scores."""
 HISTORICAL = 7 * 86_400_000
 """A stream whose newest event is older than this was replayed and ended, it did not fall silent."""
 EMPTY_RUN = 48
@@ -82,10 +85,17 @@ class Judgement:
         self._held: dict[tuple[str, int], int] = {}
         self._quiet: dict[tuple[str, int], int] = {}
         self._revise: set[tuple[str, int]] = set()
+        self._whole = -1
+        """Panes before this were forgotten: what comes for them later is not all that there was."""
 
     @property
     def plan(self) -> ModelPlan:
         return self.context.plan
+
+    @property
+    def _detailed(self) -> int:
+        """How many verdicts are kept whole; a raw rule looks at the scores of as many as it says."""
+        return max(DETAILED, *(rule.windows for rule in self.plan.raw_rules), 1)
 
     def restore(self, ledger: Ledger) -> None:
         """Continue from what the ledger says was judged."""
@@ -93,8 +103,10 @@ class Judgement:
             self._cursor[name] = int(body["end"])
         counted = ledger.of("clock").get(COUNTED, {})
         self._since = int(counted["since"]) if counted.get("config") == self.plan.config else -1
-        for _, body in sorted(ledger.of("verdict").items()):
-            self._remember(from_json(body))
+        names = {spec.name for spec in self.plan.windows}
+        for identity, body in sorted(ledger.of("verdict").items()):
+            if identity.rpartition("|")[0] in names:
+                self._remember(from_json(body))
         self.incidents = latest_incidents(ledger.of("incident"))
 
     def observe(self, sketches: Sequence[Sketch]) -> None:
@@ -132,10 +144,23 @@ class Judgement:
             if verdict.state is State.UNKNOWN and verdict.reason is not None:
                 key = (name, str(verdict.reason))
                 self.skipped[key] = self.skipped.get(key, 0) + 1
+        self._held.pop((name, verdict.end), None)
         self._remember(verdict)
         self.windows[name] = judged.window
         self.incidents = stand(self.incidents, judged.transitions)
         self.pages += sum(transition.pages for transition in judged.transitions)
+
+    def outdated(self, verdict: Verdict) -> list[Entry]:
+        """What becomes of older verdict records when `verdict` is added: one shrinks, one goes."""
+        history = self.history.get(verdict.window, deque())
+        if verdict.revision > 0:
+            return []
+        entries = []
+        if len(history) >= self._detailed:
+            entries.append(verdict_entry(_bare(history[-self._detailed])))
+        if len(history) == HISTORY:
+            entries.append(replace(verdict_entry(_bare(history[0])), body=None))
+        return entries
 
     def renew(self, context: Context) -> None:
         """Judge with a new context from now on; `track` supersedes incidents of another reference."""
@@ -175,7 +200,6 @@ class Judgement:
         if standing.complete:
             if not self._is_settled(spec, end, progress, now):
                 return None
-            self._held.pop((spec.name, end), None)
             return self._judge(spec, end, expected, (), revision=0, progress=progress)
         self._quiet.pop((spec.name, end), None)
         if not standing.missing or standing.waiting_for:
@@ -263,17 +287,20 @@ class Judgement:
     def _revisions(
         self, spec: WindowSpec, expected: Collection[Source], progress: Mapping[Source, Progress]
     ) -> Iterator[Judged]:
-        for key in sorted(self._revise):
-            if key[0] != spec.name:
-                continue
+        for key in sorted(key for key in self._revise if key[0] == spec.name):
             self._revise.discard(key)
             before = next((v for v in self.history.get(spec.name, ()) if v.end == key[1]), None)
-            if before is None or (self._store.oldest() or 0) > before.start:
+            start = start_of(spec, key[1])
+            if before is None or before.start != start or start < self._whole:
+                continue
+            # Counts only grow: fewer rows are those of another configuration, counted since a reload.
+            # After a restart every window that is still held comes by here, so look before judging.
+            if self._store.rows(start, key[1], variants=(self.plan.champion, CHAMPION)) <= before.rows:
                 continue
             judged = self._judge(spec, key[1], expected, (), revision=before.revision + 1, progress=progress)
-            # Counts only grow: fewer rows are those of another configuration, counted since a reload.
-            if judged.verdict.rows > before.rows:
-                yield judged
+            self._revise.add(key)  # not done before it is durable
+            yield judged
+            self._revise.discard(key)
 
     def _remember(self, verdict: Verdict) -> None:
         history = self.history.setdefault(verdict.window, deque(maxlen=HISTORY))
@@ -281,6 +308,8 @@ class Judgement:
             kept = [verdict if v.end == verdict.end else v for v in history]
             self.history[verdict.window] = deque(kept, maxlen=HISTORY)
         else:
+            if len(history) >= self._detailed:
+                history[-self._detailed] = _bare(history[-self._detailed])
             history.append(verdict)
         newest = self.latest.get(verdict.window)
         if newest is None or verdict.end >= newest.end:
@@ -288,13 +317,18 @@ class Judgement:
 
     def _forget(self) -> None:
         """Drop panes that no coming window needs; a correction later than that is not applied."""
-        if len(self._cursor) < len(self.plan.windows):
+        if any(spec.name not in self._cursor for spec in self.plan.windows):
             return
         keep = min(
             start_of(spec, self._cursor[spec.name]) - spec.step - self.plan.lateness
             for spec in self.plan.windows
         )
-        self._store.forget(floor_pane(keep, self.plan.pane))
+        self._whole = max(self._whole, floor_pane(keep, self.plan.pane))
+        self._store.forget(self._whole)
+
+
+def _bare(verdict: Verdict) -> Verdict:
+    return replace(verdict, tests=(), scores={}, blind=())
 
 
 def verdict_entry(verdict: Verdict) -> Entry:

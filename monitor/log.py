@@ -22,8 +22,14 @@ REPEAT_SECONDS = 10.0
 
 A dead Alertmanager at one retry a second would otherwise write 86 400 equal lines a day.
 """
-REPEAT_KEYS = ("model", "topic", "partition", "integration", "target", "reason", "boundary", "text")
-"""What tells two occurrences of an event apart; other values (offsets, counts) may differ."""
+REPEAT_KEYS = (
+    *("model", "window", "state", "transitions"),
+    *("topic", "partition", "integration", "target", "reason", "boundary", "text"),
+)
+"""What tells two occurrences of an event apart; other values (offsets, counts) may differ.
+
+Of a model's windows that close together each keeps its line, and a drift is not left out for an ok.
+"""
 REPEATS_KEPT = 4096
 """Distinct events remembered; at 200 bytes each under 1 MB. Beyond it the memory starts anew."""
 

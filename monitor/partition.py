@@ -87,16 +87,20 @@ class Partition:
             if sketch.key.model == "":
                 self._ledger[sketch.key.pane] = sketch.rejects.copy()
 
-    def skip_to(self, offset: int) -> None:
-        """Records before `offset` are gone; what is covered begins anew with the next row."""
+    def skip_to(self, offset: int, *, since: int) -> None:
+        """Records before `offset` are gone; what is covered begins anew with the next row.
+
+        Until there is one it begins at `since`, when this was noticed: what is gone is older.
+        """
         self.position = offset
+        self.since = since
         self._resumed = True
 
     def fold(self, batch: Batch, columns: Sequence[Columns], rejects: Sequence[Reject]) -> Folded:
         """Count one batch. Records below `position` were counted before and are skipped by the caller."""
         self.log_append = batch.log_append
-        self._note_resumption(columns)
         out, marks = self._place(batch, columns)
+        self._note_resumption(columns, out)
         late: dict[str, int] = {}
         future: dict[str, int] = {}
         rows = 0
@@ -164,10 +168,17 @@ class Partition:
         )  # fmt: skip
         return out, marks
 
-    def _note_resumption(self, columns: Sequence[Columns]) -> None:
-        events = [int(block.events[0]) for block in columns if len(block)]
-        if self._resumed and events:
-            self.since = max(events)
+    def _note_resumption(self, columns: Sequence[Columns], out: NDArray[np.int64]) -> None:
+        """The first row that has a pane: one wrong clock must not leave everything uncovered."""
+        if not self._resumed:
+            return
+        placed = [
+            (int(block.index[at]), int(block.events[at]))
+            for block in columns
+            for at in np.flatnonzero(out[block.index] >= 0)[:1]
+        ]
+        if placed:
+            self.since = min(self.since, min(placed)[1])
             self._resumed = False
 
     def _reject(self, model: str, reason: Reason, timestamp: int, mark: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from monitor.judgement import Context, Judged, Judgement
+from monitor.judgement import DETAILED, Context, Judged, Judgement, verdict_entry
 from monitor.names import REASONS, SketchKey, Source
 from monitor.plan import Budget, WindowSpec
 from monitor.sketch import Sketch
@@ -143,3 +143,63 @@ def test_a_model_without_reference_says_so() -> None:
     model.observe([sketch(0, 500)])
     (judged,) = due(model, progress(A, 7))
     assert judged.verdict.reason is Unknown.NO_REFERENCE
+
+
+def test_a_window_of_another_name_is_not_judged_yet() -> None:
+    """A configuration that renames its windows leaves the cursor of the old name in the ledger."""
+    model = judgement(WINDOWS[0])
+    model.restore(Ledger("m", 1, {"cursor": {"renamed": {"end": START}}}))
+    model.observe([sketch(0, 5)])
+    assert due(model, progress(A, 3)) == []
+    assert [item.verdict.rows for item in due(model, progress(A, 7))] == [5]
+
+
+def test_verdicts_of_windows_that_are_gone_are_not_remembered() -> None:
+    """They would be shown for ever, and keep the state log from being tidied."""
+    model = judgement(WINDOWS[0])
+    model.observe([sketch(0, 5)])
+    (judged,) = due(model, progress(A, 7))
+    entry = verdict_entry(replace(judged.verdict, window="renamed"))
+    again = judgement(WINDOWS[0])
+    again.restore(Ledger("m", 1, {"verdict": {entry.id: entry.body or {}}}))
+    assert again.latest == {}
+
+
+def test_a_correction_of_forgotten_panes_is_no_revision() -> None:
+    """The rows of one partition alone are not the window: those of the others were forgotten."""
+    model = judgement(WINDOWS[0])
+    model.observe([sketch(minute, 5) for minute in range(60)])
+    assert len(due(model, progress(A, 62))) == 12
+    model.observe([sketch(0, 1_000, source=B), sketch(54, 1_000, source=B)])
+    (judged,) = due(model, progress(A, 62), progress(B, 55), expected=(A, B))
+    assert (judged.verdict.end, judged.verdict.rows) == (START + 55 * MINUTE, 1_025)
+
+
+def test_a_revision_that_was_not_stored_is_made_again() -> None:
+    """The caller could not make it durable, so it is still due."""
+    model = judgement(WINDOWS[0])
+    model.observe([sketch(0, 5)])
+    due(model, progress(A, 7))
+    model.observe([sketch(0, 9, applied=2)])
+    refused = next(model.due(expected=(A,), progress={A: progress(A, 7)}, now=0))
+    assert refused.verdict.revision == 1
+    (judged,) = due(model, progress(A, 7))
+    assert (judged.verdict.rows, judged.verdict.revision) == (9, 1)
+    assert due(model, progress(A, 7)) == []
+
+
+def test_old_verdicts_shrink_alike_in_memory_and_in_the_ledger() -> None:
+    """After a restart the history is that of the process that wrote it."""
+    model = judgement(WINDOWS[0])
+    ledger = {}
+    for end in range(1, DETAILED + 6):
+        model.observe([sketch(5 * end - 1, 7)])
+        for judged in model.due(expected=(A,), progress={A: progress(A, 5 * end + 2)}, now=0):
+            wide = replace(judged.verdict, scores={"x": {"psi": float(end)}})
+            for entry in (verdict_entry(wide), *model.outdated(wide)):
+                ledger[entry.id] = entry.body
+            model.accept(replace(judged, verdict=wide))
+    again = judgement(WINDOWS[0])
+    again.restore(Ledger("m", 1, {"verdict": ledger}))
+    assert list(again.history["5m"]) == list(model.history["5m"])
+    assert sum(bool(verdict.scores) for verdict in model.history["5m"]) == DETAILED

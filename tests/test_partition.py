@@ -16,8 +16,9 @@ from monitor.names import REASONS, Reason, SketchKey, Source
 from monitor.partition import Model, Partition
 from monitor.plan import Budget, FeaturePlan, Kind, ModelPlan, SourcePlan, WindowSpec
 from monitor.sketch import Sketch
+from monitor.state.codec import encode_key
 from monitor.state.log import Checkpoint, Marker
-from monitor.window.cells import GROUPS_PER_PANE, OVERFLOW
+from monitor.window.cells import GROUPS_PER_PANE, OVERFLOW, OpenCells
 
 SOURCE = Source("predictions", 3)
 MINUTE = 60_000
@@ -221,3 +222,82 @@ def test_a_partition_of_another_configuration_starts_anew() -> None:
     other.restore(Checkpoint(marker, tuple(sketches)))
     assert other.position == partition.position
     assert [s for s in other.checkpoint()[0] if s.key.model == "m"] == []
+
+
+def rows_of(versions: Sequence[str], variants: Sequence[str]) -> Columns:
+    """One row per version and variant, all in the pane of START."""
+    count = len(versions)
+    return Columns(
+        model="m",
+        index=np.arange(count),
+        offsets=np.arange(count),
+        timestamps=np.full(count, START),
+        events=np.full(count, START),
+        values=np.zeros((1, count)),
+        codes=np.full((1, count), 3, np.int32),
+        latency=np.zeros(count),
+        errors=np.zeros(count, np.uint8),
+        group=np.arange(count, dtype=np.int32),
+        groups=tuple((version, variant, "") for version, variant in zip(versions, variants, strict=True)),
+        violations=np.zeros((count, 0), np.int32),
+    )
+
+
+def test_shared_cells_survive_a_restart() -> None:
+    """Stored sketches come back in the order of their keys, whatever the order they were begun in."""
+    cells = OpenCells(PLAN, LAYOUT, SOURCE)
+    panes = np.full(160, START)
+    cells.add(rows_of([f"v{i % 80:03}" for i in range(160)], ["champion"] * 80 + ["b"] * 80), panes)
+    stored = sorted(cells.changed(160), key=lambda sketch: encode_key(sketch.key))
+    again = OpenCells(PLAN, LAYOUT, SOURCE)
+    again.restore(stored)
+    again.add(rows_of(["v000", "v079", "v079"], ["champion", "champion", "b"]), panes[:3])
+    assert len(again) == len(cells)
+    changed = {sketch.key: sketch.rows for sketch in again.changed(163)}
+    for sketch in stored:
+        if sketch.key in changed:
+            assert changed[sketch.key] == sketch.rows + 1
+    assert len(changed) == 3
+
+
+def test_a_flood_of_variants_shares_one_cell() -> None:
+    """A request id in the variant field costs no more cells than one in the version field."""
+    cells = OpenCells(PLAN, LAYOUT, SOURCE)
+    variants = ["champion", *(f"request-{i}" for i in range(999)), "champion"]
+    cells.add(rows_of([str(i) for i in range(1001)], variants), np.full(1001, START))
+    assert len(cells) == GROUPS_PER_PANE + 2
+    judged = [sketch for sketch in cells.changed(1001) if sketch.key.variant == "champion"]
+    assert sum(sketch.rows for sketch in judged) == 2
+
+
+def test_a_reject_takes_no_version_its_cell() -> None:
+    """Rejects of a batch are counted after its rows: the cells must not depend on where batches end."""
+    found = []
+    for is_first in (True, False):
+        cells = OpenCells(PLAN, LAYOUT, SOURCE)
+        cells.add(
+            rows_of([f"v{i}" for i in range(GROUPS_PER_PANE - 1)], ["champion"] * 63), np.full(63, START)
+        )
+        if is_first:
+            cells.reject(START, 0)
+        cells.add(rows_of(["new"], ["champion"]), np.array([START]))
+        if not is_first:
+            cells.reject(START, 0)
+        found.append({(s.key.version, s.rows, int(s.rejects.sum())) for s in cells.changed(65)})
+    assert found[0] == found[1]
+
+
+def test_what_is_covered_begins_anew_with_the_first_row_that_has_a_pane() -> None:
+    """Not with one of a wrong clock, which would leave every window of the next years uncovered."""
+    partition = opened()
+    noticed = START + 90 * MINUTE
+    partition.skip_to(7, since=noticed)
+    assert partition.checkpoint()[1].since == noticed
+    wrong = rows_of(["1"], ["champion"])
+    wrong.events[:] = START * 100
+    batch = Batch(SOURCE, [b""], [None], [None], np.array([7]), np.array([START]))
+    partition.fold(batch, [wrong], [])
+    assert partition.since == noticed
+    batch = Batch(SOURCE, [b""], [None], [None], np.array([8]), np.array([START]))
+    partition.fold(batch, [rows_of(["1"], ["champion"])], [])
+    assert partition.since == START

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monitor.cli.check_line import Line, Sign, doubtful
-from monitor.cli.options import Exit, config_option, emit, output_option
+from monitor.cli.options import Exit, config_option, emit, keep_log_quiet, output_option
 from monitor.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def command(config: tuple[str, ...], no_network: bool, strict: bool, output: str
     """
     from monitor.config.load import load
 
+    keep_log_quiet()
     try:
         settings = load(config)
         lines = list(examine(settings, network=not no_network))

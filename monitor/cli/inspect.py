@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.cli.options import emit, output_option
+from monitor.cli.options import emit, keep_log_quiet, output_option
 from monitor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def command(
     from monitor.reference.infer import infer
     from monitor.reference.starter import starter
 
+    keep_log_quiet()
     if (topic is None) == (file is None):
         raise UsageError(
             "records come from a topic or from a file - inspect - one of --topic, --file is right"
@@ -57,6 +58,8 @@ def command(
     if schema.records == 0:
         raise UsageError(
             f"no JSON objects among {schema.refused} records - {topic or file} - records of JSON are right"
+            if schema.refused
+            else f"no JSON objects, as there are no records - {topic or file} - some records to look at are right"
         )
     given = {key: value for key, value in client.items() if key != "bootstrap.servers"}
     text = starter(

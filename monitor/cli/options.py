@@ -53,6 +53,13 @@ def output_option(command: F) -> F:
     )(command)
 
 
+def keep_log_quiet() -> None:
+    """For commands that print one result: what the client libraries log is left out, errors say why."""
+    from monitor.log import configure
+
+    configure("text", "critical")
+
+
 def emit(data: Any, text: str, *, output: str) -> None:
     """Write a result to stdout: `text` for people, `data` as JSON for programs."""
     if output == "json":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.cli.options import Exit, emit, output_option
+from monitor.cli.options import Exit, emit, keep_log_quiet, output_option
 from monitor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -270,6 +270,7 @@ def _spool(given: dict[str, Any]) -> Spool:
     """The records of the topic; properties on the command line go over those of the configuration."""
     from monitor.cli.topic import properties_of, spool_topic
 
+    keep_log_quiet()
     properties = properties_of(given["brokers"], given["properties"])
     if given["config"]:
         from monitor.cli.reference_config import kafka_of

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.options import Exit, config_option, emit, output_option
+from monitor.cli.options import Exit, config_option, emit, keep_log_quiet, output_option
 
 if TYPE_CHECKING:
     from monitor.assembly import Assembly
@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 )
 @click.option("--source", "name", help="Which of `sources`; may be left out when there is one.")
 @click.option(
-    "--from", "since", default="earliest", show_default=True, help="Record time: earliest, RFC 3339, or ms."
+    "--from",
+    "since",
+    default="earliest",
+    show_default=True,
+    help="Record time: earliest, RFC 3339, 30d ago, or ms.",
 )
 @click.option("--to", "until", default="now", show_default=True, help="Record time: now, RFC 3339, or ms.")
 @click.option("--fail-on", type=click.Choice(["drift"]), help="Exit with 4 when a window drifted.")
@@ -43,9 +47,8 @@ def command(
     """
     from kernels.jit import warm
     from monitor.assembly import assemble
-    from monitor.log import configure
 
-    configure("auto", "error")
+    keep_log_quiet()
     warm()
     assembly = assemble(config)
     plan = _chosen(assembly, name)
@@ -93,19 +96,10 @@ def _opened(
 
 def _time(text: str) -> int | None:
     """Milliseconds of a record time; None for `earliest` and `now`."""
-    from datetime import datetime
+    from monitor.cli.topic import record_time
+    from monitor.clock import SystemClock
 
-    from monitor.errors import UsageError
-
-    if text in {"earliest", "now"}:
-        return None
-    if text.isdigit():
-        return int(text)
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is not a time - --from, --to - 2026-11-23T20:00:00Z is one") from None
-    return round(at.timestamp() * 1000)
+    return record_time("" if text in {"earliest", "now"} else text, now=SystemClock().now_ms())
 
 
 def _watched(replay: Replay, batches: Iterator[Batch], total: int) -> Iterator[Judged]:
@@ -152,8 +146,11 @@ def _data(replay: Replay, judged: list[Judged]) -> dict[str, object]:
 def _text(replay: Replay, judged: list[Judged]) -> str:
     from datetime import UTC, datetime
 
-    def day(ms: int) -> str:
-        return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%dT%H:%MZ}"
+    fine = any(ms % 60_000 for item in judged for ms in (item.verdict.start, item.verdict.end))
+    seconds = ":%S" if fine else ""
+
+    def moment(ms: int) -> str:
+        return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%dT%H:%M{seconds}Z}"
 
     lines = []
     months: dict[str, list[str]] = {}
@@ -162,14 +159,14 @@ def _text(replay: Replay, judged: list[Judged]) -> str:
         causes = ", ".join(f"{test.test}({test.feature}) {test.score:.3g}" for test in verdict.named[:3])
         state = str(verdict.state) + (f"({verdict.reason})" if verdict.reason else "")
         lines.append(
-            f"{verdict.model}  {verdict.window}  {day(verdict.start)} – {day(verdict.end)}"
-            f"  {verdict.rows:>9,}  {state:<28} p={verdict.p:.4f}  {causes}"
+            f"{verdict.model}  {verdict.window}  {moment(verdict.start)} – {moment(verdict.end)}"
+            f"  {verdict.rows:>9,}  {state:<28} p={verdict.p:.4f}  {causes}".rstrip()
         )
         for transition in item.transitions:
             if str(transition.kind) in {"open", "resolve"}:
                 lines.append(f"    incident {transition.kind}: {transition.incident.cause}")
             if transition.pages:
-                months.setdefault(day(verdict.end)[:7], []).append(transition.incident.cause)
+                months.setdefault(moment(verdict.end)[:7], []).append(transition.incident.cause)
     tally = replay.tally
     rejects = ", ".join(f"{reason} {count:,}" for reason, count in sorted(tally.rejects.items())) or "none"
     lines.append(

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from typing import TYPE_CHECKING
-
 import click
 
 from monitor.cli.options import Exit, config_option
-
-if TYPE_CHECKING:
-    from monitor.daemon import Daemon
 
 if TYPE_CHECKING:
     from monitor.daemon import Daemon
@@ -48,7 +43,6 @@ def command(*, config: tuple[str, ...], accept_data_loss: bool) -> None:
         revision=os.environ.get("DRIFTLINE_REVISION", "unknown"),
         accept_loss=accept_data_loss,
     )
-
     _obey_signals(daemon)
     try:
         daemon.start()
@@ -63,40 +57,6 @@ def command(*, config: tuple[str, ...], accept_data_loss: bool) -> None:
 
 def _obey_signals(daemon: Daemon) -> None:
     """SIGTERM and SIGINT stop, the second one at once; SIGHUP reloads on a thread of its own."""
-    import os
-
-    _take_signals(daemon)
-    try:
-        daemon.start()
-        daemon.wait()
-    except OSError as error:
-        raise UsageError(f"{error.strerror} - web.listen {settings.web.listen} - a free address") from error
-    finally:
-        daemon.stop()
-    if daemon.failure:
-        raise SystemExit(Exit.FAILURE)
-
-
-def _obey_signals(daemon: Daemon) -> None:
-    """SIGTERM and SIGINT stop, the second one at once; SIGHUP reloads on a thread of its own."""
-    import os
-    import signal
-    import threading
-
-    def stop(_signal: int, _frame: object) -> None:
-        if daemon.stopping.is_set():
-            os._exit(Exit.FAILURE)
-        daemon.stopping.set()
-
-    def reload(_signal: int, _frame: object) -> None:
-        threading.Thread(target=daemon.reload, name="reload", daemon=True).start()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGHUP, reload)
-
-
-def _take_signals(daemon: Daemon) -> None:
     import os
     import signal
     import threading

@@ -57,6 +57,7 @@ def record_time(text: str, *, now: int) -> int | None:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(
-            f"{text!r} is no time - --since, --until - 2026-11-01T00:00:00Z, or 30d for 30 days ago, is right"
+            f"{text!r} is no time - --since and --until, --from and --to - "
+            "2026-11-01T00:00:00Z, or 30d for 30 days ago, is right"
         ) from None
     return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -226,7 +226,14 @@ def _is_over(before: Incident, after: Incident, verdict: Verdict, state: State, 
         return False
     if verdict.end == before.opened == before.last and verdict.window == before.window:
         return True  # the only window that ever drifted was corrected to ok
-    return all(run.clear >= plan.clear_after for run in after.streaks.values())
+    return all(run.clear >= _clear_windows(plan, name) for name, run in after.streaks.items())
+
+
+def _clear_windows(plan: ModelPlan, window: str) -> int:
+    """Ok windows that end an episode: sliding windows share rows, and one that shares rows with the
+    last drifting window says little of recovery."""
+    overlap = [-(-spec.size // spec.step) for spec in plan.windows if spec.name == window]
+    return max(plan.clear_after, *overlap, 1)
 
 
 def _orphans(incidents: Mapping[str, Incident], plan: ModelPlan) -> tuple[Transition, ...]:

@@ -46,6 +46,7 @@ class Listener:
     ) -> None:
         self.oauth = oauth
         self.fatal: KafkaError | None = None
+        self._last = ""
         self._count = count
         self._statistics = statistics
         self._failures: list[BaseException] = []
@@ -67,6 +68,11 @@ class Listener:
                 self._failures.append(second)
             return None
 
+    def reason(self, client: Any, error: BaseException) -> str:
+        """Why a call failed: what the library noted of its connections, which says more than `error`."""
+        client.poll(0)  # the library hands out what it noted only from here
+        return self._last or describe(error)
+
     def on_error(self, error: KafkaError) -> None:
         self.guard(self._note_error, error)
 
@@ -86,6 +92,8 @@ class Listener:
         self._count("kafka_fatal" if error.fatal() else "kafka_error")
         if error.fatal():
             self.fatal = error
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 what it says, `_last` says better
+            self._last = error.str()
         log.warning("kafka_error", reason=error.name(), text=error.str(), fatal=error.fatal())
 
     def _note_statistics(self, text: str) -> None:

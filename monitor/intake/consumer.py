@@ -120,9 +120,7 @@ class Consumer:
         Raises what a callback raised, and IntakeError on a fatal client error; no offset is
         skipped then, a later poll hands the records out.
         """
-        for source in list(self._waiting):
-            if self._waiting[source](source):
-                self._waiting.pop(source, None)
+        self._ask()
         self._let_go.clear()
         try:
             records = self._client.consume(max_records, timeout)
@@ -302,6 +300,17 @@ class Consumer:
         self._rewind([source])
         self.resume(source)
         return True
+
+    def _ask(self) -> None:
+        """Do what waits for the broker, for QUERY_SECONDS at most; who got no answer comes last."""
+        begin = self._clock.monotonic()
+        for source in list(self._waiting):
+            done = self._waiting[source](source)
+            todo = self._waiting.pop(source)
+            if not done:
+                self._waiting[source] = todo
+            if self._clock.monotonic() - begin > QUERY_SECONDS:
+                return
 
     def _rewind(self, sources: Iterable[Source]) -> None:
         """Let the client fetch from our own positions, whatever it handed out meanwhile."""

@@ -27,14 +27,16 @@ def ask(properties: Mapping[str, Any], *, timeout: float = 10.0) -> ClusterMetad
     Raises IntakeError when the properties are refused or nobody answers within `timeout` seconds.
     """
     ours = {"group.id": "driftline.check", "allow.auto.create.topics": False, "enable.auto.commit": False}
+    listener = Listener()
     try:
-        client = Client(client_properties({**properties, **ours}, Listener()))
+        client = Client(client_properties({**properties, **ours}, listener))
     except (KafkaException, ValueError, TypeError) as error:
         raise IntakeError(f"kafka refuses the properties - kafka.properties - {_text(error)}") from error
     try:
         found = client.list_topics(timeout=timeout)
     except KafkaException as error:
-        raise IntakeError(f"no answer - kafka.brokers - {_text(error)}") from error
+        why = listener.reason(client, error)
+        raise IntakeError(f"no answer ({why}) - kafka.brokers - brokers that can be reached") from error
     finally:
         client.close()
     brokers = tuple(f"{broker.host}:{broker.port}" for broker in found.brokers.values())

@@ -49,6 +49,7 @@ class SpanReader:
     def __init__(self, properties: Mapping[str, Any], *, clock: Clock, oauth: OAuth | None = None) -> None:
         self._clock = clock
         self._listener = Listener(oauth=oauth)
+        self._brokers = str(properties.get("bootstrap.servers", ""))
         chosen = {name: value for name, value in properties.items() if not name.startswith("group.")}
         try:
             self.client = Consumer(client_properties({**chosen, **_OURS}, self._listener))
@@ -60,10 +61,11 @@ class SpanReader:
         try:
             found = self.client.list_topics(topic, timeout=QUERY_SECONDS).topics[topic]
         except KafkaException as error:
-            raise IntakeError(f"no answer from kafka - topic {topic} - {error.args[0].str()}") from error
+            why = self._listener.reason(self.client, error)
+            raise IntakeError(f"no answer ({why}) - {self._brokers} - brokers that can be reached") from error
         if found.error is not None or not found.partitions:
             reason = found.error.str() if found.error is not None else "it has no partitions"
-            raise IntakeError(f"topic cannot be read - {topic} - {reason}")
+            raise IntakeError(f"topic cannot be read ({reason}) - {topic} - a topic of {self._brokers}")
         return tuple(Source(topic, partition) for partition in sorted(found.partitions))
 
     def bounds(self, source: Source) -> Span:

@@ -139,10 +139,13 @@ def _profile(column: ColumnSurvey, settings: BuildSettings) -> FeatureProfile:
         return _numeric(column, settings)
     names: tuple[str, ...] = ("false", "true")
     rare: set[int] = set()
+    novelty = 0.0
     if kind is Kind.CATEGORICAL:
         every = [category for category, _ in ranked(column.categories)]
         names = tuple(every[: settings.categories])
         rare = {hash64(category) for category in every[settings.categories :]}
+        once = sum(count == 1 for count in column.categories.values())
+        novelty = once / max(column.categories.total(), 1)
     return FeatureProfile(
         name=column.feature.name,
         path=column.feature.live_path,
@@ -158,6 +161,7 @@ def _profile(column: ColumnSurvey, settings: BuildSettings) -> FeatureProfile:
         std=NOTHING,
         iqr=NOTHING,
         tail=np.array(sorted(rare), np.uint64),
+        novelty=novelty,
     )
 
 

@@ -92,6 +92,7 @@ def _check_profile(profile: FeatureProfile, *, where: str) -> None:
 def _check_categories(profile: FeatureProfile, *, where: str) -> None:
     names = profile.categories
     _require(len(set(names)) == len(names), "a category occurs twice", where, "one slot per category")
+    _require(0 <= profile.novelty <= 1, f"novelty {profile.novelty}", where, "a share")
     rising = bool((profile.tail[1:] > profile.tail[:-1]).all())
     _require(rising, "hashes of rare categories that do not ascend", where, "ascending ones")
     if profile.kind is Kind.BOOLEAN:

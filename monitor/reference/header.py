@@ -43,6 +43,7 @@ class FeatureEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     design: float
     design_measured: bool
     coarse_levels: tuple[int, ...]
+    novelty: float
     tail: int
     """Categories beyond those with a slot of their own."""
 
@@ -81,6 +82,7 @@ def entry_of(profile: FeatureProfile) -> FeatureEntry:
         design=profile.design,
         design_measured=profile.design_measured,
         coarse_levels=profile.coarse_levels,
+        novelty=profile.novelty,
         tail=len(profile.tail),
     )
 
@@ -109,6 +111,7 @@ def profile_of(
         design=entry.design,
         design_measured=entry.design_measured,
         coarse_levels=entry.coarse_levels,
+        novelty=entry.novelty,
         tail=tail,
     )
 

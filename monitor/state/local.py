@@ -59,14 +59,18 @@ class LocalLog:
             found = db.execute(
                 "SELECT body FROM markers WHERE topic = ? AND partition = ?", source
             ).fetchone()
-            bodies = db.execute(
-                "SELECT body FROM sketches WHERE topic = ? AND partition = ? ORDER BY key", source
-            ).fetchall()
-        if found is None:
+            marker = None if found is None else decode_marker(found[0])
+            query = "SELECT model, pane, body FROM sketches WHERE topic = ? AND partition = ? ORDER BY key"
+            # Days of sketches are kept for the judge and a few panes are live: decode only these.
+            bodies = [
+                body
+                for model, pane, body in db.execute(query, source)
+                if marker is not None and pane >= marker.live.get(model, pane)
+            ]
+        if marker is None:
             self._refuse_loss(source)
             return None
-        marker = decode_marker(found[0])
-        sketches = (decode_sketch(body) for (body,) in bodies)
+        sketches = (decode_sketch(body) for body in bodies)
         return Checkpoint(marker, tuple(sketch for sketch in sketches if marker.keeps(sketch.key)))
 
     def checkpoint(self, source: Source, sketches: Sequence[Sketch], marker: Marker) -> None:

@@ -149,9 +149,10 @@ class Api:
         by = await _who(request)
         return await run_in_threadpool(self._actions.acknowledge, request.path_params["id"], by)
 
-    def _decide(self, act: Callable[[str], str | None]) -> Callable[[Request], Any]:
+    def _decide(self, act: Callable[[str, str], str | None]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> str | None:
-            return await run_in_threadpool(act, request.path_params["id"])
+            by = await _who(request) or "api"
+            return await run_in_threadpool(act, request.path_params["id"], by)
 
         return answer
 

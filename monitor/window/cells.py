@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from kernels.fold import fold
 from kernels.layout import NOVEL, CellArrays, Layout, allocate, clear, grow
 from monitor.columns import Columns
-from monitor.names import REASONS, SketchKey, Source
+from monitor.names import CHAMPION, REASONS, SketchKey, Source
 from monitor.novel import keep
 from monitor.plan import ModelPlan
 from monitor.sketch import NOVEL_KEPT, Sketch
 
 GROUPS_PER_PANE = 64
-"""Distinct (version, variant, segment) per pane; the rest share one cell, so that a producer that
-puts a request id into its version field costs one cell instead of one per request."""
+"""Distinct (version, variant, segment) per pane; the rest share two cells, one for the variant that is
+judged and one for all others, so that a producer that puts a request id into its version or variant
+costs two cells instead of one per request."""
 OVERFLOW = "…"
 _FIRST_CELLS = 8
 
@@ -61,7 +62,7 @@ class OpenCells:
 
     def reject(self, pane: int, reason: int, *, count: int = 1) -> None:
         """Count records that named this model and did not become rows of a pane."""
-        index = self._cell((("", self.plan.champion, ""), pane))
+        index = self._cell((self._home, pane))
         self._cells.rejects[index, reason] += count
         self._dirty.add(index)
 
@@ -86,7 +87,7 @@ class OpenCells:
             key = sketch.key
             if key.config != self.plan.config:
                 continue
-            index = self._cell(((key.version, key.variant, key.segment), key.pane))
+            index = self._open(((key.version, key.variant, key.segment), key.pane))
             cells = self._cells
             for name in ("counts", "sums", "extremes", "latency", "violations", "rejects"):
                 getattr(cells, name)[index] = getattr(sketch, name)
@@ -109,20 +110,35 @@ class OpenCells:
         self._dirty.update(int(i) for i in index)
         return cell
 
+    @property
+    def _home(self) -> Group:
+        """Where records are counted that became no rows; outside the cap, as rejects of a batch come
+        after its rows and cells must not depend on where batches end."""
+        return "", self.plan.champion, ""
+
     def _cell(self, key: tuple[Group, int]) -> int:
+        group, pane = key
+        if key not in self._index and self._is_capped(group) and self._groups.get(pane, 0) >= GROUPS_PER_PANE:
+            is_judged = group[1] in (self.plan.champion, CHAMPION)
+            return self._open(((OVERFLOW, group[1] if is_judged else OVERFLOW, ""), pane))
+        return self._open(key)
+
+    def _is_capped(self, group: Group) -> bool:
+        return group[0] != OVERFLOW and group != self._home
+
+    def _open(self, key: tuple[Group, int]) -> int:
+        """The cell of exactly this key, made where there is none."""
         index = self._index.get(key)
         if index is not None:
             return index
         group, pane = key
-        count = self._groups.get(pane, 0)
-        if count >= GROUPS_PER_PANE and group[0] != OVERFLOW:
-            return self._cell(((OVERFLOW, group[1], ""), pane))
         if not self._free:
             old = len(self._cells.rows)
             self._cells = grow(self._cells, self.layout, to=2 * old)
             self._free = list(range(old, 2 * old))[::-1]
         index = self._index[key] = self._free.pop()
-        self._groups[pane] = count + 1
+        if self._is_capped(group):
+            self._groups[pane] = self._groups.get(pane, 0) + 1
         return index
 
     def _add_novel(self, column: int, rows: Mapping[int, str], cell: NDArray[np.int32]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -48,6 +48,16 @@ class PaneStore:
         for pane in sorted(pane for pane in self._panes if start <= pane < end):
             for slim, counts, latency in self._panes[pane].values():
                 yield replace(slim, counts=_unpack(counts), latency=_unpack(latency))
+
+    def rows(self, start: int, end: int, *, variants: Collection[str]) -> int:
+        """Rows of `variants` in [start, end), without unpacking a sketch."""
+        return sum(
+            slim.rows
+            for pane, held in self._panes.items()
+            if start <= pane < end
+            for slim, _, _ in held.values()
+            if slim.key.variant in variants
+        )
 
     def forget(self, before: int) -> None:
         """Drop panes that start before `before`."""

@@ -59,10 +59,10 @@ class Daemon:
     def acknowledge(self, incident, by):
         return self._do(lambda ledger: acknowledge(ledger, incident, by=by, alerts=routes(), now=1))
 
-    def approve(self, request):
+    def approve(self, request, by):
         return self._do(lambda ledger: approve(ledger, request, by="api", now=1))
 
-    def reject(self, request):
+    def reject(self, request, by):
         return self._do(lambda ledger: reject(ledger, request, by="api", now=1))
 
     def reload(self):

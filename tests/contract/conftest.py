@@ -37,10 +37,10 @@ class NoActions:
     def acknowledge(self, incident: str, by: str) -> str | None:
         return None
 
-    def approve(self, request: str) -> str | None:
+    def approve(self, request: str, by: str) -> str | None:
         return None
 
-    def reject(self, request: str) -> str | None:
+    def reject(self, request: str, by: str) -> str | None:
         return None
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 
 import pytest
 import structlog
 
 from monitor.deliver.receiver import Receiver
+from monitor.ingest import Cadence
 from monitor.intake.embedded import EmbeddedBroker
+from monitor.window.completeness import Patience
 from tests.daemon.build import scene
 
 
@@ -21,6 +24,14 @@ def _quiet():
     )
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def _brisk(monkeypatch):
+    """The daemon inside this process checkpoints, judges and settles more often than the settings allow."""
+    monkeypatch.setattr("monitor.daemon.EVALUATE_EVERY", 0.1)
+    monkeypatch.setattr("monitor.daemon.Cadence", lambda checkpoint: Cadence(checkpoint=0.2, poll=0.1))
+    monkeypatch.setattr("monitor.daemon.Patience", functools.partial(Patience, settle=400))
 
 
 @pytest.fixture

@@ -25,10 +25,10 @@ def test_counts_of_a_disordered_log_are_exact(make):
 def test_a_log_that_arrives_in_pieces_is_exact(make):
     """What is sent while the daemon judges, with pauses that let partitions fall idle, is counted as well."""
     scene = make()
-    sent = stream(range(6))
+    sent = stream(range(4))
     with scene.daemon() as daemon:
-        for piece in range(6):
-            at = piece * len(sent) // 6
-            scene.send(sent[at : at + len(sent) // 6])
-            await_done(daemon, at + len(sent) // 6)
+        for piece in range(4):
+            at = piece * len(sent) // 4
+            scene.send(sent[at : at + len(sent) // 4])
+            await_done(daemon, at + len(sent) // 4)
         assert differences(daemon.state, recount(sent), verdicts(daemon)) == []

@@ -38,7 +38,7 @@ def plan(
         source="predictions",
         features=(),
         rules=(),
-        windows=tuple(WindowSpec(w, sizes[w], HOUR) for w in windows),
+        windows=tuple(WindowSpec(w, sizes[w], sizes[w]) for w in windows),
         pane=60_000,
         budget=Budget(2, 30 * DAY),
         config="c0ffee",

@@ -59,6 +59,13 @@ def test_low_coverage_never_opens():
     assert run([verdict(0, coverage=0.5)])[0] == [[]]
 
 
+def test_sliding_windows_clear_when_none_shares_rows_with_the_drift():
+    """A window of four steps needs four ok windows, though `clear_after` is two."""
+    sliding = replace(plan(), windows=(WindowSpec("1h", HOUR, HOUR // 4),))
+    kinds, _incidents = run([verdict(0), *[verdict(end, "ok") for end in range(1, 5)]], sliding)
+    assert kinds == [[Kind.OPEN], *[[Kind.UPDATE]] * 3, [Kind.RESOLVE]]
+
+
 def test_one_incident_for_all_window_families():
     """It stays open while any family that drifted has not recovered."""
     verdicts = [

@@ -34,10 +34,10 @@ class Recorded:
     def acknowledge(self, incident: str, by: str) -> str | None:
         return self._decide("acknowledge", incident, by)
 
-    def approve(self, request: str) -> str | None:
+    def approve(self, request: str, by: str) -> str | None:
         return self._decide("approve", request)
 
-    def reject(self, request: str) -> str | None:
+    def reject(self, request: str, by: str) -> str | None:
         return self._decide("reject", request)
 
     def _decide(self, *asked: str) -> str | None:
