@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from monitor.incident.model import DRIFT, Closed, Incident, Severity, Status, incident_id, latest_incidents
 from monitor.incident.track import Kind, stand, supersede, track
-from monitor.plan import ModelPlan
+from monitor.plan import ModelPlan, WindowSpec
 from monitor.verdict import Verdict
 from tests.incident.cases import HOUR, START, plan, raw_rule, verdict, voting_test
 

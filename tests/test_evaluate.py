@@ -1,0 +1,130 @@
+"""The evaluate loop over a simulated state log: effects, their order, and what is tidied away."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from monitor.clock import ManualClock
+from monitor.deliver.plan import AlertsPlan
+from monitor.errors import StateError
+from monitor.evaluate import FORGET_EVERY, KEPT, Evaluate
+from monitor.incident.intend import acknowledge
+from monitor.judgement import Context
+from monitor.names import REASONS, SketchKey
+from monitor.sketch import Sketch
+from monitor.state.log import AGREE, Ledger, Marker
+from monitor.state.simulated import SimulatedLog
+from monitor.verdict import State
+from tests.test_judgement import MINUTE, PATIENCE, START, WINDOWS, A, progress, sketch
+from tests.test_partition import LAYOUT, PLAN
+
+DAY = 86_400_000
+
+
+def marker(applied: int, live: int) -> Marker:
+    return Marker(A, applied, 0, live, (live,) * AGREE, {"m": live, "": live})
+
+
+def unnamed(pane: int) -> Sketch:
+    """Rejects that name no model."""
+    none = np.zeros(0, np.int64)
+    return Sketch(
+        key=SketchKey("", "", "", "", "", pane, A), applied=1, rows=0, errors=0, counts=none,
+        sums=none.reshape(0, 3), extremes=np.zeros((0, 2)), latency=none, violations=none,
+        rejects=np.ones(len(REASONS), np.int64), first=-1, last=-1,
+    )  # fmt: skip
+
+
+def evaluate(state: SimulatedLog, clock: ManualClock) -> Evaluate:
+    plan = replace(PLAN, windows=WINDOWS[:1])
+    return Evaluate(
+        {"m": Context(plan, LAYOUT, None, {})},
+        state=state, clock=clock, alerts=AlertsPlan(), patience=PATIENCE,
+        expected=lambda _topic: (A,), topics={"s": "predictions"},
+    )  # fmt: skip
+
+
+def test_old_sketches_are_pruned_even_of_no_model_and_after_windows_were_renamed() -> None:
+    """Verdicts of a window that is gone, and rejects that name no model, keep nothing alive."""
+    clock = ManualClock(START)
+    state = SimulatedLog(clock=clock)
+    old = replace(sketch(0, 5), key=sketch(0, 5).key._replace(pane=START - 4 * DAY))
+    state.checkpoint(A, [old, sketch(0, 5), unnamed(START - KEPT - MINUTE)], marker(1, START))
+    state.report(progress(A, 7))
+    loop = evaluate(state, clock)
+    while loop.tick():
+        pass
+    assert len(state.changes(["m", ""], 0)[1]) == 3
+    clock.advance(FORGET_EVERY)
+    loop.tick()
+    (left,) = state.changes(["m", ""], 0)[1]
+    assert left.key.pane == START
+
+
+def test_a_full_disk_does_not_end_the_loop_when_it_tidies_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Removing old sketches is a write like any other: refused, it is tried again later."""
+    clock = ManualClock(START)
+    state = SimulatedLog(clock=clock)
+    state.checkpoint(A, [sketch(0, 5)], marker(1, START))
+    state.report(progress(A, 7))
+    loop = evaluate(state, clock)
+    loop.tick()
+
+    def full(*_arguments: object) -> int:
+        raise StateError("no space left - state.db - free disk space")
+
+    monkeypatch.setattr(state, "prune", full)
+    clock.advance(FORGET_EVERY)
+    assert loop.tick() == 0
+
+
+class Slow(SimulatedLog):
+    """Somebody acknowledges while a verdict is being committed, between its read and its write."""
+
+    meanwhile: Any = None
+
+    def ledger(self, model: str, *, kinds: Collection[str] | None = ()) -> Ledger:
+        found = super().ledger(model, kinds=kinds)
+        if self.meanwhile is not None and kinds == ():
+            act, self.meanwhile = self.meanwhile, None
+            act.start()
+            act.join(0.2)
+        return found
+
+
+def test_an_acknowledgement_is_not_lost_to_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both change the incident; whoever comes second reads what the first has written."""
+    clock = ManualClock(START)
+    state = Slow(clock=clock)
+    state.checkpoint(A, [sketch(0, 5), sketch(5, 5)], marker(1, START))
+    loop = evaluate(state, clock)
+    judged = loop._judgements["m"]._verdict  # noqa: SLF001 a reference of its own would say the same
+    monkeypatch.setattr(
+        loop._judgements["m"],  # noqa: SLF001
+        "_verdict",
+        lambda spec, window: replace(judged(spec, window), state=State.DRIFT, reason=None, alpha=0.1),
+    )
+    state.report(progress(A, 7))
+    assert loop.tick() == 1
+    ((identity, _),) = state.ledger("m").of("incident").items()
+
+    def decide() -> None:
+        with loop.deciding:
+            ledger = SimulatedLog.ledger(state, "m")
+            state.append(
+                "m", acknowledge(ledger, identity, by="kim", alerts=AlertsPlan(), now=clock.now_ms())
+            )
+
+    state.meanwhile = person = threading.Thread(target=decide)
+    state.report(progress(A, 12))
+    assert loop.tick() == 1
+    person.join()
+    body = state.ledger("m").of("incident")[identity]
+    assert (body["acked_by"], body["last"]) == ("kim", START + 10 * MINUTE)
+    assert state.ledger("m").of("clock")["incidents"]["count"] == 3
