@@ -219,7 +219,9 @@ def diverge(out: Array, a: Array, b: Array, count: int) -> None:
             if b[slot] > 0.0:
                 g += 2.0 * b[slot] * math.log(b[slot] * (n + m) / (both * m))
     out[PSI] = psi
-    out[G] = max(g, 0.0) / (1.0 + (n + m) * (spread - 1.0 / (n + m)) * (1.0 / n + 1.0 / m - 1.0 / (n + m)) / (6.0 * (count - 1)))
+    out[G] = max(g, 0.0) / (
+        1.0 + (n + m) * (spread - 1.0 / (n + m)) * (1.0 / n + 1.0 / m - 1.0 / (n + m)) / (6.0 * (count - 1))
+    )
     out[PEARSON] = pearson
     out[JS] = math.sqrt(max(js, 0.0))
     out[HELLINGER] = math.sqrt(0.5 * hellinger)

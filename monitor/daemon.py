@@ -69,6 +69,8 @@ class Daemon:
         self._config_ok = True
         self._config_loaded = self._started
         self._expected: dict[str, tuple[Source, ...]] = {}
+        self._removed: set[str] = set()
+        """Models that reloads have taken away; that their incidents are closed is still to be told."""
         self._threads: list[threading.Thread] = []
         self._delivery_stop = threading.Event()
         self._deliveries: list[threading.Thread] = []
@@ -141,7 +143,7 @@ class Daemon:
             try:
                 assembly = assemble(self._files)
                 changes = diff(self.assembly.settings, assembly.settings)
-                refused = [str(change) for change in changes if change.effect is Effect.RESTART]
+                refused = [change.text for change in changes if change.effect is Effect.RESTART]
                 if refused:
                     raise UsageError("; ".join(refused))
                 self._apply(assembly)
@@ -156,7 +158,7 @@ class Daemon:
                 return f"internal error {type(error).__name__} - the log has its stack"
             self._config_ok = True
             self._config_loaded = self.clock.now_ms()
-            log.info("reloaded", changes=[str(change) for change in changes])
+            log.info("reloaded", changes=[change.text for change in changes])
             return None
 
     def acknowledge(self, incident: str, by: str) -> str | None:
@@ -297,7 +299,7 @@ class Daemon:
             self.assembly.plans.alerts,
             self.state,
             self.clock,
-            lambda: tuple(self.assembly.models),
+            lambda: tuple(self.assembly.models.keys() | self._removed),
             self._delivery_stop,
         )
 
@@ -327,6 +329,7 @@ class Daemon:
             self.assembly = before
             self._on_ingest.call(lambda: self.ingest.renew(self._inputs(before)))
             raise
+        self._removed = (self._removed | before.models.keys()) - assembly.models.keys()
         self._delivery_stop.set()  # 3
         for thread in self._deliveries:
             thread.join(JOIN)

@@ -22,6 +22,7 @@ from monitor.errors import StateDamaged, StateError, StateTooNew
 from monitor.incident.forget import forget
 from monitor.incident.intend import Intentions, intend
 from monitor.incident.model import Incident
+from monitor.incident.track import supersede
 from monitor.judge.record import to_json
 from monitor.judgement import COUNTED, Context, Judged, Judgement, verdict_entry
 from monitor.names import Source
@@ -142,6 +143,8 @@ class Evaluate:
             self._patience, self._topics = before
             raise
         self._alerts, self._stale = alerts, True
+        for name in self._judgements.keys() - contexts.keys():
+            self._dismiss(self._judgements[name])
         for name, judgement in kept.items():
             judgement.renew(contexts[name])
         if anew:
@@ -182,6 +185,18 @@ class Evaluate:
         judgement = Judgement(context, patience=self._patience)
         judgement.restore(self._state.ledger(plan.name, kinds=None))
         return judgement
+
+    def _dismiss(self, judgement: Judgement) -> None:
+        """Close the incidents of a model that is configured no more: nobody else ever would."""
+        transitions = supersede(judgement.incidents, "the model was removed from the configuration")
+        plan, now = judgement.plan, self._clock.now_ms()
+        try:
+            with self.deciding:
+                ledger = self._state.ledger(plan.name)
+                closing = intend(transitions, ledger, plan=plan, alerts=self._alerts, now=now)
+                self._state.append(plan.name, closing.entries)
+        except StateError as error:
+            log.error("ledger_refused", model=plan.name, error=str(error))
 
     def _reached(self, topic: str) -> int:
         """The event time that the checkpoints of a topic have agreed on; -1 when there are none."""

@@ -22,7 +22,7 @@ from monitor.reference.profile import Reference
 from monitor.sketch import Sketch
 from monitor.state.log import Entry, Ledger, Progress
 from monitor.verdict import State, Unknown, Verdict, Window
-from monitor.window.completeness import Completeness, Patience, assess
+from monitor.window.completeness import Patience, assess
 from monitor.window.grid import ends_holding, floor_pane, next_end, start_of
 from monitor.window.merge import merge
 from monitor.window.store import PaneStore
@@ -166,22 +166,6 @@ class Judgement:
         """Judge with a new context from now on; `track` supersedes incidents of another reference."""
         self.context = context
 
-    def waiting(
-        self, *, expected: Collection[Source], progress: Mapping[Source, Progress], now: int
-    ) -> dict[str, Completeness]:
-        """Why the next window of each name is not closed yet."""
-        return {
-            spec.name: assess(
-                self._next_end(spec, expected, progress) + self.plan.lateness,
-                expected=expected,
-                progress=progress,
-                now=now,
-                patience=self._patience,
-            )
-            for spec in self.plan.windows
-            if spec.name in self._cursor or self._store.oldest() is not None
-        }
-
     def _next(
         self,
         spec: WindowSpec,
@@ -273,7 +257,9 @@ class Judgement:
                 detail=f"{len(missing)} of {total} source partitions are not assigned to this process",
             )
         if partial and verdict.reason is Unknown.NO_DATA:
-            verdict = replace(verdict, reason=Unknown.LOW_COVERAGE, detail="counted only from a later time on")
+            verdict = replace(
+                verdict, reason=Unknown.LOW_COVERAGE, detail="counted only from a later time on"
+            )
         transitions = track(self.incidents, verdict, self.plan)
         return Judged(verdict, window, transitions, Entry("cursor", spec.name, {"end": end}))
 

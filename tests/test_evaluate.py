@@ -53,7 +53,7 @@ def evaluate(state: SimulatedLog, clock: ManualClock) -> Evaluate:
 def test_old_sketches_are_pruned_even_of_no_model_and_after_windows_were_renamed() -> None:
     """Verdicts of a window that is gone, and rejects that name no model, keep nothing alive."""
     clock = ManualClock(START)
-    state = SimulatedLog(clock=clock)
+    state = SimulatedLog(0, clock=clock)
     old = replace(sketch(0, 5), key=sketch(0, 5).key._replace(pane=START - 4 * DAY))
     state.checkpoint(A, [old, sketch(0, 5), unnamed(START - KEPT - MINUTE)], marker(1, START))
     state.report(progress(A, 7))
@@ -70,7 +70,7 @@ def test_old_sketches_are_pruned_even_of_no_model_and_after_windows_were_renamed
 def test_a_full_disk_does_not_end_the_loop_when_it_tidies_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Removing old sketches is a write like any other: refused, it is tried again later."""
     clock = ManualClock(START)
-    state = SimulatedLog(clock=clock)
+    state = SimulatedLog(0, clock=clock)
     state.checkpoint(A, [sketch(0, 5)], marker(1, START))
     state.report(progress(A, 7))
     loop = evaluate(state, clock)
@@ -81,6 +81,7 @@ def test_a_full_disk_does_not_end_the_loop_when_it_tidies_up(monkeypatch: pytest
 
     monkeypatch.setattr(state, "prune", full)
     clock.advance(FORGET_EVERY)
+    loop.tick()
     assert loop.tick() == 0
 
 
@@ -101,12 +102,12 @@ class Slow(SimulatedLog):
 def test_an_acknowledgement_is_not_lost_to_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both change the incident; whoever comes second reads what the first has written."""
     clock = ManualClock(START)
-    state = Slow(clock=clock)
+    state = Slow(0, clock=clock)
     state.checkpoint(A, [sketch(0, 5), sketch(5, 5)], marker(1, START))
     loop = evaluate(state, clock)
-    judged = loop._judgements["m"]._verdict  # noqa: SLF001 a reference of its own would say the same
+    judged = loop._judgements["m"]._verdict
     monkeypatch.setattr(
-        loop._judgements["m"],  # noqa: SLF001
+        loop._judgements["m"],
         "_verdict",
         lambda spec, window: replace(judged(spec, window), state=State.DRIFT, reason=None, alpha=0.1),
     )
@@ -128,3 +129,23 @@ def test_an_acknowledgement_is_not_lost_to_a_verdict(monkeypatch: pytest.MonkeyP
     body = state.ledger("m").of("incident")[identity]
     assert (body["acked_by"], body["last"]) == ("kim", START + 10 * MINUTE)
     assert state.ledger("m").of("clock")["incidents"]["count"] == 3
+
+
+def test_the_incidents_of_a_removed_model_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody judges it any more, so nothing else would ever resolve them."""
+    clock = ManualClock(START)
+    state = SimulatedLog(0, clock=clock)
+    state.checkpoint(A, [sketch(0, 5)], marker(1, START))
+    state.report(progress(A, 7))
+    loop = evaluate(state, clock)
+    judged = loop._judgements["m"]._verdict
+    monkeypatch.setattr(
+        loop._judgements["m"],
+        "_verdict",
+        lambda spec, window: replace(judged(spec, window), state=State.DRIFT, reason=None, alpha=0.1),
+    )
+    assert loop.tick() == 1
+    loop.renew({}, alerts=AlertsPlan(), patience=PATIENCE, topics={"s": "predictions"})
+    (body,) = state.ledger("m").of("incident").values()
+    assert (body["state"], body["closed_because"]) == ("resolved", "superseded")
+    assert loop.tick() == 0

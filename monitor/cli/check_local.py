@@ -13,6 +13,7 @@ from monitor.cli.check_line import Line, doubtful, ok, wrong
 if TYPE_CHECKING:
     from monitor.config.settings import Settings
     from monitor.config.values import Plans
+    from monitor.judge.prepare import Prepared
     from monitor.plan import ModelPlan, WindowSpec
     from monitor.reference.profile import Reference
     from monitor.secret import Secret
@@ -197,6 +198,19 @@ def check_budget(plan: ModelPlan, reference: Reference) -> Iterator[Line]:
             )
         else:
             yield doubtful(subject, f"not proven: {has}")
+        yield from _power(prepared, plan, reference)
+
+
+def _power(prepared: Prepared, plan: ModelPlan, reference: Reference) -> Iterator[Line]:
+    """A doubt where ordinary windows are too small to be called ok: they would be unknown for ever."""
+    needed, span = prepared.rows.window, len(reference.panes) * reference.pane
+    held = reference.rows * prepared.spec.size / span if span else float("inf")
+    if held < needed < float("inf"):
+        yield doubtful(
+            f"power of {plan.name}, {prepared.spec.name}",
+            f"windows of the reference hold about {held:,.0f} rows, {needed:,.0f} are needed to see a PSI of "
+            f"{prepared.interest:.2g}; smaller ones are unknown, never ok, and resolve no incident",
+        )
 
 
 def _period(plan: ModelPlan) -> str:

@@ -223,6 +223,8 @@ def _plan(given: dict[str, Any]) -> tuple[Selection, BuildSettings, int]:
 
 def _changes(selection: Selection, given: dict[str, Any]) -> dict[str, Any]:
     """What the options change in a selection; a feature of an option goes over a configured one."""
+    from dataclasses import replace
+
     from monitor.plan import TimeUnit
     from monitor.reference.selection import PREDICTION
 
@@ -240,8 +242,15 @@ def _changes(selection: Selection, given: dict[str, Any]) -> dict[str, Any]:
         changes["features"] = tuple({feature.name: feature for feature in chosen}.values())
     if given["prediction"]:
         text, kind = _kind(given["prediction"])
-        others = (outcome for outcome in selection.outcomes if outcome.name != PREDICTION)
-        changes["outcomes"] = (*others, _placed(PREDICTION, text, kind))
+        others = [outcome for outcome in selection.outcomes if outcome.name != PREDICTION]
+        known = [outcome for outcome in selection.outcomes if outcome.name == PREDICTION]
+        # a configuration says where live records have it, the option then names the column of this file
+        placed = (
+            replace(known[0], column=text, kind=kind or known[0].kind)
+            if known
+            else _placed(PREDICTION, text, kind)
+        )
+        changes["outcomes"] = (*others, placed)
     if given["path_prefix"]:
         changes["prefix"] = _path(given["path_prefix"].rstrip("."))
     changes["exclude"] = selection.exclude | {*given["exclude"]}

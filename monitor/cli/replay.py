@@ -83,8 +83,7 @@ def _opened(
     contexts = {name: assembly.contexts[name] for name in plan.models}
     if path is not None:
         source = Source(plan.topic, 0)
-        with click.open_file(path, "rb") as file:
-            lines = file.readlines()
+        lines = _lines(path)
         return Replay(feed, contexts, sources=[source]), read_lines(lines, source), len(lines)
     from monitor.intake.range import read_range, sources_of
 
@@ -92,6 +91,18 @@ def _opened(
     sources = sources_of(properties, plan.topic)
     batches = read_range(properties, plan.topic, since_ms=_time(since), until_ms=_time(until))
     return Replay(feed, contexts, sources=sources), batches, 0
+
+
+def _lines(path: str) -> list[bytes]:
+    from monitor.errors import UsageError
+
+    try:
+        with click.open_file(path, "rb") as file:
+            return file.readlines()
+    except OSError as error:
+        raise UsageError(
+            f"the file cannot be read ({error.strerror}) - {path} - a file of JSON lines is right"
+        ) from error
 
 
 def _time(text: str) -> int | None:

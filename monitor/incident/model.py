@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
+from monitor.judge.limits import measured
 from monitor.names import content_id
 from monitor.plan import RawRule
 from monitor.verdict import Test, Verdict
@@ -198,7 +199,7 @@ def finite(value: float) -> float | None:
 
 
 def _rule_json(rule: RawRule, verdict: Verdict) -> dict[str, Any]:
-    value = verdict.scores.get(rule.feature, {}).get(rule.score)
+    value = measured(rule, verdict.scores)
     times = f" for {rule.windows} windows" if rule.windows > 1 else ""
     return {
         "when": f"{rule.score}({rule.feature}) {rule.operator} {rule.limit:g}{times}",

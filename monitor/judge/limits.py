@@ -33,7 +33,12 @@ def _last(before: Sequence[Verdict], count: int) -> list[Scores]:
     return [verdict.scores for verdict in before[len(before) - count :]]
 
 
-def _breaks(rule: RawRule, scores: Scores) -> bool:
+def measured(rule: RawRule, scores: Scores) -> float | None:
+    """What the limit of a rule is compared with; None where there is no such score."""
     own = scores.get(rule.feature, {})
-    value = own.get(f"{rule.score}_ratio", own.get(rule.score))
+    return own.get(f"{rule.score}_ratio", own.get(rule.score))
+
+
+def _breaks(rule: RawRule, scores: Scores) -> bool:
+    value = measured(rule, scores)
     return value is not None and _OPERATORS[rule.operator](value, rule.limit)

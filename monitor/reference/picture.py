@@ -19,7 +19,9 @@ TRIMMED = 0.005
 def share_by_interval(
     profile: FeatureProfile, counts: NDArray[np.int64], *, columns: int
 ) -> tuple[tuple[float, float], NDArray[np.float64]]:
-    """The ends of the axis, and the share of the present values in each of `columns` equal parts.
+    """The ends of the axis, and the share of the present values in each of its equal parts.
+
+    There are `columns` parts; of integers at most so many, as each part holds equally many.
 
     counts  int64[slots] of this numeric feature. A bin's rows are spread evenly over it; an atom
     counts where it lies. All zero when there are no values.
@@ -37,7 +39,7 @@ def share_by_interval(
     if _is_whole(profile.edges) and high - low < 1e15:
         # parts of unequal numbers of integers would draw a comb
         step = max(1.0, np.ceil((high - low) / columns))
-        axis = np.floor(low) + step * np.arange(columns + 1)
+        axis = np.floor(low) + step * np.arange(np.ceil((high - np.floor(low)) / step) + 1)
     return (low, high), np.diff(np.interp(axis, profile.edges, below, right=1.0))
 
 

@@ -111,14 +111,16 @@ def resolve(
     return tuple(found)
 
 
-def column_for(names: Sequence[str], available: Mapping[str, Path], *, what: str, where: str) -> str:
-    """The first of `names` that is there."""
+def column_for(
+    names: Sequence[str], available: Mapping[str, Path], *, what: str, where: str, also: str = ""
+) -> str:
+    """The first of `names` that is there; `also` ends what the error advises."""
     for name in names:
         if name in available:
             return name
     near = difflib.get_close_matches(names[0], available, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(list(available)[:20])}"
-    raise ReferenceInvalid(f"no {what} {names[0]!r} - {where} - {hint}")
+    raise ReferenceInvalid(f"no {what} {names[0]!r} - {where} - {hint}{also}")
 
 
 def assemble(
@@ -175,7 +177,8 @@ def _latency(columns: Mapping[str, NDArray[Any]], selection: Selection) -> NDArr
 def _placed(feature: FeatureDeclaration, available: Mapping[str, Path], *, where: str) -> FeatureDeclaration:
     at_path = [column for column, path in available.items() if path == feature.path]
     names = [name for name in (feature.column, format_path(feature.path), *at_path, feature.name) if name]
-    column = column_for(names, available, what=f"column of feature {feature.name},", where=where)
+    also = "; --prediction COLUMN says which" if feature.name == "prediction" else ""
+    column = column_for(names, available, what=f"column of feature {feature.name},", where=where, also=also)
     return replace(feature, column=column, path=feature.path or available[column])
 
 

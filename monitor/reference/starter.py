@@ -26,8 +26,8 @@ def starter(
 ) -> str:
     """YAML that `driftline run` accepts: one source, its models, every feature that was found.
 
-    The first model of the records is described; the others are named in a comment, because their
-    features may be others.
+    The first model of the records gets a reference. The others are there too, as a record of a model
+    that is not configured is rejected, and have none until one is built.
     """
     build = f"driftline reference build --from topic:{_comment(topic)} -c driftline.yaml"
     lines = [
@@ -46,7 +46,6 @@ def starter(
         "    format: json",
         *_fields(schema),
         "models:",
-        *_others(schema),
         f"  {_key(_model(schema))}:",
         f"    reference: {_quote(_file(schema))}",
         "    budget: 2 per 30d  # false pages you accept",
@@ -54,6 +53,7 @@ def starter(
         *_features(schema),
         *_outcome(schema, "prediction"),
         *_outcome(schema, "label"),
+        *_others(schema),
     ]
     return "\n".join(lines) + "\n"
 
@@ -91,8 +91,13 @@ def _fields(schema: Schema) -> Iterator[str]:
 
 
 def _others(schema: Schema) -> Iterator[str]:
-    if len(schema.models) > 1:
-        yield f"  # also in these records: {', '.join(_quote(name) for name in schema.models[1:20])}"
+    """The models beside the first. Which features they have the records were not asked."""
+    for model in schema.models[1:]:
+        yield f"  {_key(_name(model))}:  # is in these records too; without a reference it is unknown"
+        yield "    windows: {1h: {size: 1h}}"
+        yield from _features(schema)
+        yield from _outcome(schema, "prediction")
+        yield from _outcome(schema, "label")
 
 
 def _features(schema: Schema) -> Iterator[str]:

@@ -99,7 +99,7 @@ def _shape(profile: FeatureProfile, counts: NDArray[np.int64]) -> str:
             return f"{'(no values)':<{WIDTH}}"
         (low, high), shares = share_by_interval(profile, counts, columns=WIDTH)
         ends = f"{low:.4g} … {high:.4g}, median {profile.center:.4g}"
-        return f"{bars(shares)}  {ends}"
+        return f"{bars(shares):<{WIDTH}}  {ends}"
     pairs = top_categories(profile, counts, most=WIDTH)
     present = max(int(counts[FIRST_BIN:].sum()) + int(counts[OTHER]), 1)
     shown = ", ".join(f"{_short(name)} {rows / present:.1%}" for name, rows in pairs[:4])

@@ -68,7 +68,7 @@ def _histogram(profile: FeatureProfile, counts: NDArray[np.int64]) -> Iterator[s
     width, height = PANEL
     (low, high), shares = share_by_interval(profile, counts, columns=COLUMNS)
     room, bottom = height - 54, height - 24
-    step = (width - 16) / COLUMNS
+    step = (width - 16) / len(shares)
     for column, share in enumerate(shares.tolist()):
         tall = share / max(float(shares.max()), 1e-300) * room
         if tall > 0:

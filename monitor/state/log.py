@@ -166,7 +166,6 @@ class StateLog(Protocol):
         """
         ...
 
-
     def append(self, model: str, entries: Sequence[Entry]) -> None:
         """Store all entries or none. An entry replaces the one with equal kind and id."""
         ...

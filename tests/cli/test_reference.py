@@ -80,7 +80,10 @@ def test_a_csv_file_becomes_a_reference(tmp_path):
     reference = read(tmp_path / "a.ref")
     assert (reference.model, reference.name, reference.pane) == ("churn", "january", 3_600_000)
     assert reference.created == 1_767_225_600_000
-    assert [(p.name, p.path) for p in reference.features] == [("x", ("features", "x")), ("kind", ("features", "c"))]
+    assert [(p.name, p.path) for p in reference.features] == [
+        ("x", ("features", "x")),
+        ("kind", ("features", "c")),
+    ]
     assert "500 rows" in result.output
 
 

@@ -206,7 +206,7 @@ class Scene:
             "kafka": {
                 "brokers": [self.bootstrap],
                 "group": f"g-{self.topic}",
-                "properties": {"session.timeout.ms": 3000, "heartbeat.interval.ms": 300},
+                "properties": {"session.timeout.ms": 1000, "heartbeat.interval.ms": 100},
             },
             "sources": {
                 "predictions": {

@@ -236,6 +236,7 @@ def test_a_bad_deploy_pauses_its_partition_and_a_reload_resumes_it(make):
     assert len(dead_lines(scene.folder)) == len(poison)
 
 
+@pytest.mark.slow
 def test_a_pause_ends_with_a_reload_once_the_poison_is_diluted(make):
     """The limit is a share of what was read since the reload, so good records that follow let it pass."""
     scene = make(sources={"predictions": {"dead_letter": {"limit": "20%", "over": 300}}})

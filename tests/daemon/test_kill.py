@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import signal
-import subprocess
 import time
 
 import pytest
@@ -103,12 +102,7 @@ def test_killed_at_every_named_point(make, receiver, kind):
     for point in POINTS:
         if point.startswith(kind):
             # What is left to do shrinks with every life: the points of a send are passed once each.
-            nth = 2 if kind == "append" else 1
-            with scene.process(point=f"{point}:{nth}") as life:
-                try:
-                    assert life.process.wait(30) == -signal.SIGKILL, life.output
-                except subprocess.TimeoutExpired:
-                    continue
+            killed_at(scene, f"{point}:{2 if kind == 'append' else 1}")
     finish(scene, sent, receiver)
 
 

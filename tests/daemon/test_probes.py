@@ -172,6 +172,7 @@ class JumpingClock(SystemClock):
         return super().now_ms() + self.offset
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_changes_no_count(make):
     """The wall clock of the machine goes an hour forward and two back: counts, verdicts and probes do not mind."""
     clock = JumpingClock()
@@ -253,6 +254,7 @@ def _created(kafka, topic):
     return True
 
 
+@pytest.mark.slow
 def test_an_address_that_is_taken_is_one_line_and_no_stack(make):
     """`run` ends with a status and says which address is taken."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -263,6 +265,7 @@ def test_an_address_that_is_taken_is_one_line_and_no_stack(make):
             assert "Traceback" not in life.output
 
 
+@pytest.mark.slow
 def test_a_loop_that_fails_ends_the_process_with_a_status(make, monkeypatch):
     """An error nobody foresaw leaves the state of the last checkpoint, not half a batch, and is not hidden."""
     made = make()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 
+import pytest
+
 from monitor.deliver.receiver import Receiver
 from monitor.reference.file import write
 from tests.daemon.ask import api, get, samples, until
@@ -189,6 +191,7 @@ def test_a_restart_with_other_bins_is_like_a_reload(make):
         assert set(checked(daemon, ends)) <= set(ends[3:6])
 
 
+@pytest.mark.slow
 def test_a_model_added_by_a_reload_counts_from_then_on(make):
     """Its first window, which began before it was there, is not judged as if it were whole."""
     scene = make()

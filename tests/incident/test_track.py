@@ -265,3 +265,12 @@ def test_every_window_is_idempotent(states):
         incidents = stand(incidents, track(incidents, one, plan()))
         again = track(incidents, replace(one, revision=1), plan())
         assert not any(item.pages for item in again)
+
+
+def test_the_evidence_of_a_raw_rule_is_what_its_limit_was_compared_with():
+    """A limit on a ratio is about the ratio itself, not about its difference to the reference."""
+    rule = replace(raw_rule(), score="missing", limit=0.5)
+    scores = {"age": {"missing": 0.48, "missing_ratio": 0.52}}
+    one = replace(verdict(0, "ok", rules=("limit",)), scores=scores)
+    (opened,) = track({}, one, plan(raw_rules=(rule,)))
+    assert opened.incident.evidence["rule"]["score"] == 0.52

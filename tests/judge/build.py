@@ -65,7 +65,18 @@ def plan(profiles, *, pages=2.0, size=HOUR, step=None, windows=None, rules=(), f
     )  # fmt: skip
 
 
-def window(profiles, counts, *, at=1000, errors=0, latency=None, violations=(), extremes=None, coverage=1.0, rows=None):
+def window(
+    profiles,
+    counts,
+    *,
+    at=1000,
+    errors=0,
+    latency=None,
+    violations=(),
+    extremes=None,
+    coverage=1.0,
+    rows=None,
+):
     counts = np.asarray(counts, np.int64)
     layout = reference(profiles, counts[None, :]).layout()
     empty = allocate(layout, cells=1, rules=len(violations), reasons=len(REASONS))

@@ -54,7 +54,11 @@ class Month(NamedTuple):
 
 
 def measure(
-    setting: Setting, seeds: Sequence[int], *, days: int = 30, progress: Callable[[str], None] = lambda _: None
+    setting: Setting,
+    seeds: Sequence[int],
+    *,
+    days: int = 30,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> list[Month]:
     months = []
     for seed in seeds:
@@ -152,12 +156,16 @@ def table(setting: Setting, months: Sequence[Month]) -> str:
         [
             f"### Pages per month, {setting.name}",
             "",
-            (f"{setting.numeric} numeric and {setting.categorical} categorical features, hourly windows of "
-            f"{setting.n:,} rows, {len(months)} months, a fresh reference each, budget {setting.pages:g}."),
+            (
+                f"{setting.numeric} numeric and {setting.categorical} categorical features, hourly windows of "
+                f"{setting.n:,} rows, {len(months)} months, a fresh reference each, budget {setting.pages:g}."
+            ),
             "",
             "| mean | standard error | 5–95 % | drift windows | warn windows |",
             "| --- | --- | --- | --- | --- |",
-            (f"| {s['mean']:.2f} | {s['error']:.2f} | {s['low']:.0f}–{s['high']:.0f} | {s['windows']:.2f} "
-            f"| {s['warned']:.1f} |"),
+            (
+                f"| {s['mean']:.2f} | {s['error']:.2f} | {s['low']:.0f}–{s['high']:.0f} | {s['windows']:.2f} "
+                f"| {s['warned']:.1f} |"
+            ),
         ]
     )

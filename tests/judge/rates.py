@@ -45,7 +45,9 @@ def profiles():
     shapes.append(("atom", numeric_profile))
     for categories in (5, 30, 250):
         names = [f"k{i}" for i in range(categories)]
-        shapes.append((f"{categories} categories", lambda name, names=names: categorical_profile(name, names)))
+        shapes.append(
+            (f"{categories} categories", lambda name, names=names: categorical_profile(name, names))
+        )
     return [(shape, make(f"{shape} #{copy}")) for shape, make in shapes for copy in range(COPIES)]
 
 
@@ -97,7 +99,12 @@ def _once(rng, shapes, n, windows, level):
     features, numeric = len(own), frame.layout.numeric
     nothing = np.full((features, 0), np.nan)
     tolerances = Tolerances(
-        np.zeros(features), np.zeros(numeric), np.full(len(frame.ratios), 0.005), nothing, nothing, learnt=True
+        np.zeros(features),
+        np.zeros(numeric),
+        np.full(len(frame.ratios), 0.005),
+        nothing,
+        nothing,
+        learnt=True,
     )
     evidence = weigh(extracted, frame, tolerances, level, np.empty((0, features, 0)))
     _once.names = list(zip(evidence.features, evidence.tests, strict=True))
@@ -150,5 +157,3 @@ def table(measured: Sequence[Rate]) -> str:
         cells = " | ".join(f"{r.rate:.3f} ± {r.error:.3f}" for r in rates)
         lines.append(f"| {shape} | {test} | {cells} | {rates[0].low:.3f}–{rates[0].high:.3f} |")
     return "\n".join(lines)
-
-

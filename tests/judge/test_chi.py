@@ -27,7 +27,9 @@ def test_few_values_are_exact():
 
 def test_tail_probabilities():
     """p is 1 without slots and 0 far out, never NaN."""
-    p = chi.sf(np.array([5.0, 30.0, 1e9, 0.0]), np.array([0.0, 19.0, 19.0, 19.0]), np.array([0.0, 0.0, 3.0, 3.0]))
+    p = chi.sf(
+        np.array([5.0, 30.0, 1e9, 0.0]), np.array([0.0, 19.0, 19.0, 19.0]), np.array([0.0, 0.0, 3.0, 3.0])
+    )
     assert p.tolist() == [1.0, pytest.approx(chi2.sf(30, 19)), 0.0, 1.0]
 
 

@@ -82,12 +82,16 @@ def test_divergences_are_those_of_scipy(a, seed):
     assert out[divergence.PSI] == pytest.approx(naive.psi(a, b.tolist()), abs=1e-12)
     assert out[divergence.PSI] == pytest.approx(stats.entropy(p, q) + stats.entropy(q, p), abs=1e-9)
     assert out[divergence.JS] == pytest.approx(jensenshannon(p, q, base=2), abs=1e-7)
-    assert out[divergence.HELLINGER] == pytest.approx(math.sqrt(0.5 * ((p**0.5 - q**0.5) ** 2).sum()), abs=1e-9)
+    assert out[divergence.HELLINGER] == pytest.approx(
+        math.sqrt(0.5 * ((p**0.5 - q**0.5) ** 2).sum()), abs=1e-9
+    )
     assert out[divergence.TOTAL_VARIATION] == pytest.approx(0.5 * np.abs(p - q).sum())
     assert out[divergence.LINF] == pytest.approx(np.abs(p - q).max())
     used = np.array([a, b])[:, (np.array(a) + b) > 0]
     if used.shape[1] > 1:
-        assert out[divergence.PEARSON] == pytest.approx(stats.chi2_contingency(used, correction=False)[0], abs=1e-7)
+        assert out[divergence.PEARSON] == pytest.approx(
+            stats.chi2_contingency(used, correction=False)[0], abs=1e-7
+        )
 
 
 def test_g_is_scipys_likelihood_ratio_with_williams_correction():
@@ -152,7 +156,16 @@ def test_wasserstein_is_the_area_between_the_distribution_functions(a, seed):
     out = np.zeros((1, 1))
     extremes = np.array([[[-0.5, 3.0]]])
     distance.wasserstein(
-        out, np.array([a]), b, layout.start, layout.kind, layout.column, layout.edges, layout.edge_start, extremes, 0
+        out,
+        np.array([a]),
+        b,
+        layout.start,
+        layout.kind,
+        layout.column,
+        layout.edges,
+        layout.edge_start,
+        extremes,
+        0,
     )
     assert out[0, 0] == pytest.approx(naive.wasserstein(a[2:], b[2:], profile.edges, -0.5, 3.0), abs=1e-6)
 

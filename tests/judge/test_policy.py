@@ -97,7 +97,9 @@ def test_threshold_is_where_x_is_one():
             assert max(test.score / test.threshold, 0.0) == pytest.approx(test.x**power, abs=1e-9)
 
 
-@pytest.mark.parametrize(("which", "kwargs"), [("error", {"errors": N // 10}), ("latency", {"errors": N // 50})])
+@pytest.mark.parametrize(
+    ("which", "kwargs"), [("error", {"errors": N // 10}), ("latency", {"errors": N // 50})]
+)
 def test_errors_and_latency_are_judged_like_features(which, kwargs):
     """Five times as many errors, or slow answers, are drift by their own names."""
     latency = slow(N)
@@ -245,9 +247,7 @@ def test_live_and_reference_windows_are_measured_alike():
     m = statistics(fresh, prepared.frame, prepared.tolerances, prepared.level, left_out=False)
     ranks = (prepared.statistics[None, :] >= m[:, None]).mean(axis=1)
     assert 0.44 < ranks.mean() < 0.56
-    one = judge(
-        window(OWN, counts[0], errors=N // 50, latency=slow(N)), prepared, model, previous=()
-    )
+    one = judge(window(OWN, counts[0], errors=N // 50, latency=slow(N)), prepared, model, previous=())
     assert one.statistic * prepared.critical == pytest.approx(m[0], rel=1e-3)
 
 
@@ -271,13 +271,16 @@ def test_raw_rules_hold_over_consecutive_windows():
     assert quiet.rules == ()
     third = judge(window(OWN, counts, at=1002), prepared, model, previous=(first, quiet))
     assert third.rules == ("hard",)
-    again = judge(window(OWN, counts, at=1000 ), prepared, model, previous=(first, quiet, third))
+    again = judge(window(OWN, counts, at=1000), prepared, model, previous=(first, quiet, third))
     assert again.rules == ("hard",)
 
 
 def test_contract_breaches_are_judged_against_the_references_own():
     """A reference that breaches its contract in 2 % of rows does so in windows, too."""
-    features = (FeaturePlan("a", ("a",), Kind.NUMERIC, nullable=False), FeaturePlan("c", ("c",), Kind.CATEGORICAL))
+    features = (
+        FeaturePlan("a", ("a",), Kind.NUMERIC, nullable=False),
+        FeaturePlan("c", ("c",), Kind.CATEGORICAL),
+    )
     model = plan(OWN, features=features, rules=(Rule("a", RuleKind.NULL),))
     prepared = prepare(timed(), model, model.windows[0])
     counts = windows(2, 1)[0]
@@ -305,7 +308,11 @@ def test_range_breaches_are_read_off_the_bins():
 @pytest.mark.parametrize(("bounds", "breaching"), [((0.25, None), 64), ((None, 0.25), 192), ((0.0, 1.0), 0)])
 def test_ranges_may_be_open(bounds, breaching):
     """None is no limit; the reference's minimum and maximum keep within limits they equal."""
-    model = plan(OWN, features=(FeaturePlan("a", ("a",), Kind.NUMERIC, range=bounds),), rules=(Rule("a", RuleKind.RANGE),))
+    model = plan(
+        OWN,
+        features=(FeaturePlan("a", ("a",), Kind.NUMERIC, range=bounds),),
+        rules=(Rule("a", RuleKind.RANGE),),
+    )
     (breach,) = prepare(timed(20), model, model.windows[0]).frame.breaches
     assert breach.slots[FIRST_BIN:-1].sum() == breaching
 

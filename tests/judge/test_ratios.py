@@ -29,7 +29,13 @@ def direct(x, n, y, m, tau):
 
 @pytest.mark.parametrize(
     ("x", "n", "y", "m"),
-    [(1, 450, 0, 1_000_000), (30, 1000, 200, 10_000), (60, 1000, 200, 10_000), (5, 50, 1, 400), (90, 100, 80, 100)],
+    [
+        (1, 450, 0, 1_000_000),
+        (30, 1000, 200, 10_000),
+        (60, 1000, 200, 10_000),
+        (5, 50, 1, 400),
+        (90, 100, 80, 100),
+    ],
 )
 @pytest.mark.parametrize("tau", [0.0, 0.005, 0.1])
 def test_p_is_the_integral(x, n, y, m, tau):
@@ -68,7 +74,9 @@ def test_nothing_known_rejects_nothing():
     assert ratios.threshold(0.01, *(np.array([a]) for a in (0.0, 5.0, 100.0, 0.0)))[0] == np.inf
 
 
-@given(n=st.integers(50, 5000), m=st.integers(500, 10**5), share=st.floats(0.0, 0.5), extra=st.floats(0.0, 0.4))
+@given(
+    n=st.integers(50, 5000), m=st.integers(500, 10**5), share=st.floats(0.0, 0.5), extra=st.floats(0.0, 0.4)
+)
 @settings(max_examples=100, deadline=None)
 def test_the_tolerance_needed_silences_the_test(n, m, share, extra):
     """With it the ratio is no longer rejected at about that level."""

@@ -34,7 +34,9 @@ def tail(seed, *, m=20_000):
         out[:, NOVEL] = counts[:, rest[seen[rest] == 0]].sum(axis=1)
         return out
 
-    profile = replace(categorical_profile("c", [f"k{i}" for i in named]), novelty=float((seen == 1).sum() / m))
+    profile = replace(
+        categorical_profile("c", [f"k{i}" for i in named]), novelty=float((seen == 1).sum() / m)
+    )
     frame = build_frame(reference([profile], fold(seen), timed=False), plan([profile]))
     return frame, lambda n, size: fold(rng.multinomial(n, shares, size=size))
 

@@ -55,8 +55,12 @@ def test_movement_that_was_learnt_is_ok_and_more_is_drift():
     rng = np.random.default_rng(4)
     model = plan(OWN)
     prepared = prepare(reference(OWN, moving(rng, 5000, 0.02, windows=360)), model, model.windows[0])
-    same = [judge(window(OWN, c), prepared, model, previous=()).state for c in moving(rng, 5000, 0.02, windows=40)]
-    more = [judge(window(OWN, c), prepared, model, previous=()).state for c in moving(rng, 5000, 0.12, windows=10)]
+    same = [
+        judge(window(OWN, c), prepared, model, previous=()).state for c in moving(rng, 5000, 0.02, windows=40)
+    ]
+    more = [
+        judge(window(OWN, c), prepared, model, previous=()).state for c in moving(rng, 5000, 0.12, windows=10)
+    ]
     assert same.count(State.DRIFT) <= 1
     assert more.count(State.DRIFT) == 10
 

@@ -117,5 +117,7 @@ def test_rare_categories_of_the_reference_are_not_novel_when_they_come_again():
 def test_the_share_of_rows_to_be_expected_in_new_categories_is_stored():
     """Good's estimate: rows whose category occurs once, of all rows that have one."""
     names = ["a"] * 6 + ["b"] * 2 + ["c", "d", None, None]
-    reference = unpack(pack(build(Table({"x": np.array(names, object)}), model="m", name="r")), where="memory")
+    reference = unpack(
+        pack(build(Table({"x": np.array(names, object)}), model="m", name="r")), where="memory"
+    )
     assert reference.features[0].novelty == 2 / 10

@@ -13,6 +13,7 @@ import pytest
 
 from monitor.clock import ManualClock
 from monitor.errors import StateConflict, StateDamaged, StateError, StateMissing, StateTooNew
+from monitor.state.codec import decode_sketch
 from monitor.state.database import FILE
 from monitor.state.description import describe, read_ledger
 from monitor.state.local import LocalLog
@@ -261,3 +262,22 @@ def test_space_comes_back_after_prune(tmp_path):
     assert log.prune("fraud", 59) == 58
     log.close()
     assert describe(tmp_path).size < full.stocks[0].bytes / 4
+
+
+def test_only_live_sketches_are_decoded_when_a_partition_is_recovered(tmp_path, monkeypatch):
+    """Days of sketches are kept for the judge; decoding them all at a rebalance would take a minute."""
+    log = open_log(tmp_path)
+    stored = [make_sketch(make_key(pane=pane), seed=pane) for pane in range(20)]
+    stored += [make_sketch(make_key("gone", pane=pane), seed=pane) for pane in range(3)]
+    log.checkpoint(SOURCE, stored, make_marker(live={"fraud": 18}))
+    decoded = []
+
+    def counting(body):
+        decoded.append(body)
+        return decode_sketch(body)
+
+    monkeypatch.setattr("monitor.state.local.decode_sketch", counting)
+    found = log.recover(SOURCE)
+    assert contents(found.sketches) == contents([*stored[18:20], *stored[20:]])
+    assert len(decoded) == 5
+    log.close()
