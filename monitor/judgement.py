@@ -201,7 +201,10 @@ class Judgement:
         if cursor is None:
             oldest = self._store.oldest()
             assert oldest is not None
-            return next_end(spec, oldest)
+            end = next_end(spec, oldest)
+            while start_of(spec, end) + spec.step <= oldest:
+                end = next_end(spec, end)  # a sliding window is judged when it can be full
+            return end
         end = next_end(spec, cursor)
         ahead = self._store.oldest_from(start_of(spec, end))
         mark = min((progress[s].watermark for s in expected if s in progress), default=-1)

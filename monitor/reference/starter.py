@@ -92,6 +92,9 @@ def _fields(schema: Schema) -> Iterator[str]:
 
 def _others(schema: Schema) -> Iterator[str]:
     """The models beside the first. Which features they have the records were not asked."""
+    if not schema.features and schema.models[1:]:  # a model of neither reference nor features is refused
+        yield f"  # also in these records: {', '.join(_quote(name) for name in schema.models[1:])}"
+        return
     for model in schema.models[1:]:
         yield f"  {_key(_name(model))}:  # is in these records too; without a reference it is unknown"
         yield "    windows: {1h: {size: 1h}}"

@@ -124,7 +124,7 @@ class Api:
         window = request.query_params.get("window", "")
         records = [one for one in self._model(request).history if window in {"", one.get("window")}]
         newest = sorted(records, key=lambda one: -int(one.get("end", 0)))
-        return newest[: _limit(request, 1000)]
+        return newest[: _limit(request, 100)]
 
     def _incidents(self, request: Request) -> list[Mapping[str, Any]]:
         wanted = {key: request.query_params[key] for key in ("model", "state") if key in request.query_params}

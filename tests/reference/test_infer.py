@@ -144,6 +144,7 @@ def test_the_starter_is_a_valid_configuration(tmp_path):
     fields = found.sources["predictions"].fields
     assert fields.time.path == ("ts",)
     assert fields.latency.unit == "us"
+    assert set(found.models) == {"churn", "fraud"}  # records of a model that is left out would be rejected
     model = found.models["churn"]
     assert model.features["age"].path == ("features", "age")
     assert model.features["country"].kind == "categorical"
