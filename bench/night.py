@@ -1,6 +1,6 @@
 """`make night`: the full figures, in a dated report under bench/reports/.
 
-    python -m bench.night [--only proof,kill,year,bench] [--date YYYY-MM-DD]
+    python -m bench.night [--only proof,kill,year,slow,bench] [--date YYYY-MM-DD]
 
 The seed of everything random is the date, except the simulated references of the proof, whose seeds are 0–199.
 """
@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="proof,kill,year,bench")
+    parser.add_argument("--only", default="proof,kill,year,slow,bench")
     parser.add_argument("--date", default=datetime.now(UTC).date().isoformat())
     arguments = parser.parse_args()
     seed = arguments.date.replace("-", "")
@@ -29,6 +29,7 @@ def main() -> None:
         "proof": ("False alarms and pages per month", ["bench.proof", "all", "--seeds", "0-199"]),
         "kill": ("Kills on real Kafka", ["bench.kill", "--kills", "50", "--seed", seed]),
         "year": ("The flights of 2013 against January", ["bench.year"]),
+        "slow": ("Slow tests", ["pytest", "-m", "slow", "-q", "--color=no"]),
         "bench": ("Figures", ["bench.run"]),
     }
     parts = [

@@ -300,7 +300,7 @@ class Ingest:
             records=len(batch),
             reasons=reasons,
             first=first.detail,
-            remedy="fix the producer or the mapping, then reload",
+            remedy="fix the mapping, or raise dead_letter.limit, then reload",
         )
         return True
 

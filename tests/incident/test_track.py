@@ -66,6 +66,17 @@ def test_sliding_windows_clear_when_none_shares_rows_with_the_drift():
     assert kinds == [[Kind.OPEN], *[[Kind.UPDATE]] * 3, [Kind.RESOLVE]]
 
 
+def test_longer_windows_speak_for_short_ones_that_are_always_unknown():
+    """An incident that a family without enough rows opened still ends, once a longer one is ok."""
+    both = replace(plan(), windows=(WindowSpec("1h", HOUR, HOUR), WindowSpec("1d", 4 * HOUR, 4 * HOUR)))
+    later = [item for end in range(1, 13) for item in ((verdict(end, "unknown"),) if end % 4 else
+             (verdict(end, "unknown"), verdict(end, "ok", window="1d")))]  # fmt: skip
+    kinds, incidents = run([verdict(0), *later], both)
+    assert kinds[-1] == [Kind.RESOLVE]
+    assert [Kind.RESOLVE] not in kinds[:-1]
+    assert not incidents[DRIFT].firing
+
+
 def test_one_incident_for_all_window_families():
     """It stays open while any family that drifted has not recovered."""
     verdicts = [
