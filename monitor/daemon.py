@@ -196,7 +196,7 @@ class Daemon:
             ready_reason=reason,
             models=tuple(models[name] for name in sorted(models)),
             partitions=tuple(self.evaluate.progress[source] for source in sorted(self.evaluate.progress)),
-            outbox=dict(self.evaluate.outbox),
+            outbox={name: 0 for name in self._outboxes()} | self.evaluate.outbox,
             config_redacted=self.assembly.redacted,
             config_ok=self._config_ok,
             config_loaded=self._config_loaded,
@@ -280,18 +280,19 @@ class Daemon:
         )
 
     def _prepare_metrics(self) -> None:
-        alerts = self.assembly.plans.alerts
-        integrations = [*alerts.targets]
-        integrations += ["alertmanager"] if alerts.alertmanager else []
-        integrations += ["pagerduty"] if alerts.pagerduty else []
+        plans = self.assembly.plans
+        integrations = self._outboxes() + (["alertmanager"] if plans.alerts.alertmanager else [])
         metrics.prepare(
             topics=self.assembly.topics.values(),
             models=self.assembly.models,
             integrations=integrations,
-            targets=[
-                (plan.name, plan.retrain.target) for plan in self.assembly.plans.models if plan.retrain.target
-            ],
+            targets=[(plan.name, plan.retrain.target) for plan in plans.models if plan.retrain.target],
         )
+
+    def _outboxes(self) -> list[str]:
+        """Integrations that are told once per transition; Alertmanager is told what stands."""
+        alerts = self.assembly.plans.alerts
+        return [*alerts.targets, *(["pagerduty"] if alerts.pagerduty else [])]
 
     def _deliver(self) -> None:
         self._delivery_stop = threading.Event()
