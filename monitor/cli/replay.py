@@ -114,7 +114,10 @@ def _time(text: str) -> int | None:
 
 
 def _watched(replay: Replay, batches: Iterator[Batch], total: int) -> Iterator[Judged]:
-    """Run with progress on stderr: a bar on a terminal, else a line for every tenth."""
+    """Run with progress on stderr: a bar on a terminal, else a line for every tenth.
+
+    Where nobody knows how many records there are, a line for every 100,000.
+    """
     import sys
 
     if sys.stderr.isatty():
@@ -124,13 +127,17 @@ def _watched(replay: Replay, batches: Iterator[Batch], total: int) -> Iterator[J
             task = progress.add_task("replaying", total=total or None)
             yield from replay.run(batches, lambda batch: progress.advance(task, len(batch)))
         return
-    tenths = 0
-    for judged in replay.run(batches):
-        done = 10 * replay.tally.records // total if total else 0
-        if done > tenths:
-            tenths = done
-            click.echo(f"replayed {replay.tally.records:,} of {total:,} records", err=True)
-        yield judged
+    step = max(total // 10, 1) if total else 100_000
+    told = 0
+
+    def tell(_batch: Batch) -> None:
+        nonlocal told
+        if replay.tally.records // step > told:
+            told = replay.tally.records // step
+            of = f" of {total:,}" if total else ""
+            click.echo(f"replayed {replay.tally.records:,}{of} records", err=True)
+
+    yield from replay.run(batches, tell)
 
 
 def _data(replay: Replay, judged: list[Judged]) -> dict[str, object]:
