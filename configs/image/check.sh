@@ -2,7 +2,7 @@
 # Build the image on a base made here, and run the demo inside it as its user, with a read-only root.
 #
 # With buildah in chroot isolation; where that is refused (nested containers), the Dockerfile's own steps run in a
-# plain chroot. The base is cached under DRIFTLINE_CACHE. Needs root, debootstrap, and buildah or chroot.
+# plain chroot (IMAGE_ENGINE=chroot asks for that). The base is cached under DRIFTLINE_CACHE. Needs root and debootstrap.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cache=${DRIFTLINE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/driftline}
@@ -51,7 +51,7 @@ with_chroot() {
   .venv/bin/python configs/image/steps.py Dockerfile "$root" --run driftline demo
 }
 
-if command -v buildah >/dev/null && with_buildah 2>"$cache/buildah.log"; then
+if [ "${IMAGE_ENGINE:-}" != chroot ] && command -v buildah >/dev/null && with_buildah 2>"$cache/buildah.log"; then
   say "built and run with buildah"
 else
   [ -e "$cache/buildah.log" ] && say "buildah was refused: $(tail -n 1 "$cache/buildah.log")"

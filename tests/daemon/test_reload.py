@@ -63,6 +63,7 @@ def test_a_bad_configuration_changes_nothing(make):
     with scene.daemon() as daemon:
         url = daemon.server.url
         scene.send(sent[: len(sent) // 2])
+        until(lambda: get(f"{url}/-/ready")[0] == 200, "readiness")
         good = scene.config.read_text()
         for bad, said in (
             (good.replace('"5m": {', '"5m": {"sice": 3, '), "sice"),
