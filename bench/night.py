@@ -66,8 +66,10 @@ def run(command: list[str]) -> tuple[str, int, float]:
         out = Path(folder) / "section.md"
         given = [*command, "--out", str(out)] if command[0] in {"bench.proof", "bench.year"} else command
         done = subprocess.run([sys.executable, "-m", *given], stdout=subprocess.PIPE, text=True, check=False)
+        written = out.exists() or command[0] == "bench.run"
         text = out.read_text() if out.exists() else done.stdout
-    return text.strip(), done.returncode, time.monotonic() - begin
+    text = text.strip().removeprefix("# Figures").strip()
+    return text if written else f"```\n{text}\n```", done.returncode, time.monotonic() - begin
 
 
 def _revision() -> str:
