@@ -22,7 +22,6 @@ WASSERSTEIN = "wasserstein"
 DETECTORS = (*DISTANCES, WASSERSTEIN)
 """Scores without a closed null that `detectors:` can make vote."""
 MOMENTS = ("mean", "std", "median", "p01", "p99")
-LATENCIES = ("p50", "p90", "p99")
 
 SCORES = (PSI, KS, G, *DISTANCES, WASSERSTEIN, *RATIOS, *MOMENTS, "p50", "p90")
 """Every name that a verdict's scores can hold, beside `<ratio>_ratio` and `reference_<moment>`."""
