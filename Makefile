@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
+WORKERS ?= 3
 BASE ?= python:3.11-slim-bookworm
 IMAGE ?= driftline:latest
 
@@ -18,7 +18,7 @@ demo: $(VENV)/.base ## Watch real prediction logs drift, in under two minutes
 
 test: $(VENV)/.dev ## All tests that need no more than five minutes
 	$(BIN)/python -m kernels.warm
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow" $(ARGS)
 
 lint: $(VENV)/.dev ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -13,24 +13,36 @@ log = structlog.get_logger(__name__)
 
 
 def scan(decoder: Decoder, batch: Batch) -> Scanned:
-    """Step 2. Decoding never raises by contract; if it does, the culprits are found by halving."""
+    """Step 2. Decoding never raises by contract; if it does, the culprits are found by halving.
+
+    One stack is logged for the batch, not one for each half that holds a culprit.
+    """
     try:
         return decoder.scan(batch)
     except Exception as error:
         # boundary: no record may stop the daemon
         metrics.INTERNAL_ERRORS_TOTAL.labels("scan").inc()
         log.exception("scan_raised", source=str(batch.source), offset=int(batch.offsets[0]))
-        if len(batch) == 1:
-            reject = Reject(0, Reason.DECODE, f"internal error {type(error).__name__} - whole record")
-            return Scanned(columns=(), rejects=(reject,))
-    return _scan_halves(decoder, batch)
+        return _reject(error) if len(batch) == 1 else _scan_halves(decoder, batch)
+
+
+def _scan_part(decoder: Decoder, batch: Batch) -> Scanned:
+    try:
+        return decoder.scan(batch)
+    except Exception as error:  # noqa: BLE001 boundary: as above
+        return _reject(error) if len(batch) == 1 else _scan_halves(decoder, batch)
+
+
+def _reject(error: Exception) -> Scanned:
+    reject = Reject(0, Reason.DECODE, f"internal error {type(error).__name__} - whole record")
+    return Scanned(columns=(), rejects=(reject,))
 
 
 def _scan_halves(decoder: Decoder, batch: Batch) -> Scanned:
     middle = len(batch) // 2
     columns, rejects = [], []
     for start, stop in ((0, middle), (middle, len(batch))):
-        part = scan(decoder, cut(batch, start, stop))
+        part = _scan_part(decoder, cut(batch, start, stop))
         for block in part.columns:
             block.index += start
             columns.append(block)
