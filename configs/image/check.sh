@@ -34,22 +34,48 @@ with_buildah() {
 }
 
 # The steps of the Dockerfile, one after the other, in a chroot: RUN is run, COPY is copied, ENV and USER hold.
+# Nothing of this machine is mounted into it, and what is mounted at all lives in a mount namespace that ends before
+# the folder is removed: a removal must never reach beyond the folder.
 with_chroot() {
   local root; root=$(mktemp -d)
   # shellcheck disable=SC2064 # the path of now
-  trap "umount -l '$root'/proc '$root'/dev '$root/tmp' 2>/dev/null || true; mountpoint -q '$root' && umount -l '$root'; rm -rf '$root'" EXIT
+  trap "rm -rf --one-file-system '$root'" EXIT
   cp -a "$base/." "$root"
   for file in "${settings[@]}"; do install -D -m 644 "$file" "$root$file"; done
-  [ -e /etc/resolv.conf ] && cp -L /etc/resolv.conf "$root/etc/resolv.conf"
-  mount -t proc proc "$root/proc" 2>/dev/null || true
-  mount --rbind /dev "$root/dev" 2>/dev/null || mknod -m 666 "$root/dev/urandom" c 1 9 2>/dev/null || true
-  .venv/bin/python configs/image/steps.py Dockerfile "$root" --build
-  rm -f "$root/etc/pip.conf"
-  mount --bind "$root" "$root" && mount -o remount,ro,bind "$root" && mount -t tmpfs tmpfs "$root/tmp" \
-    || say "the root stays writable: mounts are refused here"
-  .venv/bin/python configs/image/steps.py Dockerfile "$root" --run driftline version
-  .venv/bin/python configs/image/steps.py Dockerfile "$root" --run driftline demo
+  if [ -e /etc/resolv.conf ]; then cp -L /etc/resolv.conf "$root/etc/resolv.conf"; fi
+  local node
+  for node in "null 3" "zero 5" "full 7" "random 8" "urandom 9"; do
+    # shellcheck disable=SC2086 # a name and a number
+    set -- $node
+    [ -c "$root/dev/$1" ] || mknod -m 666 "$root/dev/$1" c 1 "$2"
+  done
+  if unshare --mount true 2>/dev/null; then
+    unshare --mount --propagation private bash configs/image/check.sh --in-chroot "$root"
+  else
+    say "the root stays writable: mounts are refused here"
+    in_chroot "$root"
+  fi
 }
+
+in_chroot() {
+  local root=$1 steps=".venv/bin/python configs/image/steps.py Dockerfile"
+  [ $# -eq 1 ] || mount -t proc proc "$root/proc"
+  $steps "$root" --build
+  rm -f "$root/etc/pip.conf"
+  if [ $# -eq 2 ]; then
+    mount --bind "$root" "$root"
+    mount -o remount,ro,bind "$root"
+    mount -t tmpfs tmpfs "$root/tmp"
+    mount -t proc proc "$root/proc"
+  fi
+  $steps "$root" --run driftline version
+  $steps "$root" --run driftline demo
+}
+
+if [ "${1:-}" = --in-chroot ]; then
+  in_chroot "$2" mounted
+  exit
+fi
 
 if [ "${IMAGE_ENGINE:-}" != chroot ] && command -v buildah >/dev/null && with_buildah 2>"$cache/buildah.log"; then
   say "built and run with buildah"
