@@ -80,7 +80,7 @@ fi
 if [ "${IMAGE_ENGINE:-}" != chroot ] && command -v buildah >/dev/null && with_buildah 2>"$cache/buildah.log"; then
   say "built and run with buildah"
 else
-  [ -e "$cache/buildah.log" ] && say "buildah was refused: $(tail -n 1 "$cache/buildah.log")"
+  [ "${IMAGE_ENGINE:-}" = chroot ] || [ ! -e "$cache/buildah.log" ] || say "buildah was refused: $(tail -n 1 "$cache/buildah.log")"
   with_chroot
   say "built and run in a chroot"
 fi
