@@ -12,7 +12,7 @@ import structlog
 from monitor import metrics
 from monitor.assembly import Assembly, assemble
 from monitor.clock import Clock
-from monitor.config.diff import Effect, diff
+from monitor.config.diff import diff
 from monitor.deliver.start import run_integrations
 from monitor.errands import Errands
 from monitor.errors import DriftlineError, StateError, UsageError
@@ -143,7 +143,7 @@ class Daemon:
             try:
                 assembly = assemble(self._files)
                 changes = diff(self.assembly.settings, assembly.settings)
-                refused = [change.text for change in changes if change.effect is Effect.RESTART]
+                refused = [change.text for change in changes if change.needs_restart]
                 if refused:
                     raise UsageError("; ".join(refused))
                 self._apply(assembly)

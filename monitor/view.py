@@ -37,7 +37,8 @@ class ModelView:
     pages_expected: float = 0.0
     """Pages expected by chance so far in the current budget period."""
     blind_since: int = -1
-    """Milliseconds; since when there have been only unknown verdicts, -1 when not."""
+    """Event time, ms, since when there have been only unknown verdicts; -1 until that is a day ago.
+    Shorter runs (a night without traffic, a window that was too small) are ordinary."""
     watermark: int = -1
 
 

@@ -27,9 +27,6 @@ Samples = dict[Family, list[Sample]]
 
 SEVERITIES = ("warning", "critical")
 
-BLIND_AFTER = 86_400_000
-"""A model is called blind after a day without a verdict: shorter gaps (a night without traffic, a
-window that was too small) are ordinary."""
 
 _TEST_FEATURES = frozenset({"latency", "error"})
 """Judged like features, without being one of the plan's."""
@@ -51,7 +48,7 @@ class Exposition:
         _daemon(samples, view, self._revision)
         _partitions(samples, view)
         for model in view.models:
-            _model(samples, model, view.now)
+            _model(samples, model)
             _windows(samples, model)
         blocks = {family: self._encoder.encode(family, rows) for family, rows in samples.items()}
         blocks |= self._features(view)
@@ -99,7 +96,7 @@ def _partitions(samples: Samples, view: View) -> None:
     samples[m.ASSIGNED_PARTITIONS].extend(((topic,), count) for topic, count in sorted(assigned.items()))
 
 
-def _model(samples: Samples, model: ModelView, now: int) -> None:
+def _model(samples: Samples, model: ModelView) -> None:
     name = model.plan.name
     judged = {feature.name for feature in model.plan.features}
     judged |= {t.feature for v in model.latest.values() for t in v.tests if t.feature in _TEST_FEATURES}
@@ -109,7 +106,7 @@ def _model(samples: Samples, model: ModelView, now: int) -> None:
     samples[m.MODEL_MONITORED_FEATURES].append(((name,), len(judged)))
     samples[m.MODEL_DRIFTED_FEATURES].append(((name,), len(judged.intersection(named(model)))))
     samples[m.MODEL_DRIFTED].append(((name,), float(drifting)))
-    samples[m.MODEL_BLIND].append(((name,), float(0 <= model.blind_since <= now - BLIND_AFTER)))
+    samples[m.MODEL_BLIND].append(((name,), float(model.blind_since >= 0)))
     samples[m.BUDGET_PAGES_EXPECTED].append(((name,), model.pages_expected))
     samples[m.PAGES_TOTAL].append(((name,), model.pages_total))
     firing = Counter(
