@@ -22,9 +22,8 @@ import numpy as np
 
 from kernels.fold import fold
 from kernels.jit import warm
-from kernels.layout import allocate
+from kernels.layout import allocate, no_rules
 from monitor.columns import Batch
-from monitor.intake.contract import check
 from monitor.intake.decode import Decoder
 from monitor.names import REASONS, Source
 from monitor.partition import Model, Partition
@@ -68,13 +67,12 @@ def binning(*, rows: int, rounds: int) -> list[dict]:
         cells = allocate(layout, cells=1, rules=0, reasons=len(REASONS))
         blank = {
             "cell": np.zeros(rows, np.int32), "codes": np.zeros((0, rows), np.int32), "latency": np.full(rows, np.nan),
-            "errors": np.zeros(rows, np.uint8), "violations": np.zeros((rows, 0), np.int32),
-            "offsets": np.arange(rows),
+            "errors": np.zeros(rows, np.uint8), "offsets": np.arange(rows),
         }  # fmt: skip
         edges = [layout.edges[layout.edge_start[i] : layout.edge_start[i + 1]] for i in range(FEATURES)]
 
         def ours(cells=cells, layout=layout, values=values, blank=blank) -> None:
-            fold(cells, layout, values=values, **blank)
+            fold(cells, layout, no_rules(layout), values=values, **blank)
 
         def peer(values=values, edges=edges) -> None:
             for column, steps in zip(values, edges, strict=True):
@@ -125,8 +123,6 @@ def records(*, rows: int, rounds: int) -> list[dict]:
             batch = Batch(place, part, [None] * len(part), [None] * len(part),
                           np.arange(start, start + len(part)), np.full(len(part), START, np.int64))  # fmt: skip
             scanned = decoder.scan(batch)
-            for columns in scanned.columns:
-                check(columns, plan, layout)
             partition.fold(batch, scanned.columns, scanned.rejects)
 
     def peer() -> None:
@@ -134,7 +130,7 @@ def records(*, rows: int, rounds: int) -> list[dict]:
             decode(value)
 
     size = round(statistics.fmean(len(value) for value in values))
-    name = f"scan + check + place + fold, {FEATURES} features, {size} bytes"
+    name = f"scan + place + fold, {FEATURES} features, {size} bytes"
     return [_pair(name, ours, peer, rows, rounds, unit="records/s", against="msgspec struct decode alone")]
 
 

@@ -1,4 +1,4 @@
-"""Step 5: a batch is added to the open cells."""
+"""Steps 3 and 5: a batch is added to the open cells."""
 
 from __future__ import annotations
 
@@ -8,31 +8,30 @@ from numpy.typing import NDArray
 from kernels.bins import add_values
 from kernels.counts import add_codes, add_rows, add_violations
 from kernels.latency import EDGES, add_latency
-from kernels.layout import Array, CellArrays, Layout
+from kernels.layout import Array, CellArrays, Layout, Rules
 from kernels.moments import add_moments
 
 
 def fold(
     cells: CellArrays,
     layout: Layout,
+    rules: Rules,
     *,
     cell: NDArray[np.int32],
     values: NDArray[np.float64],
     codes: NDArray[np.int32],
     latency: NDArray[np.float64],
     errors: NDArray[np.uint8],
-    violations: NDArray[np.int32],
     offsets: NDArray[np.int64],
 ) -> None:
     """Add the rows of a batch to their cells. Mutates `cells`; the GIL is released meanwhile.
 
-    cell        int32[rows]                 row of `cells`; negative rows are skipped
-    values      float64[numeric, rows]
-    codes       int32[categorical, rows]
-    latency     float64[rows]               milliseconds
-    errors      uint8[rows]
-    violations  int32[rows, rules] or empty
-    offsets     int64[rows]
+    cell     int32[rows]                row of `cells`; negative rows are skipped
+    values   float64[numeric, rows]     NaN is missing
+    codes    int32[categorical, rows]
+    latency  float64[rows]              milliseconds
+    errors   uint8[rows]
+    offsets  int64[rows]
 
     The result does not depend on the order of rows or on how they are cut into batches. Two
     threads may fold into different `cells`, never into the same. Raises ValueError, before
@@ -41,7 +40,7 @@ def fold(
     rows = len(cell)
     if rows == 0:
         return
-    _check(cells, layout, cell, values, codes, violations, (latency, errors, offsets))
+    _check(cells, layout, rules, cell, values, codes, (latency, errors, offsets))
     cell = np.ascontiguousarray(cell)
     values = np.ascontiguousarray(values)
     codes = np.ascontiguousarray(codes)
@@ -55,8 +54,10 @@ def fold(
         np.ascontiguousarray(offsets),
     )
     add_latency(cells.latency, cell, np.ascontiguousarray(latency), EDGES)
-    if violations.size:
-        add_violations(cells.violations, cell, np.ascontiguousarray(violations))
+    if rules.count:
+        add_violations(
+            cells.violations, cell, values, codes, layout.kind, layout.column, layout.start, *rules[1:]
+        )
     if layout.categorical:
         add_codes(cells.counts, cell, codes, layout.kind, layout.column, layout.start)
     if layout.numeric:
@@ -76,10 +77,10 @@ def fold(
 def _check(
     cells: CellArrays,
     layout: Layout,
+    rules: Rules,
     cell: Array,
     values: Array,
     codes: Array,
-    violations: Array,
     flat: tuple[Array, ...],
 ) -> None:
     rows = len(cell)
@@ -87,7 +88,7 @@ def _check(
         "cell": cell.ndim == 1 and int(cell.max()) < len(cells.rows),
         "values": values.shape == (layout.numeric, rows),
         "codes": codes.shape == (layout.categorical, rows),
-        "violations": violations.size == 0 or violations.shape == (rows, cells.violations.shape[1]),
+        "rules": _fits(rules, layout, cells.violations.shape[1]),
         "latency, errors, offsets": all(array.shape == (rows,) for array in flat),
         "cells": cells.counts.shape[1] == layout.slots and cells.sums.shape[1] == layout.numeric,
     }
@@ -97,3 +98,13 @@ def _check(
             f"arrays do not fit the layout - fold of {rows} rows: {', '.join(wrong)} - shapes of"
             f" {layout.numeric} numeric and {layout.categorical} categorical features are right"
         )
+
+
+def _fits(rules: Rules, layout: Layout, counted: int) -> bool:
+    numbers = (rules.null, rules.range, rules.category)
+    return (
+        rules.count == counted
+        and all(array.shape == (layout.features,) for array in (*numbers, rules.low, rules.high))
+        and all(int(array.max(initial=-1)) < counted for array in numbers)
+        and rules.forbidden.shape == (layout.slots,)
+    )

@@ -30,7 +30,7 @@ import numba.core.config
 
 config: Any = numba.core.config
 
-ABI = 1
+ABI = 2
 """Number of the kernel interface: raised when a kernel's signature or an array's meaning changes."""
 
 CHECKED = os.environ.get("DRIFTLINE_BOUNDSCHECK", "") not in {"", "0"} or bool(config.BOUNDSCHECK)

@@ -79,6 +79,37 @@ class Layout(NamedTuple):
         return self.features - self.numeric
 
 
+class Rules(NamedTuple):
+    """The contract rules of a model by feature, as the fold counts them; immutable.
+
+    count      number of rules: columns of `CellArrays.violations`
+    null       int32[features]     rule that counts missing values, -1 none
+    range      int32[features]     rule that counts numbers outside [low, high], -1 none; infinities
+                                   are outside, missing values are not
+    category   int32[features]     rule that counts forbidden categories, -1 none
+    low, high  float64[features]   closed interval, -inf and inf where open
+    forbidden  uint8[slots]        1 where a category (slot 3…) breaks the category rule; 0 for missing,
+                                   novel and other, whose names the arrays do not know
+
+    A feature has at most one rule of each kind.
+    """
+
+    count: int
+    null: NDArray[np.int32]
+    range: NDArray[np.int32]
+    category: NDArray[np.int32]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    forbidden: NDArray[np.uint8]
+
+
+def no_rules(layout: Layout) -> Rules:
+    """A contract that allows everything; the arrays are fresh ones."""
+    none = (np.full(layout.features, -1, np.int32) for _ in range(3))
+    low, high = np.full(layout.features, -np.inf), np.full(layout.features, np.inf)
+    return Rules(0, *none, low, high, np.zeros(layout.slots, np.uint8))
+
+
 class CellArrays(NamedTuple):
     """Mutable state of the open cells of one model and one source partition; one row per cell.
 

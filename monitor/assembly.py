@@ -67,7 +67,7 @@ def assemble(files: Sequence[str]) -> Assembly:
     for plan in plans.models:
         reference = references[plan.name]
         layout = reference.layout() if reference is not None else _bare_layout(plan)
-        models[plan.name] = Model(plan, layout)
+        models[plan.name] = Model(plan, layout, reference.categories() if reference is not None else ())
         prepared = (
             {spec.name: prepare(reference, plan, spec) for spec in plan.windows}
             if reference is not None

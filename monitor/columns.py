@@ -52,7 +52,7 @@ class Reject:
 
 @dataclass(slots=True)
 class Columns:
-    """The accepted records of one batch for one model, as arrays. Steps 2 and 3.
+    """The accepted records of one batch for one model, as arrays. Step 2.
 
     index       int64[rows]                 position of each row in the batch, ascending
     offsets     int64[rows]
@@ -65,10 +65,8 @@ class Columns:
     errors      uint8[rows]                 1 when the record reports an error
     group       int32[rows]                 index into `groups`
     groups      the distinct (version, variant, segment) of the batch
-    violations  int32[rows, rules] or empty; breaches of each rule, summed per cell by the fold
     novel       categorical column → {row: category}; the rows whose code is 1, and those whose code
                 is 2 where the contract lists the allowed categories
-    categories  names of the categories of each categorical column, in slot order from slot 3
     """
 
     model: str
@@ -82,9 +80,7 @@ class Columns:
     errors: NDArray[np.uint8]
     group: NDArray[np.int32]
     groups: tuple[tuple[str, str, str], ...]
-    violations: NDArray[np.int32]
     novel: Mapping[int, Mapping[int, str]] = field(default_factory=dict)
-    categories: tuple[tuple[str, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.offsets)

@@ -17,7 +17,6 @@ from monitor.clock import Clock
 from monitor.columns import Batch, Reject
 from monitor.errors import DeadLetterError, DriftlineError, StateError
 from monitor.intake.consumer import Consumer
-from monitor.intake.contract import check
 from monitor.intake.dead_letter import DeadLetters, Limit
 from monitor.intake.decode import Decoder
 from monitor.intake.gap import GapKind
@@ -267,14 +266,10 @@ class Ingest:
             scanned = scan(item.decoder, batch)  # step 2
         if self._diverts_too_much(batch, scanned.rejects):
             return 0
-        with timed("check", self._clock):
-            for columns in scanned.columns:
-                model = item.models[columns.model]
-                check(columns, model.plan, model.layout)  # step 3
         if scanned.rejects:
             item.dead_letters.put(batch, scanned.rejects)
         with timed("fold", self._clock):
-            folded = partition.fold(batch, scanned.columns, scanned.rejects)  # steps 4 and 5
+            folded = partition.fold(batch, scanned.columns, scanned.rejects)  # steps 3 to 5
         if folded.rows:
             # Quiet begins anew with each row. Rejects alone do not move the watermark: a producer of
             # nothing else would keep every window open for ever.

@@ -23,10 +23,8 @@ def count(batch: Batch, scanned: Scanned, folded: Folded, *, now: int) -> None:
     for model, late in folded.late.items():
         metrics.RECORDS_LATE_TOTAL.labels(model).inc(late)
     metrics.RECORDS_FUTURE_TOTAL.labels(topic).inc(sum(folded.future.values()))
-    for columns in scanned.columns:
-        if columns.violations.size:
-            breaches = int(columns.violations.sum())
-            metrics.CONTRACT_VIOLATIONS_TOTAL.labels(columns.model).inc(breaches)
+    for model, breaches in folded.breaches.items():
+        metrics.CONTRACT_VIOLATIONS_TOTAL.labels(model).inc(breaches)
 
 
 @contextmanager

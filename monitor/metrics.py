@@ -37,7 +37,7 @@ ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
 
-STAGES = ("poll", "scan", "check", "place", "fold", "checkpoint", "merge", "score", "judge")
+STAGES = ("poll", "scan", "place", "fold", "checkpoint", "merge", "score", "judge")
 
 FAILURES = (
     "other",

@@ -1,4 +1,4 @@
-"""Everything folded from one source partition: a pure function of its log prefix. Steps 4 and 5.
+"""Everything folded from one source partition: a pure function of its log prefix. Steps 3 to 5.
 
 The same code runs in the daemon and in `replay`.
 """
@@ -27,12 +27,16 @@ LEDGER_PANE = 300_000
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What became of one batch. `rows` were counted in panes; late and future by model."""
+    """What became of one batch. `rows` were counted in panes; late, future and breaches by model.
+
+    Breaches are those of rows that have a pane, added up over the rules of the contract.
+    """
 
     records: int
     rows: int
     late: Mapping[str, int]
     future: Mapping[str, int]
+    breaches: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,8 @@ class Model:
 
     plan: ModelPlan
     layout: Layout
+    categories: tuple[tuple[str, ...], ...] = ()
+    """Names of the categories of each categorical column, in slot order from slot 3; empty: unknown."""
 
 
 class Partition:
@@ -61,7 +67,10 @@ class Partition:
         self._plan = plan
         self._models = models
         self._largest = np.full(AGREE, -1, np.int64)
-        self._cells = {name: OpenCells(model.plan, model.layout, source) for name, model in models.items()}
+        self._cells = {
+            name: OpenCells(model.plan, model.layout, source, model.categories)
+            for name, model in models.items()
+        }
         self._ledger: dict[int, NDArray[np.int64]] = {}
         self._ledger_dirty: set[int] = set()
         self._tallies: dict[str, int] = {}
@@ -103,10 +112,12 @@ class Partition:
         self._note_resumption(columns, out)
         late: dict[str, int] = {}
         future: dict[str, int] = {}
+        breaches: dict[str, int] = {}
         rows = 0
         for block in columns:
             panes = out[block.index]
-            self._cells[block.model].add(block, panes)
+            found = self._cells[block.model].add(block, panes)
+            breaches[block.model] = breaches.get(block.model, 0) + found
             rows += int(np.count_nonzero(panes >= 0))
             for code, reason, counts in ((LATE, Reason.LATE, late), (FUTURE, Reason.FUTURE, future)):
                 for at in block.index[panes == code]:
@@ -118,7 +129,7 @@ class Partition:
         self.records += len(batch)
         if len(batch):
             self.position = int(batch.offsets[-1]) + 1
-        return Folded(len(batch), rows, late, future)
+        return Folded(len(batch), rows, late, future, breaches)
 
     def checkpoint(self) -> tuple[list[Sketch], Marker]:
         """The sketches that changed since the last `confirm`, and the marker that closes them."""

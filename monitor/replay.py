@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from monitor.columns import Batch
-from monitor.intake.contract import check
 from monitor.intake.decode import Decoder
 from monitor.judgement import Context, Judged, Judgement
 from monitor.names import Source
@@ -80,9 +79,6 @@ class Replay:
         if partition.records == 0:
             partition.start = int(batch.offsets[0])
         scanned = self._feed.decoder.scan(batch)
-        for columns in scanned.columns:
-            model = self._feed.models[columns.model]
-            check(columns, model.plan, model.layout)
         folded = partition.fold(batch, scanned.columns, scanned.rejects)
         tally = self.tally
         tally.records += folded.records

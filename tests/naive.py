@@ -13,6 +13,7 @@ from kernels.layout import (
     OTHER,
     CellArrays,
     Layout,
+    Rules,
 )
 
 
@@ -52,7 +53,7 @@ def latency_bin(ms: float) -> int:
 
 
 def fold(
-    cells: CellArrays, layout: Layout, *, cell, values, codes, latency, errors, violations, offsets
+    cells: CellArrays, layout: Layout, rules: Rules, *, cell, values, codes, latency, errors, offsets
 ) -> None:
     """Same arguments and effect as `kernels.fold.fold`; one row and one feature at a time."""
     for row, to in enumerate(int(c) for c in cell):
@@ -64,19 +65,30 @@ def fold(
         cells.first[to] = offset if cells.first[to] < 0 else min(int(cells.first[to]), offset)
         cells.last[to] = max(int(cells.last[to]), offset)
         cells.latency[to, latency_bin(float(latency[row]))] += 1
-        for rule in range(violations.shape[1] if violations.size else 0):
-            cells.violations[to, rule] += int(violations[row, rule])
         for feature in range(layout.features):
             column, start = int(layout.column[feature]), int(layout.start[feature])
             if layout.kind[feature] == CATEGORICAL:
                 slots = int(layout.start[feature + 1]) - start
-                cells.counts[to, start + code_slot(int(codes[column, row]), slots)] += 1
+                slot = code_slot(int(codes[column, row]), slots)
+                cells.counts[to, start + slot] += 1
+                _judge(
+                    cells, to, rules, feature, slot == 0, rules.category, bool(rules.forbidden[start + slot])
+                )
                 continue
             x = float(values[column, row])
+            is_outside = math.isinf(x) or x < float(rules.low[feature]) or x > float(rules.high[feature])
+            _judge(cells, to, rules, feature, math.isnan(x), rules.range, is_outside)
             edges = layout.edges[layout.edge_start[column] : layout.edge_start[column + 1]].tolist()
             cells.counts[to, start + slot_of(x, edges)] += 1
             if math.isfinite(x):
                 _add_moment(cells, to, column, x, float(layout.center[column]), float(layout.scale[column]))
+
+
+def _judge(cells: CellArrays, to: int, rules: Rules, feature: int, missing: bool, rule, broken: bool) -> None:
+    if missing and rules.null[feature] >= 0:
+        cells.violations[to, rules.null[feature]] += 1
+    if broken and rule[feature] >= 0:
+        cells.violations[to, rule[feature]] += 1
 
 
 def _add_moment(cells: CellArrays, to: int, column: int, x: float, center: float, scale: float) -> None:

@@ -73,7 +73,6 @@ def log_of(seed: int, count: int) -> tuple[Batch, Columns, list[Reject]]:
         errors=(generator.random(len(rows)) < 0.1).astype(np.uint8),
         group=generator.integers(0, 2, len(rows)).astype(np.int32),
         groups=(("1", "champion", ""), ("2", "champion", "")),
-        violations=np.zeros((len(rows), 0), np.int32),
         novel={0: {int(row): f"new-{row % 90}" for row in np.flatnonzero(codes[0] == 1)}},
     )
     rejects = [
@@ -109,7 +108,6 @@ def cut(
         errors=columns.errors[low:high],
         group=columns.group[low:high],
         groups=columns.groups,
-        violations=columns.violations[low:high],
         novel={0: {row - int(low): name for row, name in columns.novel[0].items() if low <= row < high}},
     )
     return (
@@ -239,7 +237,6 @@ def rows_of(versions: Sequence[str], variants: Sequence[str]) -> Columns:
         errors=np.zeros(count, np.uint8),
         group=np.arange(count, dtype=np.int32),
         groups=tuple((version, variant, "") for version, variant in zip(versions, variants, strict=True)),
-        violations=np.zeros((count, 0), np.int32),
     )
 
 

@@ -67,12 +67,11 @@ class Rows:
         self._numeric = [f for f in plan.features if f.kind is Kind.NUMERIC]
         self._categorical = [f for f in plan.features if f.kind is not Kind.NUMERIC]
         profiles = {p.name: p for p in reference.features} if reference is not None else {}
-        self._categories = tuple(
-            profiles[f.name].categories if f.name in profiles else () for f in self._categorical
-        )
         self._slots = [
-            convert.slots(f.kind, categories, profiles[f.name].tail if f.name in profiles else ())
-            for f, categories in zip(self._categorical, self._categories, strict=True)
+            convert.slots(f.kind, profiles[f.name].categories, profiles[f.name].tail)
+            if f.name in profiles
+            else convert.slots(f.kind, (), ())
+            for f in self._categorical
         ]
         self._flags = convert.Flags()
         self._latency_ms = _LATENCY_MS.get(source.latency_unit, 1.0)
@@ -207,9 +206,7 @@ class Rows:
             errors=arrays.errors[:rows],
             group=arrays.group[:rows],
             groups=tuple((version, variant, "") for version, variant in arrays.groups),
-            violations=np.empty((0, 0), np.int32),
             novel=arrays.novel,
-            categories=self._categories,
         )
 
 

@@ -108,6 +108,10 @@ class Reference:
     """sha256 of the file's content."""
     notes: tuple[str, ...] = field(default_factory=tuple)
 
+    def categories(self) -> tuple[tuple[str, ...], ...]:
+        """The names of the categories of each categorical column, in slot order from slot 3."""
+        return tuple(profile.categories for profile in self.features if profile.kind is not Kind.NUMERIC)
+
     def layout(self) -> Layout:
         """The slot arrays of this reference's features, in its order."""
         kinds, columns, start, edges, edge_start = [], [], [0], [], [0]

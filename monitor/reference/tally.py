@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.layout import FIRST_BIN, LATENCY_BINS, CellArrays, Layout, allocate
+from kernels.layout import FIRST_BIN, LATENCY_BINS, CellArrays, Layout, allocate, no_rules
 from monitor.plan import Kind
 from monitor.reference.column import boolean_codes, category_codes, column_of, numbers
 from monitor.reference.profile import FeatureProfile, Panes
@@ -49,12 +49,12 @@ class Encoder:
             fold(
                 cells,
                 self.layout,
+                no_rules(self.layout),
                 cell=(local[rows] - low).astype(np.int32),
                 values=values[:, rows],
                 codes=codes[:, rows],
                 latency=np.asarray(latency[rows], np.float64),
                 errors=np.asarray(errors[rows], np.uint8),
-                violations=np.empty((len(rows), 0), np.int32),
                 offsets=np.arange(len(rows), dtype=np.int64),
             )
             yield group, cells

@@ -1,8 +1,8 @@
-"""The open cells of one model on one source partition: step 5, counts that can still change."""
+"""The open cells of one model on one source partition: steps 3 and 5, counts that can still change."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from kernels.fold import fold
 from kernels.layout import NOVEL, CellArrays, Layout, allocate, clear, grow
 from monitor.columns import Columns
+from monitor.contract import contract
 from monitor.names import CHAMPION, REASONS, SketchKey, Source
 from monitor.novel import keep
 from monitor.plan import ModelPlan
@@ -28,10 +29,14 @@ Group = tuple[str, str, str]
 class OpenCells:
     """Counts by (group, pane). Lives as long as the partition is assigned; ingest thread only."""
 
-    def __init__(self, plan: ModelPlan, layout: Layout, source: Source) -> None:
+    def __init__(
+        self, plan: ModelPlan, layout: Layout, source: Source, categories: Sequence[Sequence[str]] = ()
+    ) -> None:
+        """`categories`: see `monitor.contract.contract`."""
         self.plan = plan
         self.layout = layout
         self.source = source
+        self._rules, self._named = contract(plan, layout, categories)
         self._cells: CellArrays = self._allocate(_FIRST_CELLS)
         self._index: dict[tuple[Group, int], int] = {}
         self._groups: dict[int, int] = {}
@@ -42,23 +47,30 @@ class OpenCells:
     def __len__(self) -> int:
         return len(self._index)
 
-    def add(self, columns: Columns, panes: NDArray[np.int64]) -> None:
-        """Count the rows of `columns`; `panes` int64[rows] is the pane start, negative rows are skipped."""
+    def add(self, columns: Columns, panes: NDArray[np.int64]) -> int:
+        """Count the rows of `columns`; `panes` int64[rows] is the pane start, negative rows are skipped.
+
+        Returns how often the contract was broken.
+        """
         cell = self._cells_of(columns, panes)
+        touched = np.unique(cell[cell >= 0]) if self._rules.count else ()
+        before = int(self._cells.violations[touched].sum()) if len(touched) else 0
         fold(
             self._cells,
             self.layout,
+            self._rules,
             cell=cell,
             values=columns.values,
             codes=columns.codes,
             latency=columns.latency,
             errors=columns.errors,
-            violations=columns.violations,
             offsets=columns.offsets,
         )
         for column, rows in columns.novel.items():
             codes = columns.codes[column]
             self._add_novel(column, {row: name for row, name in rows.items() if codes[row] == NOVEL}, cell)
+            self._judge_names(column, rows, cell)
+        return int(self._cells.violations[touched].sum()) - before if len(touched) else 0
 
     def reject(self, pane: int, reason: int, *, count: int = 1) -> None:
         """Count records that named this model and did not become rows of a pane."""
@@ -140,6 +152,15 @@ class OpenCells:
         if self._is_capped(group):
             self._groups[pane] = self._groups.get(pane, 0) + 1
         return index
+
+    def _judge_names(self, column: int, rows: Mapping[int, str], cell: NDArray[np.int32]) -> None:
+        """The category rule of rows that are novel or other, which the fold cannot judge."""
+        if column not in self._named:
+            return
+        rule, allowed = self._named[column]
+        for row, name in rows.items():
+            if cell[row] >= 0 and name not in allowed:
+                self._cells.violations[cell[row], rule] += 1
 
     def _add_novel(self, column: int, rows: Mapping[int, str], cell: NDArray[np.int32]) -> None:
         touched = set()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.layout import CATEGORICAL, LATENCY_BINS, NUMERIC, CellArrays, Layout, allocate
+from kernels.layout import CATEGORICAL, FIRST_BIN, LATENCY_BINS, NUMERIC, CellArrays, Layout, Rules, allocate
 from tests import naive
 
-RULES = 3
 REASONS = 10
 ODD = (np.nan, np.inf, -np.inf, 0.0, -0.0, 5e-324, -5e-324, 2.2e-308, 1.7e308, -1.7e308, 1e-300)
 
@@ -54,7 +53,6 @@ def batch(seed: int, of: Layout, *, rows: int, cells: int) -> dict[str, np.ndarr
         "codes": rng.integers(-3, 12, (of.categorical, rows)).astype(np.int32),
         "latency": latency,
         "errors": (rng.random(rows) < 0.2).astype(np.uint8),
-        "violations": rng.integers(0, 2, (rows, RULES)).astype(np.int32),
         "offsets": rng.permutation(rows).astype(np.int64) + 1000,
     }
 
@@ -66,8 +64,26 @@ def take(of: dict[str, np.ndarray], index) -> dict[str, np.ndarray]:
     }
 
 
-def empty(of: Layout, *, cells: int) -> CellArrays:
-    return allocate(of, cells=cells, rules=RULES, reasons=REASONS)
+def rules(seed: int, of: Layout) -> Rules:
+    """Some of the rules a feature may have, numbered in any order; limits on, beside and beyond values."""
+    rng = np.random.default_rng(seed)
+    wanted = rng.random((3, of.features)) < 0.7
+    wanted[1] &= of.kind == NUMERIC
+    wanted[2] &= of.kind == CATEGORICAL
+    numbers = np.full(wanted.shape, -1, np.int32)
+    count = int(wanted.sum())
+    numbers[wanted] = rng.permutation(count)
+    limits = np.sort(rng.normal(size=(2, of.features)) * 10.0 ** rng.integers(-3, 4, of.features), axis=0)
+    limits[0, rng.random(of.features) < 0.3] = -np.inf
+    limits[1, rng.random(of.features) < 0.3] = np.inf
+    forbidden = (rng.random(of.slots) < 0.5).astype(np.uint8)
+    for start in of.start[:-1]:
+        forbidden[start : start + FIRST_BIN] = 0
+    return Rules(count, *numbers, *limits, forbidden)
+
+
+def empty(of: Layout, *, cells: int, rules: int = 0) -> CellArrays:
+    return allocate(of, cells=cells, rules=rules, reasons=REASONS)
 
 
 def image(of: CellArrays) -> tuple[bytes, ...]:

@@ -8,7 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels.fold import fold
-from kernels.layout import CATEGORICAL, MISSING, NON_FINITE, NUMERIC, OTHER, Layout, clear, grow, merge
+from kernels.layout import (
+    CATEGORICAL,
+    MISSING,
+    NON_FINITE,
+    NUMERIC,
+    OTHER,
+    Layout,
+    clear,
+    grow,
+    merge,
+    no_rules,
+)
 from tests.kernels import cases
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
@@ -16,13 +27,18 @@ pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
 
 CELLS = 3
 LAYOUT = cases.layout(11)
+RULES = cases.rules(11, LAYOUT)
 seeds = st.integers(0, 2**31)
 
 
+def empty(layout=LAYOUT, cells=CELLS):
+    return cases.empty(layout, cells=cells, rules=RULES.count)
+
+
 def folded(*batches, into=None):
-    cells = into or cases.empty(LAYOUT, cells=CELLS)
+    cells = into or empty()
     for batch in batches:
-        fold(cells, LAYOUT, **batch)
+        fold(cells, LAYOUT, RULES, **batch)
     return cells
 
 
@@ -49,7 +65,7 @@ def test_merge_is_associative_and_commutative(seed):
     merge(tail, folded(a))
     merge(right, tail)
     assert cases.image(left) == cases.image(right) == whole
-    merge(left, cases.empty(LAYOUT, cells=CELLS))
+    merge(left, empty())
     assert cases.image(left) == whole
 
 
@@ -66,7 +82,7 @@ def test_skipped_rows_leave_no_trace():
     """Rows of cell -1 (late, future) change nothing at all."""
     batch = cases.batch(6, LAYOUT, rows=50, cells=CELLS)
     batch["cell"][:] = -1
-    assert cases.image(folded(batch)) == cases.image(cases.empty(LAYOUT, cells=CELLS))
+    assert cases.image(folded(batch)) == cases.image(empty())
 
 
 def test_slots_of_special_values():
@@ -86,12 +102,12 @@ def test_slots_of_special_values():
     fold(
         cells,
         layout,
+        no_rules(layout),
         cell=np.zeros(9, np.int32),
         values=np.array([xs]),
         codes=np.array([codes], np.int32),
         latency=np.full(9, np.nan),
         errors=np.zeros(9, np.uint8),
-        violations=np.zeros((0, 0), np.int32),
         offsets=np.arange(9),
     )
     assert (MISSING, NON_FINITE, OTHER) == (0, 1, 2)
@@ -106,7 +122,7 @@ def test_grow_and_clear_keep_the_other_cells():
     clear(wider, 0)
     for array, kept in zip(wider, before, strict=True):
         np.testing.assert_array_equal(array[1], kept)
-    for array, fresh in zip(wider, cases.empty(LAYOUT, cells=1), strict=True):
+    for array, fresh in zip(wider, empty(cells=1), strict=True):
         np.testing.assert_array_equal(array[0], fresh[0])
 
 
@@ -114,12 +130,12 @@ def test_arrays_need_not_be_contiguous_or_writable():
     """Views, column-major and read-only arrays (a loaded reference) fold like fresh ones."""
     batch = cases.batch(9, LAYOUT, rows=60, cells=CELLS)
     odd = {name: np.asfortranarray(np.repeat(array, 2, axis=-1)[..., ::2]) for name, array in batch.items()}
-    odd["violations"] = np.asfortranarray(batch["violations"])
     frozen = Layout(*(array.copy() for array in LAYOUT))
-    for array in [*frozen, *odd.values()]:
+    rules = RULES._replace(low=RULES.low.copy(), forbidden=RULES.forbidden.copy())
+    for array in [*frozen, rules.low, rules.forbidden, *odd.values()]:
         array.flags.writeable = False
-    cells = cases.empty(frozen, cells=CELLS)
-    fold(cells, frozen, **odd)
+    cells = empty()
+    fold(cells, frozen, rules, **odd)
     assert cases.image(cells) == cases.image(folded(batch))
 
 
@@ -129,7 +145,6 @@ def test_arrays_need_not_be_contiguous_or_writable():
         ("values", (2, 20)),
         ("codes", (2, 19)),
         ("latency", (19,)),
-        ("violations", (20, 2)),
         ("offsets", (21,)),
     ],
 )
@@ -137,9 +152,26 @@ def test_arrays_that_do_not_fit_are_refused(name, shape):
     """A wrong shape raises before anything is counted, it never reads foreign memory."""
     batch = cases.batch(10, LAYOUT, rows=20, cells=CELLS)
     batch[name] = np.zeros(shape, batch[name].dtype)
-    cells = cases.empty(LAYOUT, cells=CELLS)
+    cells = empty()
     with pytest.raises(ValueError, match=f"do not fit the layout .*{name}"):
-        fold(cells, LAYOUT, **batch)
+        fold(cells, LAYOUT, RULES, **batch)
+    assert cells.rows.sum() == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        no_rules(LAYOUT),
+        RULES._replace(low=np.zeros(2)),
+        RULES._replace(null=np.full(LAYOUT.features, RULES.count, np.int32)),
+        RULES._replace(forbidden=np.zeros(LAYOUT.slots + 1, np.uint8)),
+    ],
+)
+def test_rules_that_do_not_fit_are_refused(wrong):
+    """Rules of another contract or layout raise before anything is counted."""
+    cells = empty()
+    with pytest.raises(ValueError, match=r"do not fit the layout .*rules"):
+        fold(cells, LAYOUT, wrong, **cases.batch(10, LAYOUT, rows=20, cells=CELLS))
     assert cells.rows.sum() == 0
 
 
@@ -154,9 +186,9 @@ def test_a_cell_that_does_not_exist_is_refused():
 def test_threads_fold_into_their_own_cells():
     """Folds of several partitions at once give what they give one after the other."""
     batches = [cases.batch(20 + i, LAYOUT, rows=2000, cells=CELLS) for i in range(3)]
-    states = [cases.empty(LAYOUT, cells=CELLS) for _ in batches]
+    states = [empty() for _ in batches]
     threads = [
-        threading.Thread(target=lambda s=state, b=batch: [fold(s, LAYOUT, **b) for _ in range(5)])
+        threading.Thread(target=lambda s=state, b=batch: [fold(s, LAYOUT, RULES, **b) for _ in range(5)])
         for state, batch in zip(states, batches, strict=True)
     ]
     for thread in threads:

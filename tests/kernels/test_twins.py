@@ -17,9 +17,10 @@ def test_fold_equals_its_twin(seed: int) -> None:
     """A batch of ordinary and hostile rows gives the same bits as counting one by one."""
     layout = cases.layout(seed, numeric=seed, categorical=(3 * seed + 2) % 4)
     batch = cases.batch(seed, layout, rows=150, cells=3)
-    fast, slow = cases.empty(layout, cells=3), cases.empty(layout, cells=3)
-    fold(fast, layout, **batch)
-    naive.fold(slow, layout, **batch)
+    rules = cases.rules(seed, layout)
+    fast, slow = (cases.empty(layout, cells=3, rules=rules.count) for _ in range(2))
+    fold(fast, layout, rules, **batch)
+    naive.fold(slow, layout, rules, **batch)
     for name, mine, theirs in zip(fast._fields, fast, slow, strict=True):
         np.testing.assert_array_equal(mine, theirs, err_msg=name)
     assert cases.image(fast) == cases.image(slow)

@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from kernels.fold import fold
-from kernels.layout import NOVEL, OTHER, allocate
+from kernels.layout import NOVEL, OTHER, allocate, no_rules
 from monitor.columns import Batch
 from monitor.intake.convert import slots
 from monitor.intake.decode import Decoder
@@ -85,12 +85,12 @@ def test_live_counts_are_the_reference_counts(tmp_path):
         fold(
             cells,
             layout,
+            no_rules(layout),
             cell=np.zeros(len(columns), np.int32),
             values=columns.values,
             codes=columns.codes,
             latency=columns.latency,
             errors=columns.errors,
-            violations=np.empty((len(columns), 0), np.int32),
             offsets=columns.offsets,
         )
     assert np.array_equal(cells.counts[0], reference.counts)
