@@ -328,7 +328,7 @@ class Ingest:
         partition.confirm(marker)
         self._markers[source] = marker
         self.checkpoint_last = self._clock.now_ms()
-        self.checkpoint_bytes = sum(sketch.counts.nbytes for sketch in sketches)
+        self.checkpoint_bytes = sum(sketch.nbytes for sketch in sketches)
         self.consumer.commit(source, marker.applied)
         return ""
 

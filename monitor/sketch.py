@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.names import SketchKey
+from monitor.pack import Packed, pack
 
 NOVEL_KEPT = 64
 """Novel values kept per feature: those of smallest hash, so that merging loses nothing exact."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+class Packable:
+    """A field that takes an int64 array or a `Packed` one and always reads as an array.
+
+    Reading a packed one unpacks it anew each time: 1,000 open panes of a wide model are 20 MB packed
+    and 1 GB as arrays.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = f"_{name}"
+
+    @overload
+    def __get__(self, sketch: None, owner: type) -> Packable: ...
+    @overload
+    def __get__(self, sketch: object, owner: type) -> NDArray[np.int64]: ...
+    def __get__(self, sketch: object | None, owner: type) -> Packable | NDArray[np.int64]:
+        if sketch is None:
+            raise AttributeError(self._name)  # so that the dataclass sees no default
+        held: NDArray[np.int64] | Packed = sketch.__dict__[self._name]
+        return held.dense() if isinstance(held, Packed) else held
+
+    def __set__(self, sketch: object, value: NDArray[np.int64] | Packed) -> None:
+        sketch.__dict__[self._name] = value
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Sketch:
     """Counts of one (model, config, version, variant, segment, pane, source partition).
 
@@ -22,6 +48,7 @@ class Sketch:
     same key replaces an older one, it is never added to it. Arrays are not to be written to;
     shapes are those of one row of `kernels.layout.CellArrays`.
 
+    counts, latency: given as arrays or packed, read as arrays; `packed` and `add` do not unpack them.
     novel: categorical column → {category: count}, the NOVEL_KEPT categories of smallest hash.
 
     Compared by identity; equal content is equal `state.codec.digest`.
@@ -31,12 +58,34 @@ class Sketch:
     applied: int
     rows: int
     errors: int
-    counts: NDArray[np.int64]
+    counts: Packable = Packable()
     sums: NDArray[np.int64]
     extremes: NDArray[np.float64]
-    latency: NDArray[np.int64]
+    latency: Packable = Packable()
     violations: NDArray[np.int64]
     rejects: NDArray[np.int64]
     first: int
     last: int
     novel: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+
+    def packed(self, name: str) -> Packed:
+        """`counts` or `latency` as few bytes. Raises ValueError for a count below zero."""
+        held: NDArray[np.int64] | Packed = self.__dict__[f"_{name}"]
+        return held if isinstance(held, Packed) else Packed(pack(held))
+
+    def compact(self) -> Sketch:
+        """The same sketch, to be kept: it shares no array with what it was made of."""
+        return replace(
+            self,
+            counts=self.packed("counts"),
+            latency=self.packed("latency"),
+            sums=self.sums.copy(),
+            extremes=self.extremes.copy(),
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays as they are held."""
+        held = (self.__dict__["_counts"], self.__dict__["_latency"], self.sums, self.extremes)
+        flat = (self.violations, self.rejects)
+        return sum(len(a.data) if isinstance(a, Packed) else a.nbytes for a in (*held, *flat))

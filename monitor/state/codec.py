@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from kernels.layout import SUM_WORDS, Layout
 from monitor.errors import StateTooNew
 from monitor.names import REASONS, SketchKey, Source
+from monitor.pack import Packed, pack, unpack
 from monitor.sketch import Sketch
 from monitor.state.envelope import Form, damaged, seal, unseal
 from monitor.state.log import Marker, Progress
-from monitor.state.pack import pack, unpack
 
 _INT64 = (1 << 63) - 1
 _ARRAYS = ("counts", "sums", "latency", "violations", "rejects")
@@ -119,7 +119,7 @@ def digest(sketch: Sketch) -> bytes:
 
 
 def decode_sketch(data: bytes, *, expected: Shape | None = None) -> Sketch:
-    """The sketch in `data`. Raises StateDamaged, StateTooNew."""
+    """The sketch in `data`, its counts still packed. Raises StateDamaged, StateTooNew."""
     try:
         body = _body_decoder.decode(unseal(Form.SKETCH, data))
     except msgspec.MsgspecError as error:
@@ -178,10 +178,10 @@ def _sketch_body(sketch: Sketch) -> bytes:
         errors=int(sketch.errors),
         first=int(sketch.first),
         last=int(sketch.last),
-        counts=pack(sketch.counts),
+        counts=sketch.packed("counts").data,
         sums=pack(sketch.sums.reshape(-1), signed=True),
         extremes=sketch.extremes.astype("<f8").tobytes(),
-        latency=pack(sketch.latency),
+        latency=sketch.packed("latency").data,
         violations=pack(sketch.violations),
         rejects=pack(np.trim_zeros(sketch.rejects, "b")),  # so that a new reason changes no digest
         novel=novel,
@@ -203,8 +203,8 @@ def _sketch(body: _Body) -> Sketch:
         raise damaged(Form.SKETCH, "an extreme that is not a number")
     return Sketch(
         key=_key(body), applied=body.applied, rows=body.rows, errors=body.errors,
-        counts=arrays["counts"], sums=arrays["sums"].reshape(-1, SUM_WORDS), extremes=extremes,
-        latency=arrays["latency"], violations=arrays["violations"], rejects=_padded(arrays["rejects"]),
+        counts=Packed(body.counts), sums=arrays["sums"].reshape(-1, SUM_WORDS), extremes=extremes,
+        latency=Packed(body.latency), violations=arrays["violations"], rejects=_padded(arrays["rejects"]),
         first=body.first, last=body.last, novel=_novel(body),
     )  # fmt: skip
 

@@ -82,9 +82,9 @@ class _Total:
     def add(self, sketch: Sketch) -> None:
         self.rows += sketch.rows
         self.errors += sketch.errors
-        self.counts += sketch.counts
+        sketch.packed("counts").add_to(self.counts)
         self.sums += sketch.sums
-        self.latency += sketch.latency
+        sketch.packed("latency").add_to(self.latency)
         self.violations += sketch.violations
         self.rejects += sketch.rejects
         np.minimum(self.extremes[:, 0], sketch.extremes[:, 0], out=self.extremes[:, 0])

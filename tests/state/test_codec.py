@@ -26,7 +26,7 @@ from monitor.state.codec import (
     encode_sketch,
 )
 from monitor.state.envelope import Form, seal, unseal
-from monitor.state.pack import pack, unpack
+from monitor.pack import Packed, pack, unpack
 from tests.state.cases import make_key, make_marker, make_progress, make_sketch
 
 SHAPES = [
@@ -68,6 +68,31 @@ def test_packed_array_comes_back(values):
     data = pack(array, signed=True)
     assert np.array_equal(unpack(data, "x"), array)
     assert pack(array[::-1].copy()[::-1], signed=True) == data
+
+
+@given(st.lists(st.one_of(st.just(0), st.integers(0, 300), st.integers(0, 1 << 62)), max_size=200))
+def test_a_packed_sum_is_the_sum(values):
+    """Adding what is packed is adding the array, counts beyond 32 bits and empty arrays included."""
+    array = np.array(values, np.int64)
+    packed = Packed(pack(array))
+    total = np.arange(len(array))
+    packed.add_to(total)
+    assert np.array_equal(total, np.arange(len(array)) + array)
+    assert np.array_equal(packed.dense(), array)
+    assert len(packed) == len(array)
+    with pytest.raises(ValueError, match="one length"):
+        packed.add_to(np.zeros(len(array) + 1, np.int64))
+
+
+def test_a_sketch_that_is_kept_is_small_and_the_same():
+    """A compact sketch has the digest of the one it was made of and shares nothing with it."""
+    sketch = make_sketch(seed=3, slots=3000)
+    kept = sketch.compact()
+    assert digest(kept) == digest(sketch)
+    assert kept.nbytes < sketch.nbytes
+    sketch.counts[0] += 1
+    sketch.sums[0] += 1
+    assert digest(kept) == digest(make_sketch(seed=3, slots=3000))
 
 
 def test_packing_is_small():
