@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from kernels.bins import add_values
 from kernels.counts import add_codes, add_rows, add_violations
+from kernels.fourier import add_vectors
 from kernels.latency import EDGES, add_latency
 from kernels.layout import Array, CellArrays, Layout, Rules
 from kernels.moments import add_moments
@@ -23,6 +24,7 @@ def fold(
     latency: NDArray[np.float64],
     errors: NDArray[np.uint8],
     offsets: NDArray[np.int64],
+    vectors: NDArray[np.float64] | None = None,
 ) -> None:
     """Add the rows of a batch to their cells. Mutates `cells`; the GIL is released meanwhile.
 
@@ -32,6 +34,7 @@ def fold(
     latency  float64[rows]              milliseconds
     errors   uint8[rows]
     offsets  int64[rows]
+    vectors  float64[rows, dims]        a missing vector is all NaN; None without vector features
 
     The result does not depend on the order of rows or on how they are cut into batches. Two
     threads may fold into different `cells`, never into the same. Raises ValueError, before
@@ -40,38 +43,28 @@ def fold(
     rows = len(cell)
     if rows == 0:
         return
-    _check(cells, layout, rules, cell, values, codes, (latency, errors, offsets))
+    if vectors is None:
+        vectors = np.empty((rows, 0))
+    _check(cells, layout, rules, cell, values, codes, vectors, (latency, errors, offsets))
     cell = np.ascontiguousarray(cell)
     values = np.ascontiguousarray(values)
     codes = np.ascontiguousarray(codes)
-    add_rows(
-        cells.rows,
-        cells.errors,
-        cells.first,
-        cells.last,
-        cell,
-        np.ascontiguousarray(errors),
-        np.ascontiguousarray(offsets),
-    )
+    errors = np.ascontiguousarray(errors)
+    add_rows(cells.rows, cells.errors, cells.first, cells.last, cell, errors, np.ascontiguousarray(offsets))
     add_latency(cells.latency, cell, np.ascontiguousarray(latency), EDGES)
+    where = (layout.kind, layout.column, layout.start)
     if rules.count:
-        add_violations(
-            cells.violations, cell, values, codes, layout.kind, layout.column, layout.start, *rules[1:]
-        )
+        add_violations(cells.violations, cell, values, codes, *where, *rules[1:])
     if layout.categorical:
-        add_codes(cells.counts, cell, codes, layout.kind, layout.column, layout.start)
+        add_codes(cells.counts, cell, codes, *where)
     if layout.numeric:
-        add_values(
-            cells.counts,
-            cell,
-            values,
-            layout.edges,
-            layout.edge_start,
-            layout.kind,
-            layout.column,
-            layout.start,
-        )
+        add_values(cells.counts, cell, values, layout.edges, layout.edge_start, *where)
         add_moments(cells.sums, cells.extremes, cell, values, layout.center, layout.scale)
+    if layout.vectors.count:
+        vectors = np.ascontiguousarray(vectors)
+        add_vectors(
+            cells.counts, cells.vectors, cells.violations, cell, vectors, *where, rules.null, *layout.vectors
+        )
 
 
 def _check(
@@ -81,6 +74,7 @@ def _check(
     cell: Array,
     values: Array,
     codes: Array,
+    vectors: Array,
     flat: tuple[Array, ...],
 ) -> None:
     rows = len(cell)
@@ -88,15 +82,19 @@ def _check(
         "cell": cell.ndim == 1 and int(cell.max()) < len(cells.rows),
         "values": values.shape == (layout.numeric, rows),
         "codes": codes.shape == (layout.categorical, rows),
+        "vectors": vectors.shape == (rows, layout.vectors.dims),
         "rules": _fits(rules, layout, cells.violations.shape[1]),
         "latency, errors, offsets": all(array.shape == (rows,) for array in flat),
-        "cells": cells.counts.shape[1] == layout.slots and cells.sums.shape[1] == layout.numeric,
+        "cells": cells.counts.shape[1] == layout.slots
+        and cells.sums.shape[1] == layout.numeric
+        and cells.vectors.shape[1] == layout.vectors.words,
     }
     wrong = [name for name, ok in fits.items() if not ok]
     if wrong:
         raise ValueError(
             f"arrays do not fit the layout - fold of {rows} rows: {', '.join(wrong)} - shapes of"
-            f" {layout.numeric} numeric and {layout.categorical} categorical features are right"
+            f" {layout.numeric} numeric and {layout.categorical} categorical features and of"
+            f" {layout.vectors.dims} dimensions of vectors are right"
         )
 
 

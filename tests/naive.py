@@ -11,6 +11,7 @@ from kernels.layout import (
     LATENCY_GAMMA,
     LATENCY_MIN_MS,
     OTHER,
+    VECTOR,
     CellArrays,
     Layout,
     Rules,
@@ -53,7 +54,17 @@ def latency_bin(ms: float) -> int:
 
 
 def fold(
-    cells: CellArrays, layout: Layout, rules: Rules, *, cell, values, codes, latency, errors, offsets
+    cells: CellArrays,
+    layout: Layout,
+    rules: Rules,
+    *,
+    cell,
+    values,
+    codes,
+    latency,
+    errors,
+    offsets,
+    vectors=None,
 ) -> None:
     """Same arguments and effect as `kernels.fold.fold`; one row and one feature at a time."""
     for row, to in enumerate(int(c) for c in cell):
@@ -74,6 +85,11 @@ def fold(
                 _judge(
                     cells, to, rules, feature, slot == 0, rules.category, bool(rules.forbidden[start + slot])
                 )
+                continue
+            if layout.kind[feature] == VECTOR:
+                slot = add_vector(cells.vectors[to], layout, column, vectors[row].tolist())
+                cells.counts[to, start + slot] += 1
+                _judge(cells, to, rules, feature, slot == 0, rules.null, False)
                 continue
             x = float(values[column, row])
             is_outside = math.isinf(x) or x < float(rules.low[feature]) or x > float(rules.high[feature])
@@ -100,6 +116,29 @@ def _add_moment(cells: CellArrays, to: int, column: int, x: float, center: float
     x = 0.0 if x == 0 else x
     cells.extremes[to, column, 0] = min(float(cells.extremes[to, column, 0]), x)
     cells.extremes[to, column, 1] = max(float(cells.extremes[to, column, 1]), x)
+
+
+def add_vector(words, layout: Layout, own: int, row: list[float]) -> int:
+    """Add the vector of feature `own` among a row's dimensions to its words; returns its slot."""
+    of = layout.vectors
+    low, high = int(of.dim_start[own]), int(of.dim_start[own + 1])
+    vector = row[low:high]
+    if not all(math.isfinite(x) for x in vector):
+        return 0 if all(math.isnan(x) for x in vector) else 1
+    dims, word, steps = high - low, int(of.word_start[own]), []
+    for dim, x in enumerate(vector):
+        z = (x - float(of.center[low + dim])) * (1.0 / float(of.scale[low + dim]))
+        q = round(min(max(z, -65536.0), 65536.0) * 65536.0)
+        square = min(abs(q), 2**32 - 1) ** 2
+        for place, amount in enumerate((q, square % 2**32, square // 2**32)):
+            words[word + place * dims + dim] = int(words[word + place * dims + dim]) + amount
+        steps.append(round(min(max(z * 2048.0, -32767.0), 32767.0)))
+    for frequency, wave in enumerate(of.waves[:, of.wave_start[own] :].tolist()):
+        turns = sum(a * b for a, b in zip(steps, wave, strict=False)) * 2 ** int(of.shift[own])
+        share = Fraction((turns + int(of.phases[own, frequency])) % 2**32, 2**32)
+        amount = round(2**20 * math.sqrt(2 / len(of.waves)) * math.cos(2 * math.pi * float(share)))
+        words[word + 3 * dims + frequency] = int(words[word + 3 * dims + frequency]) + amount
+    return 3
 
 
 def mean_std(xs, center: float, scale: float) -> tuple[float, float]:

@@ -4,26 +4,45 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.layout import CATEGORICAL, FIRST_BIN, LATENCY_BINS, NUMERIC, CellArrays, Layout, Rules, allocate
+from kernels.layout import (
+    CATEGORICAL,
+    FIRST_BIN,
+    FREQUENCIES,
+    LATENCY_BINS,
+    NUMERIC,
+    VECTOR,
+    VECTOR_SLOTS,
+    WAVE_WIDTH,
+    CellArrays,
+    Layout,
+    Rules,
+    Vectors,
+    allocate,
+)
 from tests import naive
 
 REASONS = 10
 ODD = (np.nan, np.inf, -np.inf, 0.0, -0.0, 5e-324, -5e-324, 2.2e-308, 1.7e308, -1.7e308, 1e-300)
 
 
-def layout(seed: int, *, numeric: int = 3, categorical: int = 2, edges: int = 30) -> Layout:
-    """Numeric and categorical features in mixed order, with edges of every magnitude."""
+def layout(
+    seed: int, *, numeric: int = 3, categorical: int = 2, vectors: tuple[int, ...] = (2, 35), edges: int = 30
+) -> Layout:
+    """Features of all kinds in mixed order, with edges of every magnitude; `vectors`: their lengths."""
     rng = np.random.default_rng(seed)
-    kind = rng.permutation([NUMERIC] * numeric + [CATEGORICAL] * categorical).astype(np.int8)
+    kinds = [NUMERIC] * numeric + [CATEGORICAL] * categorical + [VECTOR] * len(vectors)
+    kind = rng.permutation(kinds).astype(np.int8)
     column = np.array([np.count_nonzero(kind[:f] == kind[f]) for f in range(len(kind))], np.int32)
     own = []
     for _ in range(numeric):
         plain = rng.normal(size=rng.integers(2, edges + 1)) * 10.0 ** rng.integers(-3, 4)
         own.append(np.unique([*plain, *rng.choice([0.0, 5e-324, -1e300, 1e308], size=2)]))
-    widths = [
-        len(own[c]) + 3 if k == NUMERIC else int(rng.integers(3, 9))
-        for k, c in zip(kind, column, strict=True)
-    ]
+    slots = {
+        NUMERIC: lambda c: len(own[c]) + 3,
+        CATEGORICAL: lambda c: int(rng.integers(3, 9)),
+        VECTOR: lambda c: VECTOR_SLOTS,
+    }
+    widths = [slots[int(k)](c) for k, c in zip(kind, column, strict=True)]
     return Layout(
         kind=kind,
         column=column,
@@ -32,6 +51,25 @@ def layout(seed: int, *, numeric: int = 3, categorical: int = 2, edges: int = 30
         edge_start=np.cumsum([0, *(len(e) for e in own)]).astype(np.int32),
         center=rng.normal(size=numeric),
         scale=10.0 ** rng.integers(-4, 4, size=numeric).astype(float),
+        vectors=vectors_of(rng, vectors),
+    )
+
+
+def vectors_of(rng: np.random.Generator, lengths: tuple[int, ...]) -> Vectors:
+    """Any frequencies, phases and shifts that the arrays can hold."""
+    wide = [-(-length // WAVE_WIDTH) * WAVE_WIDTH for length in lengths]
+    waves = rng.integers(-32767, 32768, (FREQUENCIES, sum(wide)))
+    for length, end, width in zip(lengths, np.cumsum(wide), wide, strict=True):
+        waves[:, end - width + length : end] = 0
+    return Vectors(
+        dim_start=np.cumsum([0, *lengths]).astype(np.int32),
+        word_start=np.cumsum([0, *(3 * length + FREQUENCIES for length in lengths)]).astype(np.int32),
+        wave_start=np.cumsum([0, *wide]).astype(np.int32),
+        center=rng.normal(size=sum(lengths)),
+        scale=10.0 ** rng.integers(-4, 4, size=sum(lengths)).astype(float),
+        waves=waves.astype(np.int16),
+        phases=rng.integers(-(2**31), 2**31, (len(lengths), FREQUENCIES)).astype(np.int32),
+        shift=rng.integers(0, 22, len(lengths)).astype(np.int32),
     )
 
 
@@ -54,7 +92,19 @@ def batch(seed: int, of: Layout, *, rows: int, cells: int) -> dict[str, np.ndarr
         "latency": latency,
         "errors": (rng.random(rows) < 0.2).astype(np.uint8),
         "offsets": rng.permutation(rows).astype(np.int64) + 1000,
+        "vectors": _vectors(rng, of.vectors, rows),
     }
+
+
+def _vectors(rng: np.random.Generator, of: Vectors, rows: int) -> np.ndarray:
+    """Missing ones, those with odd elements, and elements of any size."""
+    out = rng.normal(size=(rows, of.dims)) * 10.0 ** rng.integers(-6, 7, size=(rows, 1))
+    for low, high in zip(of.dim_start[:-1], of.dim_start[1:], strict=True):
+        kind = rng.random(rows)
+        out[kind < 0.2, low:high] = np.nan
+        for row in np.flatnonzero(kind > 0.7):
+            out[row, rng.integers(low, high)] = rng.choice(ODD)
+    return out
 
 
 def take(of: dict[str, np.ndarray], index) -> dict[str, np.ndarray]:

@@ -15,6 +15,7 @@ from kernels.layout import (
     NUMERIC,
     OTHER,
     Layout,
+    Vectors,
     clear,
     grow,
     merge,
@@ -130,9 +131,9 @@ def test_arrays_need_not_be_contiguous_or_writable():
     """Views, column-major and read-only arrays (a loaded reference) fold like fresh ones."""
     batch = cases.batch(9, LAYOUT, rows=60, cells=CELLS)
     odd = {name: np.asfortranarray(np.repeat(array, 2, axis=-1)[..., ::2]) for name, array in batch.items()}
-    frozen = Layout(*(array.copy() for array in LAYOUT))
+    frozen = Layout(*(array.copy() for array in LAYOUT[:-1]), Vectors(*(a.copy() for a in LAYOUT.vectors)))
     rules = RULES._replace(low=RULES.low.copy(), forbidden=RULES.forbidden.copy())
-    for array in [*frozen, rules.low, rules.forbidden, *odd.values()]:
+    for array in [*frozen[:-1], *frozen.vectors, rules.low, rules.forbidden, *odd.values()]:
         array.flags.writeable = False
     cells = empty()
     fold(cells, frozen, rules, **odd)
@@ -144,6 +145,7 @@ def test_arrays_need_not_be_contiguous_or_writable():
     [
         ("values", (2, 20)),
         ("codes", (2, 19)),
+        ("vectors", (20, 36)),
         ("latency", (19,)),
         ("offsets", (21,)),
     ],
