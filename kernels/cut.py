@@ -1,4 +1,4 @@
-"""Windows cut from the sparse panes of a reference."""
+"""Windows cut from the sparse panes of a reference, and their coarse view."""
 
 from __future__ import annotations
 
@@ -46,3 +46,16 @@ def cut(
             low += 1
         for slot in range(len(total)):
             out[window, slot] = total[slot]
+
+
+@kernel("void(int64[:, ::1], const int64[:, ::1], const int32[::1])")
+def coarsen(coarse: Array, counts: Array, group: Array) -> None:
+    """Sum fine slots into coarse ones.
+
+    coarse  int64[windows, coarse slots]   mutated; added to
+    counts  int64[windows, slots]
+    group   int32[slots]                   coarse slot of each slot
+    """
+    for window in range(len(counts)):
+        for slot in range(len(group)):
+            coarse[window, group[slot]] += counts[window, slot]

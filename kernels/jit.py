@@ -2,9 +2,9 @@
 
 House rules of kernels, which the cache relies on:
 
-* A file with kernels imports only `kernels.jit` and `kernels.layout` of ours. numba renews a
-  cached kernel when its own file changes, not when a file it calls into does; changes of these
-  two are in the name of the cache directory instead.
+* A file with kernels imports only the files in SHARED of ours. numba renews a cached kernel when
+  its own file changes, not when a file it calls into does; changes of these few are in the name of
+  the cache directory instead.
 * No fastmath: counts and digests agree between machines and with the naive twins.
 * No `parallel=True`: numba's workqueue layer aborts when two threads enter it. Parallelism is the
   daemon's own, one fold per source partition, and the GIL is released.
@@ -32,6 +32,9 @@ config: Any = numba.core.config
 
 ABI = 2
 """Number of the kernel interface: raised when a kernel's signature or an array's meaning changes."""
+
+SHARED = ("jit", "layout", "vote")
+"""Modules that any kernel may import; changing one of them compiles every kernel anew."""
 
 CHECKED = os.environ.get("DRIFTLINE_BOUNDSCHECK", "") not in {"", "0"} or bool(config.BOUNDSCHECK)
 """Indices are checked; slow, for tests. Such code has a cache of its own."""
@@ -89,7 +92,7 @@ def _settle_cache() -> None:
     root) is copied to a temporary one, because numba only reads caches it could write.
     """
     here = Path(__file__).parent
-    sources = [here / "jit.py", here / "layout.py"]
+    sources = [here / f"{name}.py" for name in SHARED]
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
     name = f"driftline-{ABI}-{digest}{'-checked' if CHECKED else ''}"
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - never raises

@@ -32,6 +32,8 @@ def add_moments(
 
     q = rint(clip((x - center) / scale, ±SUM_CLIP) * SUM_SCALE), half to even. Each square is split
     into 32-bit halves that are summed apart, so 2**31 rows fit and sums do not depend on the order.
+    `kernels.scores.moments` reads mean and deviation back: exact up to the last rounding, but of the
+    clipped and rounded values.
     """
     for numeric in range(len(center)):
         middle = center[numeric]
@@ -51,27 +53,3 @@ def add_moments(
             x += 0.0  # -0.0 becomes 0.0, else the order of rows would decide which of them is kept
             extremes[to, numeric, 0] = min(extremes[to, numeric, 0], x)
             extremes[to, numeric, 1] = max(extremes[to, numeric, 1], x)
-
-
-def mean_std(sums: Array, n: Array, center: Array, scale: Array) -> tuple[Array, Array]:
-    """Mean and (population) standard deviation of each numeric feature, in the feature's own unit.
-
-    sums    int64[numeric, 3]   as `add_moments` leaves them, or a sum of such
-    n       int64[numeric]      how many finite values went in; NaN is returned where 0
-    center  float64[numeric]
-    scale   float64[numeric]
-
-    Exact up to the last rounding, but of the clipped and rounded values: one beyond
-    `center ± SUM_CLIP * scale` counts as if it lay there.
-    """
-    mean = np.full(len(center), np.nan)
-    std = np.full(len(center), np.nan)
-    for numeric, count in enumerate(int(c) for c in n):
-        if count <= 0:
-            continue
-        total, low, high = (int(word) for word in sums[numeric])
-        squares = low + (high << 32)
-        spread = max(count * squares - total * total, 0) / (count * count)
-        mean[numeric] = center[numeric] + scale[numeric] * (total / count / SUM_SCALE)
-        std[numeric] = scale[numeric] * (math.sqrt(spread) / SUM_SCALE)
-    return mean, std

@@ -9,10 +9,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.distance import kolmogorov_smirnov, wasserstein
-from kernels.divergence import HELLINGER, JS, LINF, OUTPUTS, TOTAL_VARIATION, coarsen, compare
+from kernels.layout import CATEGORICAL, NOVEL, OTHER, SUM_WORDS
+from kernels.scores import (
+    DIVERGENCES,
+    FINITE_REFERENCE,
+    HELLINGER,
+    JS,
+    KS,
+    LINF,
+    OUTPUTS,
+    ROWS,
+    TOTAL_VARIATION,
+    WASSERSTEIN,
+    score,
+)
 from monitor.judge import catalogue as names
-from monitor.judge.frame import Frame
+from monitor.judge.frame import Frame, breached
 
 WIDE = 20.0
 """Expected rows that a slot needs to vote: with 20 to 25 the chi-square null holds to 0.1 %
@@ -27,7 +39,7 @@ _COLUMNS = {"js": JS, "hellinger": HELLINGER, "total_variation": TOTAL_VARIATION
 class Extract:
     """Numbers of some windows, compared with a reference (or with the rest of it).
 
-    divergence  float64[windows, features, OUTPUTS]    of `kernels.divergence.compare`
+    divergence  float64[windows, features, DIVERGENCES]  the first columns of `kernels.scores.score`
     distance    float64[windows, numeric, 3]           D and finite rows of both sides
     hits        float64[windows, ratios]
     trials      float64[windows, ratios]
@@ -50,6 +62,7 @@ class Counts:
 
     breaches  int64[windows, frame.breaches], or None: counted from the slots
     extremes  float64[windows, numeric, 2], or None: within the reference's edges
+    sums      int64[windows, numeric, SUM_WORDS], or None: nobody asks for moments
     """
 
     counts: NDArray[np.int64]
@@ -58,26 +71,51 @@ class Counts:
     latency: NDArray[np.int64]
     breaches: NDArray[np.int64] | None = None
     extremes: NDArray[np.float64] | None = None
+    sums: NDArray[np.int64] | None = None
 
 
 def extract(counts: Counts, frame: Frame, *, left_out: bool) -> Extract:
     """Compare windows with the reference. `left_out`: they are part of it and left out one by one."""
-    left = int(left_out)
-    coarse = np.zeros((len(counts.rows), len(frame.coarse)), np.int64)
-    coarsen(coarse, np.ascontiguousarray(counts.counts, np.int64), frame.group)
-    divergence = np.zeros((len(coarse), len(frame.features), OUTPUTS))
-    compare(
-        divergence, coarse, frame.coarse if left_out else frame.live, frame.start, frame.special, frame.layout.kind, frame.design,
-        left, CAP, WIDE, np.inf,
-    )  # fmt: skip
-    hits, trials = _ratio_counts(counts, coarse, frame)
+    whole = frame.coarse if left_out else frame.live
+    out, coarse = scored(
+        counts, frame, whole=whole, design=frame.design, left=int(left_out), cap=CAP, seen=np.inf
+    )
+    hits, trials = _ratio_counts(counts, coarse, out[:, :, ROWS], frame)
     return Extract(
-        divergence=divergence,
-        distance=_distance(counts, frame, left=left),
+        divergence=out[:, :, :DIVERGENCES].copy(),
+        distance=out[:, frame.numeric, KS : FINITE_REFERENCE + 1],
         hits=hits,
         trials=trials,
-        detectors=_detectors(counts, divergence, frame, left=left),
+        detectors=_detectors(out, frame),
     )
+
+
+def scored(
+    counts: Counts,
+    frame: Frame,
+    *,
+    whole: NDArray[np.float64],
+    design: NDArray[np.float64],
+    left: int,
+    cap: float,
+    seen: float,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """What `kernels.scores.score` writes: float64[windows, features, OUTPUTS], int64[windows, coarse slots]."""
+    layout, windows = frame.layout, len(counts.rows)
+    out = np.empty((windows, layout.features, OUTPUTS))
+    coarse = np.empty((windows, len(frame.coarse)), np.int64)
+    extremes, sums = counts.extremes, counts.sums
+    if extremes is None:
+        extremes = np.tile(np.array([np.inf, -np.inf]), (windows, layout.numeric, 1))
+    if sums is None:
+        sums = np.zeros((windows, layout.numeric, SUM_WORDS), np.int64)
+    score(
+        out, coarse, np.ascontiguousarray(counts.counts, np.int64), np.ascontiguousarray(sums),
+        np.ascontiguousarray(extremes), frame.counts, whole, frame.group, frame.start, frame.special, design,
+        layout.kind, layout.column, layout.start, layout.edges, layout.edge_start, layout.center, layout.scale,
+        left, cap, WIDE, seen,
+    )  # fmt: skip
+    return out, coarse
 
 
 def reference_ratios(frame: Frame, *, left_out: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -87,14 +125,16 @@ def reference_ratios(frame: Frame, *, left_out: bool) -> tuple[NDArray[np.float6
         np.array([frame.rows]),
         np.array([frame.errors]),
         np.asarray(frame.latency)[None, :],
+        breaches=frame.breached[None, :],
     )
-    hits, trials = _ratio_counts(whole, (frame.coarse if left_out else frame.live)[None, :], frame)
+    coarse = (frame.coarse if left_out else frame.live)[None, :]
+    totals = np.add.reduceat(coarse, frame.start[:-1], axis=1) if len(frame.features) else coarse
     if not left_out:
-        for i, ratio in enumerate(frame.ratios):
-            if ratio.test == names.NOVEL:
-                hits[0, i] = frame.novel[ratio.owner]
-            elif ratio.test == names.OTHER:
-                hits[0, i] = max(hits[0, i] - frame.novel[ratio.owner], 0.0)
+        coarse, named = coarse.copy(), frame.layout.kind == CATEGORICAL
+        first = frame.start[:-1][named]
+        coarse[0, first + NOVEL] = frame.novel[named]
+        coarse[0, first + OTHER] = np.maximum(coarse[0, first + OTHER] - frame.novel[named], 0.0)
+    hits, trials = _ratio_counts(whole, coarse, totals, frame)
     return hits[0], trials[0]
 
 
@@ -103,71 +143,31 @@ def concatenate(parts: Sequence[Extract]) -> Extract:
     return Extract(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Extract)))
 
 
-def _distance(counts: Counts, frame: Frame, *, left: int) -> NDArray[np.float64]:
-    layout = frame.layout
-    out = np.zeros((len(counts.rows), layout.numeric, 3))
-    kolmogorov_smirnov(
-        out, np.ascontiguousarray(counts.counts), frame.counts, layout.start, layout.kind, layout.column, left
-    )
-    return out
-
-
 def _ratio_counts(
-    counts: Counts, coarse: NDArray[Any], frame: Frame
+    counts: Counts, coarse: NDArray[Any], totals: NDArray[Any], frame: Frame
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    totals = np.add.reduceat(coarse, frame.start[:-1], axis=1) if len(frame.features) else coarse
-    breaches = counts.breaches if counts.breaches is not None else _breaches(counts.counts, frame)
+    """Hits and trials, in the order of `frame.ratios`."""
+    breaches = counts.breaches
+    if breaches is None:
+        breaches = breached(counts.counts, frame.breaches, frame.layout)
     hits = np.zeros((len(coarse), len(frame.ratios)))
     trials = np.zeros_like(hits)
-    for i, ratio in enumerate(frame.ratios):
-        if ratio.source == names.LATENCY:
-            hits[:, i] = counts.latency[:, frame.slow_from :].sum(axis=1)
-            trials[:, i] = counts.latency[:, 1:].sum(axis=1)
-        elif ratio.source == names.ERROR:
-            hits[:, i], trials[:, i] = counts.errors, counts.rows
-        elif ratio.source == "breach":
-            hits[:, i], trials[:, i] = breaches[:, ratio.index], totals[:, ratio.owner]
-        else:
-            hits[:, i], trials[:, i] = coarse[:, ratio.index], totals[:, ratio.owner]
+    slots, owned = len(frame.picked), len(frame.picked) + len(frame.breaches)
+    hits[:, :slots] = coarse[:, frame.picked]
+    hits[:, slots:owned] = breaches
+    trials[:, :owned] = totals[:, frame.owner[:owned]]
+    hits[:, owned], trials[:, owned] = counts.errors, counts.rows
+    if frame.slow_from > 0:
+        hits[:, -1] = counts.latency[:, frame.slow_from :].sum(axis=1)
+        trials[:, -1] = counts.latency[:, 1:].sum(axis=1)
     return np.minimum(hits, trials), trials
 
 
-def _breaches(counts: NDArray[np.int64], frame: Frame) -> NDArray[np.int64]:
-    found = np.zeros((len(counts), len(frame.breaches)), np.int64)
-    for i, breach in enumerate(frame.breaches):
-        low, high = frame.layout.start[breach.owner], frame.layout.start[breach.owner + 1]
-        found[:, i] = counts[:, low:high] @ breach.slots
-    return found
-
-
-def _detectors(
-    counts: Counts, divergence: NDArray[np.float64], frame: Frame, *, left: int
-) -> NDArray[np.float64]:
-    out = np.full((len(counts.rows), len(frame.features), len(frame.detectors)), np.nan)
+def _detectors(out: NDArray[np.float64], frame: Frame) -> NDArray[np.float64]:
+    found = np.full((*out.shape[:2], len(frame.detectors)), np.nan)
     for i, name in enumerate(frame.detectors):
-        if name != names.WASSERSTEIN:
-            out[:, :, i] = divergence[:, :, _COLUMNS[name]]
-            continue
-        out[:, frame.numeric, i] = normalised_wasserstein(counts, frame, left=left)
-    return out
-
-
-def normalised_wasserstein(counts: Counts, frame: Frame, *, left: int) -> NDArray[np.float64]:
-    """Wasserstein-1 of every numeric feature in reference IQRs: float64[windows, numeric]."""
-    layout = frame.layout
-    out = np.full((len(counts.rows), layout.numeric), np.nan)
-    extremes = counts.extremes
-    if extremes is None:
-        extremes = np.tile(np.array([np.inf, -np.inf]), (len(out), layout.numeric, 1))
-    wasserstein(
-        out, np.ascontiguousarray(counts.counts), frame.counts, layout.start, layout.kind, layout.column,
-        layout.edges, layout.edge_start, np.ascontiguousarray(extremes), left,
-    )  # fmt: skip
-    return out / unit(frame)
-
-
-def unit(frame: Frame) -> NDArray[np.float64]:
-    """IQR of each numeric feature in the reference; the standard deviation where it is 0, else 1."""
-    profiles = [frame.features[i] for i in frame.numeric]
-    wide = [next((w for w in (p.iqr, p.std) if np.isfinite(w) and w > 0), 1.0) for p in profiles]
-    return np.array(wide, np.float64)
+        if name == names.WASSERSTEIN:
+            found[:, frame.numeric, i] = out[:, frame.numeric, WASSERSTEIN] / frame.unit
+        else:
+            found[:, :, i] = out[:, :, _COLUMNS[name]]
+    return found

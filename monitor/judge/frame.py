@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.divergence import GROUPS, coarsen
-from kernels.layout import CATEGORICAL, FIRST_BIN, MISSING, NOVEL, NUMERIC, OTHER, Layout
+from kernels.cut import coarsen
+from kernels.layout import BELOW, CATEGORICAL, FIRST_BIN, MISSING, NOVEL, NUMERIC, OTHER, Layout
+from kernels.scores import quantile
+from kernels.vote import GROUPS
 from monitor.judge import catalogue as names
 from monitor.judge.tail import as_live
 from monitor.plan import Kind, ModelPlan, RuleKind
@@ -60,7 +62,13 @@ class Frame:
     novel    float64[features]     rows of as many that live windows will have in unseen categories
     design   float64[features]     design effect, at least 1
     shift    float64[numeric]      correction of the KS statistic for bins, 0 where atoms forbid it
+    unit     float64[numeric]      what a Wasserstein distance is divided by
+    moments  float64[numeric, 5]   mean, std, p01, median and p99 of the reference
+    owner    int64[ratios]         feature number of each ratio, -1 for latency and error
+    picked   int64[ratios]         coarse slot of each ratio whose source is "slot", which come first
+    breached int64[breaches]       rows of the reference that breach each contract
     slow_from                      first latency bin above the reference's p99
+    ratios                         in this order: "slot", "breach" (one per breach), "error", "latency"
     """
 
     features: tuple[FeatureProfile, ...]
@@ -74,6 +82,11 @@ class Frame:
     novel: NDArray[np.float64]
     design: NDArray[np.float64]
     shift: NDArray[np.float64]
+    unit: NDArray[np.float64]
+    moments: NDArray[np.float64]
+    owner: NDArray[np.int64]
+    picked: NDArray[np.int64]
+    breached: NDArray[np.int64]
     rows: int
     errors: int
     latency: NDArray[np.int64]
@@ -109,6 +122,7 @@ def build_frame(reference: Reference, plan: ModelPlan) -> Frame:
     live, novel = as_live(whole, reference.features, start)
     slow_from = _slow_from(reference.latency)
     breaches = _breaches(reference, plan, layout)
+    ratios = _ratios(reference, start, breaches, has_latency=slow_from > 0)
     return Frame(
         features=reference.features,
         layout=layout,
@@ -121,12 +135,17 @@ def build_frame(reference: Reference, plan: ModelPlan) -> Frame:
         novel=novel,
         design=np.array([max(1.0, f.design) for f in reference.features], np.float64),
         shift=_bin_shift(counts, layout),
+        unit=_units(reference),
+        moments=_moments(reference, counts, layout),
+        owner=np.array([ratio.owner for ratio in ratios], np.int64),
+        picked=np.array([ratio.index for ratio in ratios if ratio.source == "slot"], np.int64),
+        breached=breached(counts[None, :], breaches, layout)[0],
         rows=reference.rows,
         errors=reference.errors,
         latency=reference.latency,
         slow_from=slow_from,
         breaches=breaches,
-        ratios=_ratios(reference, start, breaches, has_latency=slow_from > 0),
+        ratios=ratios,
         detectors=tuple(name for name in names.DETECTORS if name in plan.detectors),
     )
 
@@ -176,6 +195,35 @@ def _bin_shift(counts: NDArray[np.int64], layout: Layout) -> NDArray[np.float64]
     return shift
 
 
+def _units(reference: Reference) -> NDArray[np.float64]:
+    """IQR of each numeric feature; the standard deviation where it is 0, else 1."""
+    wide = [
+        next((w for w in (p.iqr, p.std) if np.isfinite(w) and w > 0), 1.0)
+        for p in reference.features
+        if p.kind is Kind.NUMERIC
+    ]
+    return np.array(wide, np.float64)
+
+
+def _moments(reference: Reference, counts: NDArray[np.int64], layout: Layout) -> NDArray[np.float64]:
+    found = []
+    for feature in np.flatnonzero(layout.kind == NUMERIC):
+        profile = reference.features[feature]
+        own = counts[layout.start[feature] + BELOW : layout.start[feature + 1]]
+        with np.errstate(all="ignore"):  # a range near the largest double overflows
+            found.append(
+                [
+                    profile.mean,
+                    profile.std,
+                    *(
+                        quantile(own, profile.edges, q, profile.minimum, profile.maximum)
+                        for q in (0.01, 0.5, 0.99)
+                    ),
+                ]
+            )
+    return np.array(found, np.float64).reshape(layout.numeric, 5)
+
+
 def _slow_from(latency: NDArray[np.int64]) -> int:
     """First latency bin with at most 1 % of the reference at or above it; 0 without latencies."""
     total = int(latency[1:].sum())
@@ -208,6 +256,15 @@ def _breaches(reference: Reference, plan: ModelPlan, layout: Layout) -> tuple[Br
             mask[FIRST_BIN:] = [category not in allowed for category in profile.categories]
         found.append(Breach(profile.name, owner, rules, mask))
     return tuple(found)
+
+
+def breached(counts: NDArray[np.int64], breaches: Sequence[Breach], layout: Layout) -> NDArray[np.int64]:
+    """How often slots say that contracts were breached: int64[windows, breaches]."""
+    found = np.zeros((len(counts), len(breaches)), np.int64)
+    for i, breach in enumerate(breaches):
+        low, high = layout.start[breach.owner], layout.start[breach.owner + 1]
+        found[:, i] = counts[:, low:high] @ breach.slots
+    return found
 
 
 def _outside(profile: FeatureProfile, low: float | None, high: float | None) -> NDArray[np.int64]:

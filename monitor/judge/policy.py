@@ -166,6 +166,7 @@ def _counts(window: Window, prepared: Prepared) -> Counts:
         latency=np.asarray(window.latency, np.int64)[None, :],
         breaches=np.array(breaches, np.int64).reshape(1, -1),
         extremes=np.asarray(window.extremes, np.float64)[None, :],
+        sums=np.asarray(window.sums, np.int64)[None, :],
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.divergence import vote
+from kernels.vote import vote
 from monitor.judge import chi
 from monitor.judge.extract import CAP, WIDE
 from monitor.judge.frame import Frame

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.divergence import PEARSON, SLOTS
+from kernels.scores import PEARSON, SLOTS
 from monitor.judge.extract import Extract
 from monitor.judge.frame import Frame, build_frame
 from monitor.judge.power import OF_INTEREST, Rows, rows_needed

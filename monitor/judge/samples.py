@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.divergence import PSI, G, M, N
 from kernels.layout import NUMERIC
+from kernels.scores import PSI, G, M, N
 from monitor.judge.extract import CAP, Extract, reference_ratios
 from monitor.judge.frame import Frame
 

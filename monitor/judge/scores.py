@@ -2,116 +2,106 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.divergence import HELLINGER, JS, LINF, OUTPUTS, PSI, TOTAL_VARIATION, G, coarsen, compare
 from kernels.latency import latency_quantile
-from kernels.moments import mean_std
+from kernels.scores import (
+    FINITE,
+    FINITE_REFERENCE,
+    HELLINGER,
+    JS,
+    KS,
+    LINF,
+    MEAN,
+    MEDIAN,
+    P01,
+    P99,
+    PSI,
+    STD,
+    TOTAL_VARIATION,
+    WASSERSTEIN,
+    G,
+)
 from monitor.judge import catalogue as names
-from monitor.judge.extract import WIDE, Counts, normalised_wasserstein, reference_ratios
+from monitor.judge.extract import WIDE, Counts, reference_ratios, scored
 from monitor.judge.frame import Frame
 from monitor.verdict import Window
 
+Array = NDArray[np.float64]
 Scores = dict[str, dict[str, float]]
 
-_COLUMNS = {
-    "js": JS, "hellinger": HELLINGER, "total_variation": TOTAL_VARIATION, "linf": LINF,
+_DIVERGENCES = {
+    names.PSI: PSI, names.G: G, "js": JS, "hellinger": HELLINGER, "total_variation": TOTAL_VARIATION, "linf": LINF,
 }  # fmt: skip
-_QUANTILES = {"p01": 0.01, "median": 0.5, "p99": 0.99}
+_NUMERIC = (
+    *_DIVERGENCES, names.WASSERSTEIN, names.KS, "mean", "std", "reference_mean", "reference_std", "p01", "reference_p01",
+    "median", "reference_median", "p99", "reference_p99",
+)  # fmt: skip
 
 
-def score(window: Window, counts: Counts, frame: Frame, *, hits: Any, trials: Any) -> Scores:
+def score(window: Window, counts: Counts, frame: Frame, *, hits: Array, trials: Array) -> Scores:
     """Feature → score → value; scores that cannot be computed are left out.
 
     Distances here are of all rows, neither capped nor divided by design effects, over the coarse
     slots with WIDE expected rows and the special slots with WIDE rows on either side; the vote
     only takes slots that are wide by expectation. `hits`, `trials`: float64[ratios] of the window.
     """
-    found: Scores = {profile.name: {} for profile in frame.features}
     with np.errstate(all="ignore"):  # values near the largest double overflow; their scores are left out
-        _divergences(found, counts, frame)
-        _distances(found, counts, frame)
-        _moments(found, window, frame)
+        out, _ = scored(
+            counts,
+            frame,
+            whole=frame.coarse,
+            design=np.ones(len(frame.features)),
+            left=0,
+            cap=np.inf,
+            seen=WIDE,
+        )
+        plain = _named(tuple(_DIVERGENCES), out[0][:, list(_DIVERGENCES.values())])
+        numeric = dict(
+            zip(frame.numeric.tolist(), _named(_NUMERIC, _numeric(out[0, frame.numeric], frame)), strict=True)
+        )
+        found = {profile.name: numeric.get(i, plain[i]) for i, profile in enumerate(frame.features)}
         _ratios(found, frame, hits, trials)
         _latencies(found, window, frame)
-    return {
-        feature: {name: value for name, value in scores.items() if np.isfinite(value)}
-        for feature, scores in found.items()
-    }
+    return found
 
 
-def _divergences(found: Scores, counts: Counts, frame: Frame) -> None:
-    coarse = np.zeros((1, len(frame.coarse)), np.int64)
-    coarsen(coarse, np.ascontiguousarray(counts.counts, np.int64), frame.group)
-    out = np.zeros((1, len(frame.features), OUTPUTS))
-    compare(
-        out, coarse, frame.coarse, frame.start, frame.special, frame.layout.kind,
-        np.ones(len(frame.features)), 0, np.inf, WIDE, WIDE,
-    )  # fmt: skip
-    for feature, profile in enumerate(frame.features):
-        row = out[0, feature]
-        own = found[profile.name]
-        own[names.PSI], own[names.G] = float(row[PSI]), float(row[G])
-        own |= {name: float(row[column]) for name, column in _COLUMNS.items()}
+def _named(columns: tuple[str, ...], values: Array) -> list[dict[str, float]]:
+    """A dictionary of the finite values of each row."""
+    found = []
+    for row in values.tolist():
+        own = dict(zip(columns, row, strict=True))
+        if not math.isfinite(sum(row)):
+            own = {name: value for name, value in own.items() if math.isfinite(value)}
+        found.append(own)
+    return found
 
 
-def _distances(found: Scores, counts: Counts, frame: Frame) -> None:
-    area = normalised_wasserstein(counts, frame, left=0)[0]
-    for column, feature in enumerate(frame.numeric):
-        own = found[frame.features[feature].name]
-        own[names.WASSERSTEIN] = float(area[column])
-        low, high = frame.layout.start[feature] + 2, frame.layout.start[feature + 1]
-        here, there = counts.counts[0, low:high], frame.counts[low:high]
-        if here.sum() > 0 and there.sum() > 0:
-            gap = np.cumsum(here) / here.sum() - np.cumsum(there) / there.sum()
-            own[names.KS] = float(np.abs(gap).max())
+def _numeric(out: Array, frame: Frame) -> Array:
+    """What is shown of each numeric feature, beside its ratios: float64[numeric, _NUMERIC]."""
+    both = (out[:, FINITE] > 0) & (out[:, FINITE_REFERENCE] > 0)
+    mean, std, *quantiles = frame.moments.T
+    columns = [out[:, column] for column in _DIVERGENCES.values()]
+    columns += [out[:, WASSERSTEIN] / frame.unit, np.where(both, out[:, KS], np.nan)]
+    columns += [out[:, MEAN], out[:, STD], mean, std]
+    for own, theirs in zip((P01, MEDIAN, P99), quantiles, strict=True):
+        columns += [out[:, own], theirs]
+    return np.stack(columns, axis=1)
 
 
-def _moments(found: Scores, window: Window, frame: Frame) -> None:
-    layout = frame.layout
-    finite = np.array([window.counts[layout.start[f] + 2 : layout.start[f + 1]].sum() for f in frame.numeric])
-    mean, std = mean_std(window.sums, finite, layout.center, layout.scale)
-    for column, feature in enumerate(frame.numeric):
-        profile = frame.features[feature]
-        low, high = layout.start[feature] + 2, layout.start[feature + 1]
-        edges = layout.edges[layout.edge_start[column] : layout.edge_start[column + 1]]
-        own = found[profile.name]
-        own |= {"mean": float(mean[column]), "std": float(std[column])}
-        own |= {"reference_mean": profile.mean, "reference_std": profile.std}
-        ends = window.extremes[column]
-        for name, q in _QUANTILES.items():
-            own[name] = quantile(window.counts[low:high], edges, q, low=ends[0], high=ends[1])
-            own[f"reference_{name}"] = quantile(
-                frame.counts[low:high], edges, q, low=profile.minimum, high=profile.maximum
-            )
-
-
-def quantile(
-    counts: NDArray[np.int64], edges: NDArray[np.float64], q: float, *, low: float, high: float
-) -> float:
-    """The q-quantile of counts per below, bins, above; straight lines inside bins, NaN when empty."""
-    total = int(counts.sum())
-    if total == 0:
-        return float("nan")
-    ends = np.concatenate([[min(low, edges[0])], edges, [max(high, edges[-1])]])
-    reached = np.cumsum(counts)
-    at = int(np.searchsorted(reached, q * total, side="left"))
-    before = float(reached[at] - counts[at])
-    inside = (q * total - before) / float(counts[at]) if counts[at] else 0.0
-    value = float(ends[at] + inside * (ends[at + 1] - ends[at]))
-    return float(np.clip(value, low, high)) if low <= high else value
-
-
-def _ratios(found: Scores, frame: Frame, hits: Any, trials: Any) -> None:
+def _ratios(found: Scores, frame: Frame, hits: Array, trials: Array) -> None:
     y, m = reference_ratios(frame, left_out=True)
-    for i, ratio in enumerate(frame.ratios):
-        if trials[i] > 0 and m[i] > 0:
+    share = hits / trials
+    known: NDArray[np.bool_] = (trials > 0) & (m > 0)
+    rows = zip(frame.ratios, share.tolist(), (share - y / m).tolist(), known.tolist(), strict=True)
+    for ratio, now, more, is_known in rows:
+        if is_known:
             own = found.setdefault(ratio.feature, {})
-            own[ratio.test] = float(hits[i] / trials[i] - y[i] / m[i])
-            own[f"{ratio.test}_ratio"] = float(hits[i] / trials[i])
+            own[ratio.test] = more
+            own[f"{ratio.test}_ratio"] = now
 
 
 def _latencies(found: Scores, window: Window, frame: Frame) -> None:

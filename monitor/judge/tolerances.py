@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.divergence import SLOTS
+from kernels.scores import SLOTS
 from monitor.judge import catalogue as names
 from monitor.judge import chi, ratios
 from monitor.judge.extract import Extract

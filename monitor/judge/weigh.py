@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.divergence import PEARSON, PSI, SLOTS, THINNEST, G, M, N
 from kernels.layout import NUMERIC
+from kernels.scores import PEARSON, PSI, SLOTS, THINNEST, G, M, N
 from monitor.judge import catalogue as names
 from monitor.judge import chi, ratios
 from monitor.judge.extract import Extract

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
-from kernels import cut, distance, divergence
+from kernels import cut, scores, vote
 from kernels.layout import CATEGORICAL, NUMERIC
 from tests import naive_scores as naive
-from tests.judge.build import categorical_profile, numeric_profile, reference, sparse
+from tests.judge.build import categorical_profile, numeric_profile, sparse
 
 masses = st.lists(st.one_of(st.just(0.0), st.floats(0.01, 200.0)), min_size=20, max_size=20)
 counts = st.lists(st.integers(0, 500), min_size=2, max_size=30)
@@ -29,8 +29,8 @@ def voting(join, expected, wide=20.0):
 
 
 def diverge(a, b):
-    out = np.zeros(divergence.OUTPUTS)
-    divergence.diverge(out, np.asarray(a, float), np.asarray(b, float), len(a))
+    out = np.zeros(scores.OUTPUTS)
+    scores.diverge(out, np.asarray(a, float), np.asarray(b, float), len(a))
     return out
 
 
@@ -39,7 +39,7 @@ def diverge(a, b):
 def test_join_nested_climbs_the_tree_as_its_twin(expected):
     """Thin groups join along 20, 10, 5, 2, 1, and groups without mass make nothing thin."""
     filled = {g for g, mass in enumerate(expected) if mass > 0}
-    got = [s & filled for s in voting(divergence.join_nested, expected)]
+    got = [s & filled for s in voting(vote.join_nested, expected)]
     assert got == [s & filled for s in naive.join_nested(expected)]
 
 
@@ -47,7 +47,7 @@ def test_join_nested_climbs_the_tree_as_its_twin(expected):
 @settings(max_examples=200, deadline=None)
 def test_join_pooled_pools_thin_categories_as_its_twin(expected):
     """Wide categories vote alone, thin ones in pools, and none is lost where anything votes."""
-    got = voting(divergence.join_pooled, expected)
+    got = voting(vote.join_pooled, expected)
     assert set(got) == set(naive.join_pooled(expected))
     assert not got or frozenset().union(*got) == frozenset(range(20))
 
@@ -58,7 +58,7 @@ def test_every_voting_slot_is_wide(expected, kind):
     """No slot with fewer than 20 expected rows votes, of whatever kind."""
     slots = np.zeros(24, np.int64)
     wide = np.array([5.0, 21.0, 3.0, 19.0, *expected])
-    count = divergence.vote(slots, wide, 0, 24, 4, kind, 20.0)
+    count = vote.vote(slots, wide, 0, 24, 4, kind, 20.0)
     assert all(wide[slots == slot].sum() >= 20.0 for slot in range(count))
     assert set(slots[slots >= 0].tolist()) == set(range(count))
 
@@ -66,7 +66,7 @@ def test_every_voting_slot_is_wide(expected, kind):
 def test_novel_and_other_vote_together_as_the_tail():
     """Only their sum is the same before and after the categories were chosen."""
     slots = np.zeros(4, np.int64)
-    count = divergence.vote(slots, np.array([1.0, 0.0, 30.0, 50.0]), 0, 4, 3, CATEGORICAL, 20.0)
+    count = vote.vote(slots, np.array([1.0, 0.0, 30.0, 50.0]), 0, 4, 3, CATEGORICAL, 20.0)
     assert (count, slots.tolist()) == (2, [-1, 1, 1, 0])
 
 
@@ -79,17 +79,15 @@ def test_divergences_are_those_of_scipy(a, seed):
         return
     out = diverge(a, b)
     p, q = (np.array(a) + 0.5) / (sum(a) + len(a) / 2), (b + 0.5) / (b.sum() + len(a) / 2)
-    assert out[divergence.PSI] == pytest.approx(naive.psi(a, b.tolist()), abs=1e-12)
-    assert out[divergence.PSI] == pytest.approx(stats.entropy(p, q) + stats.entropy(q, p), abs=1e-9)
-    assert out[divergence.JS] == pytest.approx(jensenshannon(p, q, base=2), abs=1e-7)
-    assert out[divergence.HELLINGER] == pytest.approx(
-        math.sqrt(0.5 * ((p**0.5 - q**0.5) ** 2).sum()), abs=1e-9
-    )
-    assert out[divergence.TOTAL_VARIATION] == pytest.approx(0.5 * np.abs(p - q).sum())
-    assert out[divergence.LINF] == pytest.approx(np.abs(p - q).max())
+    assert out[scores.PSI] == pytest.approx(naive.psi(a, b.tolist()), abs=1e-12)
+    assert out[scores.PSI] == pytest.approx(stats.entropy(p, q) + stats.entropy(q, p), abs=1e-9)
+    assert out[scores.JS] == pytest.approx(jensenshannon(p, q, base=2), abs=1e-7)
+    assert out[scores.HELLINGER] == pytest.approx(math.sqrt(0.5 * ((p**0.5 - q**0.5) ** 2).sum()), abs=1e-9)
+    assert out[scores.TOTAL_VARIATION] == pytest.approx(0.5 * np.abs(p - q).sum())
+    assert out[scores.LINF] == pytest.approx(np.abs(p - q).max())
     used = np.array([a, b])[:, (np.array(a) + b) > 0]
     if used.shape[1] > 1:
-        assert out[divergence.PEARSON] == pytest.approx(
+        assert out[scores.PEARSON] == pytest.approx(
             stats.chi2_contingency(used, correction=False)[0], abs=1e-7
         )
 
@@ -102,7 +100,7 @@ def test_g_is_scipys_likelihood_ratio_with_williams_correction():
     total = n + m
     columns = sum(total / (x + y) for x, y in zip(a, b, strict=True)) - 1
     factor = 1 + columns * (total / n + total / m - 1) / (6 * total * 2)
-    assert diverge(a, b)[divergence.G] == pytest.approx(plain / factor)
+    assert diverge(a, b)[scores.G] == pytest.approx(plain / factor)
 
 
 def test_equal_shares_give_no_divergence():
@@ -112,62 +110,53 @@ def test_equal_shares_give_no_divergence():
     assert diverge([40], [400])[:3].tolist() == [0.0, 0.0, 0.0]
 
 
-def ks(window, whole, *, left=0):
-    profile = numeric_profile("a", len(whole) - 4)
-    layout = reference([profile], np.array([whole])).layout()
-    out = np.zeros((1, 1, 3))
-    distance.kolmogorov_smirnov(
-        out, np.array([window]), np.array(whole), layout.start, layout.kind, layout.column, left
+def compared(window, whole, edges, *, ends=(np.inf, -np.inf), left=0):
+    """KS, finite rows of both sides and the Wasserstein distance of one feature; below, bins, above."""
+    out = np.zeros(scores.OUTPUTS)
+    scores.distances(
+        out,
+        np.asarray(window, np.int64),
+        np.asarray(whole, np.int64),
+        np.asarray(edges, float),
+        np.array(ends, float),
+        left,
     )
-    return out[0, 0]
+    return out[[scores.KS, scores.FINITE, scores.FINITE_REFERENCE, scores.WASSERSTEIN]]
 
 
-@given(a=st.lists(st.integers(0, 60), min_size=8, max_size=8), seed=st.integers(0, 1000))
+@given(a=st.lists(st.integers(0, 60), min_size=6, max_size=6), seed=st.integers(0, 1000))
 @settings(max_examples=100, deadline=None)
 def test_ks_is_scipys_on_values_at_bins(a, seed):
-    """Missing and non-finite rows are no values; below and above are."""
-    b = np.random.default_rng(seed).integers(1, 60, 8).tolist()
-    if sum(a[2:]) == 0:
+    """The slots below and above are values like those in bins."""
+    b = np.random.default_rng(seed).integers(1, 60, 6).tolist()
+    if sum(a) == 0:
         return
-    d, n, m = ks(a, b)
-    expand = np.repeat(np.arange(6), a[2:]), np.repeat(np.arange(6), b[2:])
-    assert (n, m) == (sum(a[2:]), sum(b[2:]))
+    d, n, m, _ = compared(a, b, np.arange(5))
+    expand = np.repeat(np.arange(6), a), np.repeat(np.arange(6), b)
+    assert (n, m) == (sum(a), sum(b))
     assert d == pytest.approx(stats.ks_2samp(*expand, method="asymp").statistic)
-    assert d == pytest.approx(naive.ks(a[2:], b[2:]))
+    assert d == pytest.approx(naive.ks(a, b))
 
 
 def test_a_window_is_left_out_of_its_own_reference():
     """With left = 1 the rest of the reference is what a window is compared with."""
-    a, rest = [1, 0, 0, 9, 5, 0, 4, 0], [3, 1, 0, 20, 20, 9, 9, 0]
+    a, rest = [0, 9, 5, 0, 4, 0], [0, 20, 20, 9, 9, 0]
     whole = [x + y for x, y in zip(a, rest, strict=True)]
-    assert ks(a, whole, left=1).tolist() == ks(a, rest).tolist()
+    assert compared(a, whole, np.arange(5), left=1).tolist() == compared(a, rest, np.arange(5)).tolist()
 
 
-@given(a=st.lists(st.integers(0, 30), min_size=8, max_size=8), seed=st.integers(0, 1000))
+@given(a=st.lists(st.integers(0, 30), min_size=6, max_size=6), seed=st.integers(0, 1000))
 @settings(max_examples=50, deadline=None)
 def test_wasserstein_is_the_area_between_the_distribution_functions(a, seed):
     """Straight lines inside bins; below and above reach to the window's own extremes."""
-    b = np.random.default_rng(seed).integers(1, 30, 8)
-    b[[2, 7]] = 0
-    if sum(a[2:]) == 0:
+    b = np.random.default_rng(seed).integers(1, 30, 6)
+    b[[0, 5]] = 0
+    if sum(a) == 0:
         return
-    profile = numeric_profile("a", 4)
-    layout = reference([profile], b[None, :]).layout()
-    out = np.zeros((1, 1))
-    extremes = np.array([[[-0.5, 3.0]]])
-    distance.wasserstein(
-        out,
-        np.array([a]),
-        b,
-        layout.start,
-        layout.kind,
-        layout.column,
-        layout.edges,
-        layout.edge_start,
-        extremes,
-        0,
-    )
-    assert out[0, 0] == pytest.approx(naive.wasserstein(a[2:], b[2:], profile.edges, -0.5, 3.0), abs=1e-6)
+    edges, ends = np.linspace(0.0, 1.0, 5), (-0.5, 3.0)
+    area = compared(a, b, edges, ends=ends)[3]
+    assert area == pytest.approx(naive.wasserstein(a, b, edges, *ends), abs=1e-6)
+    assert area == pytest.approx(naive.area(a, b, edges, *ends), rel=1e-12)
 
 
 def test_wasserstein_of_fine_bins_is_scipys_of_the_values():
@@ -175,15 +164,9 @@ def test_wasserstein_of_fine_bins_is_scipys_of_the_values():
     rng = np.random.default_rng(3)
     x, y = rng.beta(2, 3, 4000), rng.beta(2.4, 3, 4000)
     profile = numeric_profile("a")
-    bins = [np.concatenate([[0, 0, 0], np.histogram(v, profile.edges)[0], [0]]) for v in (x, y)]
-    layout = reference([profile], bins[1][None, :]).layout()
-    out = np.zeros((1, 1))
-    extremes = np.array([[[x.min(), x.max()]]])
-    distance.wasserstein(
-        out, bins[0][None, :], bins[1], layout.start, layout.kind, layout.column, layout.edges, layout.edge_start,
-        extremes, 0,
-    )  # fmt: skip
-    assert out[0, 0] == pytest.approx(stats.wasserstein_distance(x, y), abs=1 / 256)
+    here, there = (np.concatenate([[0], np.histogram(v, profile.edges)[0], [0]]) for v in (x, y))
+    area = compared(here, there, profile.edges, ends=(x.min(), x.max()))[3]
+    assert area == pytest.approx(stats.wasserstein_distance(x, y), abs=1 / 256)
 
 
 @given(size=st.integers(1, 6), step=st.integers(1, 6), seed=st.integers(0, 1000))
@@ -207,6 +190,6 @@ def test_coarse_slots_hold_all_rows():
     """Coarsening neither loses nor invents rows."""
     counts = np.random.default_rng(0).integers(0, 9, (3, 12))
     coarse = np.zeros((3, 4), np.int64)
-    divergence.coarsen(coarse, counts, np.repeat(np.arange(4), 3).astype(np.int32))
+    cut.coarsen(coarse, counts, np.repeat(np.arange(4), 3).astype(np.int32))
     assert coarse.tolist() == counts.reshape(3, 4, 3).sum(axis=2).tolist()
     assert categorical_profile("c", ["a"]).slots == 4

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import chi2
 
-from kernels.divergence import SLOTS, G
 from kernels.layout import FIRST_BIN, NOVEL, OTHER
+from kernels.scores import SLOTS, G
 from monitor.judge.extract import Counts, extract, reference_ratios
 from monitor.judge.frame import build_frame
 from tests.judge.build import categorical_profile, plan, reference

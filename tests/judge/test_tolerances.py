@@ -8,7 +8,6 @@ import pytest
 from kernels.layout import BELOW, FIRST_BIN
 from monitor.judge.policy import judge
 from monitor.judge.prepare import prepare
-from monitor.judge.scores import quantile
 from monitor.judge.tolerances import exceeded_by
 from monitor.plan import Kind
 from monitor.reference.profile import FeatureProfile
@@ -135,15 +134,6 @@ def test_scores_stand_beside_the_vote():
     assert 0 < scores["js"] < 1
     assert 0 < scores["hellinger"] < 1
     assert scores["missing_ratio"] == 0.0
-
-
-def test_quantiles_reach_into_below_and_above():
-    """Between the window's own extremes and the edges values are spread evenly."""
-    edges = np.array([0.0, 1.0, 2.0])
-    counts = np.array([10, 0, 0, 10])
-    assert quantile(counts, edges, 0.25, low=-4.0, high=6.0) == -2.0
-    assert quantile(counts, edges, 0.75, low=-4.0, high=6.0) == 4.0
-    assert np.isnan(quantile(counts * 0, edges, 0.5, low=np.inf, high=-np.inf))
 
 
 def test_values_at_the_ends_of_the_number_line_blind_nobody():

@@ -139,3 +139,18 @@ def empty(of: Layout, *, cells: int, rules: int = 0) -> CellArrays:
 def image(of: CellArrays) -> tuple[bytes, ...]:
     """Equal exactly when every bit is, the sign of zero too."""
     return tuple(array.tobytes() for array in of)
+
+
+def coarse(of: Layout) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A coarse view as `kernels.scores.score` takes it: group of each slot, first group, special groups."""
+    group, first, special = [], [0], []
+    for feature, kind in enumerate(of.kind):
+        slots = np.arange(of.start[feature + 1] - of.start[feature])
+        own = slots.copy()
+        if kind == NUMERIC:
+            bins = len(slots) - 4
+            own = np.concatenate([[0, 1, 2], 4 + np.arange(bins) * 20 // bins, [3]])
+        special.append(4 if kind == NUMERIC else 3)
+        group.append(first[-1] + own)
+        first.append(first[-1] + (24 if kind == NUMERIC else len(slots)))
+    return np.concatenate(group).astype(np.int32), np.array(first, np.int32), np.array(special, np.int64)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels.moments import add_moments, mean_std
+from kernels.moments import add_moments
+from kernels.scores import MEAN, OUTPUTS, STD, moments
 from tests import naive
 
 
@@ -19,24 +20,30 @@ def fold(xs, *, center=0.0, scale=1.0):
     return sums[0, 0], extremes[0, 0]
 
 
+def mean_std(sums, count, *, center=0.0, scale=1.0):
+    out = np.zeros(OUTPUTS)
+    moments(out, sums, count, center, scale)
+    return out[MEAN], out[STD]
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=40), st.floats(-1e3, 1e3), st.floats(0.1, 1e3))
 def test_mean_and_deviation_are_exact_but_for_the_last_rounding(xs, center, scale):
     """Read back from integers, they equal a computation by fractions."""
     sums, _ = fold(xs, center=center, scale=scale)
-    mean, std = mean_std(sums[None], np.array([len(xs)]), np.array([center]), np.array([scale]))
+    mean, std = mean_std(sums, len(xs), center=center, scale=scale)
     want_mean, want_std = naive.mean_std(xs, center, scale)
-    assert mean[0] == pytest.approx(want_mean, rel=1e-14, abs=1e-14 * max(abs(center), scale))
-    assert std[0] == pytest.approx(want_std, rel=1e-14, abs=1e-300)
+    assert mean == pytest.approx(want_mean, rel=1e-14, abs=1e-14 * max(abs(center), scale))
+    assert std == pytest.approx(want_std, rel=1e-14, abs=1e-300)
 
 
 def test_mean_and_deviation_are_close_to_those_of_the_values():
     """With a sensible centre and scale the rounding to 2**-16 of the scale is not seen."""
     xs = np.random.default_rng(3).normal(1000.0, 7.0, 5000)
     sums, extremes = fold(xs, center=1000.0, scale=9.0)
-    mean, std = mean_std(sums[None], np.array([5000]), np.array([1000.0]), np.array([9.0]))
-    assert mean[0] == pytest.approx(xs.mean(), abs=1e-5)
-    assert std[0] == pytest.approx(xs.std(), abs=1e-5)
+    mean, std = mean_std(sums, 5000, center=1000.0, scale=9.0)
+    assert mean == pytest.approx(xs.mean(), abs=1e-5)
+    assert std == pytest.approx(xs.std(), abs=1e-5)
     assert extremes.tolist() == [xs.min(), xs.max()]
 
 
@@ -64,6 +71,6 @@ def test_no_values_have_no_mean():
     sums, extremes = fold([np.nan, np.inf, -np.inf])
     assert sums.tolist() == [0, 0, 0]
     assert extremes.tolist() == [np.inf, -np.inf]
-    mean, std = mean_std(sums[None], np.array([0]), np.array([0.0]), np.array([1.0]))
-    assert math.isnan(mean[0])
-    assert math.isnan(std[0])
+    mean, std = mean_std(sums, 0)
+    assert math.isnan(mean)
+    assert math.isnan(std)

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from kernels.fold import fold
+from kernels.layout import BELOW, NUMERIC
 from kernels.place import place
-from tests import naive
+from kernels.scores import KS, OUTPUTS, score
+from tests import naive, naive_scores
 from tests.kernels import cases
 
 
@@ -58,3 +60,52 @@ def test_place_equals_its_twin(log_append: int) -> None:
         assert marks.tolist() == watermarks
         seen.update(panes)
     assert {-1, -2} < seen
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.filterwarnings("ignore:overflow encountered")  # of unsigned words, where the compiler is off
+def test_score_equals_its_twin(seed: int) -> None:
+    """Each score of each feature, of windows full and empty, apart from the reference or in it."""
+    rng = np.random.default_rng(seed)
+    layout = cases.layout(seed, numeric=3, categorical=seed % 3)
+    group, first, special = cases.coarse(layout)
+    size, left = 10 ** rng.integers(1, 5), seed % 2
+    shares = rng.dirichlet(np.full(layout.slots, 0.3))
+    counts = rng.multinomial(size, shares, size=3)
+    counts[2, layout.start[0] : layout.start[1]] = 0
+    reference = rng.multinomial(5 * size, shares) + left * counts.sum(axis=0)
+    whole = np.bincount(group, reference, minlength=first[-1])
+    ends = np.tile([-1e3, 1e3], (3, layout.numeric, 1))
+    sums = rng.integers(0, 2**40, (3, layout.numeric, 3))
+    design = 1.0 + rng.random(layout.features)
+    limits = {
+        "cap": float(rng.choice([0.25, np.inf])),
+        "wide": 20.0,
+        "seen": float(rng.choice([20.0, np.inf])),
+    }
+    out, coarse = np.empty((3, layout.features, OUTPUTS)), np.empty((3, first[-1]), np.int64)
+    score(
+        out, coarse, counts, sums, ends, reference, whole, group, first, special, design, layout.kind, layout.column,
+        layout.start, layout.edges, layout.edge_start, layout.center, layout.scale, left, *limits.values(),
+    )  # fmt: skip
+    for window, feature in np.ndindex(3, layout.features):
+        own, slots = (
+            slice(first[feature], first[feature + 1]),
+            slice(layout.start[feature] + BELOW, layout.start[feature + 1]),
+        )
+        assert coarse[window].tolist() == np.bincount(group, counts[window], minlength=first[-1]).tolist()
+        want = naive_scores.divergence(
+            coarse[window, own], whole[own], special=special[feature], kind=layout.kind[feature],
+            design=design[feature], left=left, **limits,
+        )  # fmt: skip
+        np.testing.assert_allclose(out[window, feature, :KS], want, rtol=1e-9, atol=1e-9)
+        if layout.kind[feature] != NUMERIC:
+            assert np.isnan(out[window, feature, KS:]).all()
+            continue
+        column = layout.column[feature]
+        edges = layout.edges[layout.edge_start[column] : layout.edge_start[column + 1]]
+        want = naive_scores.numeric(
+            counts[window, slots], reference[slots], edges, ends[window, column], sums[window, column],
+            center=layout.center[column], scale=layout.scale[column], left=left,
+        )  # fmt: skip
+        np.testing.assert_allclose(out[window, feature, KS:], want, rtol=1e-12)
