@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,28 @@ class Reject:
     """The model it names, "" when it names none."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Novel:
+    """Categories of a batch that have no slot, by name: entry i says that `codes[column[i], row[i]]` is
+    NOVEL (or OTHER, only where the contract lists the allowed categories) and is called `names[name[i]]`.
+
+    row, column, name  int32[entries]   in any order, each (row, column) at most once
+    names              distinct
+    """
+
+    row: NDArray[np.int32]
+    column: NDArray[np.int32]
+    name: NDArray[np.int32]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+_NONE = np.zeros(0, np.int32)
+NOTHING_NOVEL = Novel(_NONE, _NONE, _NONE, ())
+
+
 @dataclass(slots=True)
 class Columns:
     """The accepted records of one batch for one model, as arrays. Step 2.
@@ -65,8 +87,8 @@ class Columns:
     errors      uint8[rows]                 1 when the record reports an error
     group       int32[rows]                 index into `groups`
     groups      the distinct (version, variant, segment) of the batch
-    novel       categorical column → {row: category}; the rows whose code is 1, and those whose code
-                is 2 where the contract lists the allowed categories
+    novel       the rows whose code is 1, and those whose code is 2 where the contract lists the allowed
+                categories
     """
 
     model: str
@@ -80,7 +102,23 @@ class Columns:
     errors: NDArray[np.uint8]
     group: NDArray[np.int32]
     groups: tuple[tuple[str, str, str], ...]
-    novel: Mapping[int, Mapping[int, str]] = field(default_factory=dict)
+    novel: Novel = NOTHING_NOVEL
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    def take(self, rows: NDArray[np.int64]) -> Columns:
+        """Some of the rows, without the names of novel categories."""
+        return replace(
+            self,
+            index=self.index[rows],
+            offsets=self.offsets[rows],
+            timestamps=self.timestamps[rows],
+            events=self.events[rows],
+            values=self.values[:, rows],
+            codes=self.codes[:, rows],
+            latency=self.latency[rows],
+            errors=self.errors[rows],
+            group=self.group[rows],
+            novel=NOTHING_NOVEL,
+        )

@@ -115,17 +115,20 @@ class Partition:
         breaches: dict[str, int] = {}
         rows = 0
         for block in columns:
-            panes = out[block.index]
+            panes = out if len(block) == len(batch) else out[block.index]
             found = self._cells[block.model].add(block, panes)
             breaches[block.model] = breaches.get(block.model, 0) + found
-            rows += int(np.count_nonzero(panes >= 0))
+            placed = int(np.count_nonzero(panes >= 0))
+            rows += placed
+            if placed == len(block):
+                continue
             for code, reason, counts in ((LATE, Reason.LATE, late), (FUTURE, Reason.FUTURE, future)):
-                for at in block.index[panes == code]:
-                    self._reject(block.model, reason, int(batch.timestamps[at]), int(marks[at]))
-                    counts[block.model] = counts.get(block.model, 0) + 1
-        for reject in rejects:
-            at = reject.index
-            self._reject(reject.model, reject.reason, int(batch.timestamps[at]), int(marks[at]))
+                at = block.index[panes == code]
+                if len(at):
+                    self._reject(block.model, reason, batch.timestamps[at], marks[at])
+                    counts[block.model] = counts.get(block.model, 0) + len(at)
+        for (model, reason), places in _by_kind(rejects).items():
+            self._reject(model, reason, batch.timestamps[places], marks[places])
         self.records += len(batch)
         if len(batch):
             self.position = int(batch.offsets[-1]) + 1
@@ -162,14 +165,19 @@ class Partition:
     def _place(self, batch: Batch, columns: Iterable[Columns]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Step 4: pane start of every record, negative where it has none, and the watermark before it."""
         count = len(batch)
-        events = np.full(count, -1, np.int64)
-        lateness = np.zeros(count, np.int64)
-        pane = np.ones(count, np.int64)
-        for block in columns:
-            model = self._models[block.model].plan
-            events[block.index] = block.events
-            lateness[block.index] = model.lateness
-            pane[block.index] = model.pane
+        whole = next((block for block in columns if len(block) == count), None)
+        if whole is not None:  # one model, and every record became a row: nothing is to be copied
+            model = self._models[whole.model].plan
+            events = np.ascontiguousarray(whole.events)
+            lateness, pane = np.full(count, model.lateness), np.full(count, model.pane)
+        else:
+            events = np.full(count, -1, np.int64)
+            lateness, pane = np.zeros(count, np.int64), np.ones(count, np.int64)
+            for block in columns:
+                model = self._models[block.model].plan
+                events[block.index] = block.events
+                lateness[block.index] = model.lateness
+                pane[block.index] = model.pane
         out = np.empty(count, np.int64)
         marks = np.empty(count, np.int64)
         plan = self._plan
@@ -192,26 +200,30 @@ class Partition:
             self.since = min(self.since, min(placed)[1])
             self._resumed = False
 
-    def _reject(self, model: str, reason: Reason, timestamp: int, mark: int) -> None:
+    def _reject(
+        self, model: str, reason: Reason, timestamps: NDArray[np.int64], marks: NDArray[np.int64]
+    ) -> None:
         """Count in the pane of the record timestamp, moved into what can still change.
 
-        The bounds come from the watermark before the record, never from wall time, so that every
+        The bounds come from the watermark before each record, never from wall time, so that every
         replay of the prefix counts it in the same pane.
         """
-        known = model in self._models
-        lateness = self._models[model].plan.lateness if known else 0
-        at = max(timestamp, 0)
-        if mark >= 0:
-            at = min(max(at, mark - lateness), mark + self._plan.max_ahead)
-        if known:
-            self._cells[model].reject(floor_pane(at, self._models[model].plan.pane), REASONS.index(reason))
-        else:
-            pane = floor_pane(at, LEDGER_PANE)
-            counts = self._ledger.setdefault(pane, np.zeros(len(REASONS), np.int64))
-            counts[REASONS.index(reason)] += 1
-            self._ledger_dirty.add(pane)
-        key = f"{model if known else ''}|{reason}"
-        self._tallies[key] = self._tallies.get(key, 0) + 1
+        plan = self._models[model].plan if model in self._models else None
+        lateness = plan.lateness if plan is not None else 0
+        at = np.maximum(timestamps, 0)
+        moved = np.minimum(np.maximum(at, marks - lateness), marks + self._plan.max_ahead)
+        at = np.where(marks >= 0, moved, at)
+        size = plan.pane if plan is not None else LEDGER_PANE
+        number = REASONS.index(reason)
+        panes, counts = np.unique(at // size * size, return_counts=True)
+        for pane, count in zip(panes.tolist(), counts.tolist(), strict=True):
+            if plan is not None:
+                self._cells[model].reject(pane, number, count=count)
+            else:
+                self._ledger.setdefault(pane, np.zeros(len(REASONS), np.int64))[number] += count
+                self._ledger_dirty.add(pane)
+        key = f"{model if plan is not None else ''}|{reason}"
+        self._tallies[key] = self._tallies.get(key, 0) + len(timestamps)
 
     def _changed_ledger(self) -> list[Sketch]:
         none = np.zeros(0, np.int64)
@@ -236,3 +248,11 @@ class Partition:
     def _live(self, plan: ModelPlan) -> int:
         mark = self.watermark
         return floor_pane(max(mark - plan.lateness, 0), plan.pane) if mark >= 0 else 0
+
+
+def _by_kind(rejects: Iterable[Reject]) -> dict[tuple[str, Reason], list[int]]:
+    """Positions in the batch by model and reason."""
+    found: dict[tuple[str, Reason], list[int]] = {}
+    for reject in rejects:
+        found.setdefault((reject.model, reject.reason), []).append(reject.index)
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,15 +73,11 @@ class Sketch:
         held: NDArray[np.int64] | Packed = self.__dict__[f"_{name}"]
         return held if isinstance(held, Packed) else Packed(pack(held))
 
-    def compact(self) -> Sketch:
-        """The same sketch, to be kept: it shares no array with what it was made of."""
-        return replace(
-            self,
-            counts=self.packed("counts"),
-            latency=self.packed("latency"),
-            sums=self.sums.copy(),
-            extremes=self.extremes.copy(),
-        )
+    def compact(self, **changes: Any) -> Sketch:
+        """The same sketch but for `changes`, to be kept: packed, it shares no array with this one."""
+        held = {"counts": self.packed("counts"), "latency": self.packed("latency")}
+        copies = {name: getattr(self, name).copy() for name in ("sums", "extremes", "violations", "rejects")}
+        return replace(self, **{**held, **copies, **changes})
 
     @property
     def nbytes(self) -> int:

@@ -185,3 +185,19 @@ def place(
             panes.append(event // pane * pane)
             seen.append(event)
     return panes, marks
+
+
+def number_pairs(rows) -> tuple[list[int], list[int]]:
+    """Number of each row's (group, pane) in order of first appearance, -1 for negative panes; first rows."""
+    met: dict[tuple[int, int], int] = {}
+    first: list[int] = []
+    numbers: list[int] = []
+    for row, (group, pane) in enumerate(rows):
+        if pane < 0:
+            numbers.append(-1)
+            continue
+        if (group, pane) not in met:
+            met[group, pane] = len(met)
+            first.append(row)
+        numbers.append(met[group, pane])
+    return numbers, first

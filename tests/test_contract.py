@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels.layout import CATEGORICAL, FIRST_BIN, NUMERIC, OTHER, Layout
+from monitor.columns import Novel
 from monitor.contract import contract
 from monitor.intake.decode import Decoder
 from monitor.names import Source
@@ -110,7 +111,8 @@ def test_infinities_break_any_range_and_rare_categories_are_judged_by_their_name
     columns.values[:] = [[np.inf, -np.inf, 1], [np.inf, -np.inf, 1]]
     columns.codes[0] = OTHER
     allowed = next(feature.allowed for feature in PLAN.features if feature.allowed)
-    columns.novel = {0: {0: allowed[0], 1: "Elsewhere", 2: allowed[-1]}}
+    row = np.arange(3, dtype=np.int32)
+    columns.novel = Novel(row, np.zeros(3, np.int32), row, (allowed[0], "Elsewhere", allowed[-1]))
     found, _ = breaches(columns)
     assert [row[0] for row in found] == [1, 1, 0]
     assert [row[6] for row in found] == [1, 1, 0]

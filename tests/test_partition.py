@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels.layout import CATEGORICAL, NUMERIC, Layout
-from monitor.columns import Batch, Columns, Reject
+from monitor.columns import Batch, Columns, Novel, Reject
 from monitor.names import REASONS, Reason, SketchKey, Source
 from monitor.partition import Model, Partition
 from monitor.plan import Budget, FeaturePlan, Kind, ModelPlan, SourcePlan, WindowSpec
@@ -46,6 +46,18 @@ PLAN = ModelPlan(
 INTAKE = SourcePlan(name="s", topic="predictions", models=("m",), bound=10_000, max_ahead=3_600_000)
 
 
+def novel_of(rows: np.ndarray) -> Novel:
+    """Names for novel categories of column 0, ninety different ones."""
+    names, name = np.unique([f"new-{row % 90}" for row in rows], return_inverse=True)
+    return Novel(rows.astype(np.int32), np.zeros(len(rows), np.int32), name.astype(np.int32), tuple(names))
+
+
+def between(novel: Novel, low: int, high: int) -> Novel:
+    """The entries of the rows [low, high), which are the rows from 0 now."""
+    own = (novel.row >= low) & (novel.row < high)
+    return Novel(novel.row[own] - np.int32(low), novel.column[own], novel.name[own], novel.names)
+
+
 def log_of(seed: int, count: int) -> tuple[Batch, Columns, list[Reject]]:
     """A whole log: mostly in order, with late, future and rejected records and two versions."""
     generator = np.random.default_rng(seed)
@@ -73,7 +85,7 @@ def log_of(seed: int, count: int) -> tuple[Batch, Columns, list[Reject]]:
         errors=(generator.random(len(rows)) < 0.1).astype(np.uint8),
         group=generator.integers(0, 2, len(rows)).astype(np.int32),
         groups=(("1", "champion", ""), ("2", "champion", "")),
-        novel={0: {int(row): f"new-{row % 90}" for row in np.flatnonzero(codes[0] == 1)}},
+        novel=novel_of(np.flatnonzero(codes[0] == 1)),
     )
     rejects = [
         Reject(int(at), Reason.DECODE if at % 2 else Reason.WRONG_TYPE, "", "m" if at % 3 else "")
@@ -108,7 +120,7 @@ def cut(
         errors=columns.errors[low:high],
         group=columns.group[low:high],
         groups=columns.groups,
-        novel={0: {row - int(low): name for row, name in columns.novel[0].items() if low <= row < high}},
+        novel=between(columns.novel, int(low), int(high)),
     )
     return (
         Batch(

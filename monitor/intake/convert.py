@@ -6,7 +6,7 @@ import hashlib
 import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from monitor.reference.category import canonical
 
 LONGEST_NAME = 256
 """Characters of a novel category, version or variant that are kept: these travel in every sketch."""
+
+Key = TypeVar("Key")
 
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?inf(inity)?|nan", re.IGNORECASE)
 
@@ -66,10 +68,10 @@ class Flags(dict[object, int]):
         return 1
 
 
-class Numbers(dict[tuple[str, ...], int]):
+class Numbers(dict[Key, int]):
     """Distinct keys of one batch, numbered as they are met."""
 
-    def __missing__(self, key: tuple[str, ...]) -> int:
+    def __missing__(self, key: Key) -> int:
         number = self[key] = len(self)
         return number
 

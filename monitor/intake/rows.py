@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.layout import NOVEL, OTHER
-from monitor.columns import Batch, Columns, Reject
+from monitor.columns import NOTHING_NOVEL, Batch, Columns, Novel, Reject
 from monitor.intake import convert
 from monitor.intake.fault import Fault, decode_all
 from monitor.intake.schema import ANYTHING, Schema, Types, show
@@ -49,8 +49,10 @@ class _Arrays:
     latency: NDArray[np.float64]
     errors: NDArray[np.uint8]
     group: NDArray[np.int32]
-    groups: convert.Numbers
-    novel: dict[int, dict[int, str]]
+    groups: convert.Numbers[tuple[str, str]]
+    novel: list[tuple[NDArray[np.int32], int, list[int]]]
+    """Rows, categorical column, numbers in `names`."""
+    names: convert.Numbers[str]
     rows: int = 0
 
 
@@ -161,9 +163,9 @@ class Rows:
             # A contract that lists its categories must know the names of rare ones too.
             unnamed = (codes == NOVEL) | (codes == OTHER) if feature.allowed else codes == NOVEL
             if unnamed.any():
-                found = arrays.novel.setdefault(at, {})
-                for row in np.flatnonzero(unnamed).tolist():
-                    found[rows.start + row] = convert.shorten(canonical(column[row]))
+                found = np.flatnonzero(unnamed).astype(np.int32)
+                names = [arrays.names[convert.shorten(canonical(column[row]))] for row in found.tolist()]
+                arrays.novel.append((found + np.int32(rows.start), at, names))
         if source.latency:
             convert.numbers(columns[source.latency], arrays.latency[rows])
         if source.error:
@@ -186,7 +188,8 @@ class Rows:
             errors=np.zeros(rows, np.uint8),
             group=np.zeros(rows, np.int32),
             groups=convert.Numbers(),
-            novel={},
+            novel=[],
+            names=convert.Numbers(),
         )
 
     def _columns(self, batch: Batch, arrays: _Arrays) -> Columns:
@@ -206,8 +209,21 @@ class Rows:
             errors=arrays.errors[:rows],
             group=arrays.group[:rows],
             groups=tuple((version, variant, "") for version, variant in arrays.groups),
-            novel=arrays.novel,
+            novel=_novel(arrays),
         )
+
+
+def _novel(arrays: _Arrays) -> Novel:
+    if not arrays.novel:
+        return NOTHING_NOVEL
+    return Novel(
+        row=np.concatenate([rows for rows, _, _ in arrays.novel]),
+        column=np.repeat(
+            [at for _, at, _ in arrays.novel], [len(rows) for rows, _, _ in arrays.novel]
+        ).astype(np.int32),
+        name=np.concatenate([names for _, _, names in arrays.novel]).astype(np.int32),
+        names=tuple(arrays.names),
+    )
 
 
 def _wanted(source: SourcePlan, features: Sequence[FeaturePlan]) -> list[tuple[Path, Types]]:

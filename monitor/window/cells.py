@@ -1,97 +1,127 @@
-"""The open cells of one model on one source partition: steps 3 and 5, counts that can still change."""
+"""The open cells of one model on one source partition: steps 3 and 5, counts that can still change.
+
+A cell is dense, its counts in arrays that the fold adds to, or at rest: packed, and much smaller. It
+becomes dense with the next row. Whether it is changes no count.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.fold import fold
-from kernels.layout import NOVEL, CellArrays, Layout, allocate, clear, grow
-from monitor.columns import Columns
+from kernels.layout import NOVEL, Layout
+from kernels.pairs import number_pairs
+from monitor.columns import Columns, Novel
 from monitor.contract import contract
 from monitor.names import CHAMPION, REASONS, SketchKey, Source
-from monitor.novel import keep
+from monitor.novel import Sample, hash64
 from monitor.plan import ModelPlan
 from monitor.sketch import NOVEL_KEPT, Sketch
+from monitor.window.dense import DENSE_BYTES, DenseCells
 
 GROUPS_PER_PANE = 64
 """Distinct (version, variant, segment) per pane; the rest share two cells, one for the variant that is
 judged and one for all others, so that a producer that puts a request id into its version or variant
 costs two cells instead of one per request."""
 OVERFLOW = "…"
-_FIRST_CELLS = 8
 
 Group = tuple[str, str, str]
+Key = tuple[Group, int]
+
+
+@dataclass(slots=True)
+class _Cell:
+    """One open cell. What it counts is `rest` or lies at `place`; names and rejects are beside it."""
+
+    key: Key
+    rest: Sketch
+    """What it counted when it came to rest, without `breaches`."""
+    rejects: NDArray[np.int64]
+    breaches: NDArray[np.int64]
+    """By rule: those of rows that the fold cannot judge, because their category has no slot."""
+    place: int = -1
+    is_changed: bool = False
+    is_touched: bool = False
+    """Rows came since the last `confirm`."""
+    novel: dict[int, Sample] = field(default_factory=dict)
 
 
 class OpenCells:
     """Counts by (group, pane). Lives as long as the partition is assigned; ingest thread only."""
 
     def __init__(
-        self, plan: ModelPlan, layout: Layout, source: Source, categories: Sequence[Sequence[str]] = ()
+        self,
+        plan: ModelPlan,
+        layout: Layout,
+        source: Source,
+        categories: Sequence[Sequence[str]] = (),
+        *,
+        room: int = DENSE_BYTES,
     ) -> None:
-        """`categories`: see `monitor.contract.contract`."""
+        """`categories`: see `monitor.contract.contract`; `room`: see `DenseCells`."""
         self.plan = plan
-        self.layout = layout
         self.source = source
-        self._rules, self._named = contract(plan, layout, categories)
-        self._cells: CellArrays = self._allocate(_FIRST_CELLS)
-        self._index: dict[tuple[Group, int], int] = {}
+        rules, self._named = contract(plan, layout, categories)
+        self._dense = DenseCells(layout, rules, room=room)
+        self._cells: dict[Key, _Cell] = {}
+        self._awake: dict[Key, _Cell] = {}
+        """The dense cells, the one that has waited longest for a row first."""
         self._groups: dict[int, int] = {}
-        self._free = list(range(_FIRST_CELLS))[::-1]
-        self._dirty: set[int] = set()
-        self._novel: dict[int, dict[int, dict[str, int]]] = {}
+        self._pairs = _Pairs()
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self._cells)
 
     def add(self, columns: Columns, panes: NDArray[np.int64]) -> int:
         """Count the rows of `columns`; `panes` int64[rows] is the pane start, negative rows are skipped.
 
         Returns how often the contract was broken.
         """
-        cell = self._cells_of(columns, panes)
-        touched = np.unique(cell[cell >= 0]) if self._rules.count else ()
-        before = int(self._cells.violations[touched].sum()) if len(touched) else 0
-        fold(
-            self._cells,
-            self.layout,
-            self._rules,
-            cell=cell,
-            values=columns.values,
-            codes=columns.codes,
-            latency=columns.latency,
-            errors=columns.errors,
-            offsets=columns.offsets,
-        )
-        for column, rows in columns.novel.items():
-            codes = columns.codes[column]
-            self._add_novel(column, {row: name for row, name in rows.items() if codes[row] == NOVEL}, cell)
-            self._judge_names(column, rows, cell)
-        return int(self._cells.violations[touched].sum()) - before if len(touched) else 0
+        number, first = self._pairs.number(columns.group, panes)
+        pairs = zip(columns.group[first].tolist(), panes[first].tolist(), strict=True)
+        cells = [self._cell((columns.groups[group], pane)) for group, pane in pairs]
+        limit = self._dense.limit
+        broken = 0
+        for start in range(0, len(cells), limit):
+            rows, own = columns, number
+            if len(cells) > limit:
+                chosen = np.flatnonzero((number >= start) & (number < start + limit))
+                rows, own = columns.take(chosen), number[chosen] - start
+            places = self._wake(cells[start : start + limit])
+            broken += self._dense.fold(rows, places[own], places[:-1])
+        if len(columns.novel):
+            broken += self._add_named(columns, number, cells)
+        return broken
 
     def reject(self, pane: int, reason: int, *, count: int = 1) -> None:
         """Count records that named this model and did not become rows of a pane."""
-        index = self._cell((self._home, pane))
-        self._cells.rejects[index, reason] += count
-        self._dirty.add(index)
+        cell = self._cell((self._home, pane))
+        cell.rejects[reason] += count
+        cell.is_changed = True
 
     def changed(self, applied: int) -> list[Sketch]:
         """Copies of the cells that changed since the last `confirm`, applied through `applied`."""
-        named = {index: key for key, index in self._index.items()}
-        return [self._sketch(index, named[index], applied) for index in sorted(self._dirty)]
+        return [self._sketch(cell, applied) for cell in self._cells.values() if cell.is_changed]
 
     def confirm(self, live: int) -> None:
-        """What `changed` handed out is durable; panes before `live` are final and are forgotten."""
-        self._dirty.clear()
-        for key in [key for key in self._index if key[1] < live]:
-            index = self._index.pop(key)
-            clear(self._cells, index)
-            self._novel.pop(index, None)
-            self._free.append(index)
+        """What `changed` handed out is durable; panes before `live` are final and are forgotten.
+
+        Cells without a row since the last time come to rest.
+        """
+        for key in [key for key in self._cells if key[1] < live]:
+            cell = self._cells.pop(key)
             self._groups.pop(key[1], None)
+            if cell.place >= 0:
+                self._dense.give(cell.place)
+                del self._awake[key]
+        for cell in list(self._awake.values()):
+            if not cell.is_touched:
+                self._settle(cell)
+        for cell in self._cells.values():
+            cell.is_changed = cell.is_touched = False
 
     def restore(self, sketches: Iterable[Sketch]) -> None:
         """Continue from recovered sketches; those of another configuration are left as they are."""
@@ -99,28 +129,10 @@ class OpenCells:
             key = sketch.key
             if key.config != self.plan.config:
                 continue
-            index = self._open(((key.version, key.variant, key.segment), key.pane))
-            cells = self._cells
-            for name in ("counts", "sums", "extremes", "latency", "violations", "rejects"):
-                getattr(cells, name)[index] = getattr(sketch, name)
-            for name in ("rows", "errors", "first", "last"):
-                getattr(cells, name)[index] = getattr(sketch, name)
-            self._novel[index] = {column: dict(counts) for column, counts in sketch.novel.items()}
-
-    def _cells_of(self, columns: Columns, panes: NDArray[np.int64]) -> NDArray[np.int32]:
-        cell = np.full(len(panes), -1, np.int32)
-        placed = np.flatnonzero(panes >= 0)
-        if not len(placed):
-            return cell
-        pairs = np.stack([columns.group[placed].astype(np.int64), panes[placed]])
-        distinct, first, inverse = np.unique(pairs, axis=1, return_index=True, return_inverse=True)
-        index = np.empty(distinct.shape[1], np.int32)
-        for place in np.argsort(first):
-            group, pane = distinct[:, place]
-            index[place] = self._cell((columns.groups[group], int(pane)))
-        cell[placed] = index[inverse.reshape(-1)]
-        self._dirty.update(int(i) for i in index)
-        return cell
+            cell = self._open(((key.version, key.variant, key.segment), key.pane))
+            cell.rest = sketch.compact(novel={})
+            cell.rejects[:] = sketch.rejects
+            cell.novel = {column: Sample(counts, NOVEL_KEPT) for column, counts in sketch.novel.items()}
 
     @property
     def _home(self) -> Group:
@@ -128,9 +140,12 @@ class OpenCells:
         after its rows and cells must not depend on where batches end."""
         return "", self.plan.champion, ""
 
-    def _cell(self, key: tuple[Group, int]) -> int:
+    def _cell(self, key: Key) -> _Cell:
+        found = self._cells.get(key)
+        if found is not None:
+            return found
         group, pane = key
-        if key not in self._index and self._is_capped(group) and self._groups.get(pane, 0) >= GROUPS_PER_PANE:
+        if self._is_capped(group) and self._groups.get(pane, 0) >= GROUPS_PER_PANE:
             is_judged = group[1] in (self.plan.champion, CHAMPION)
             return self._open(((OVERFLOW, group[1] if is_judged else OVERFLOW, ""), pane))
         return self._open(key)
@@ -138,60 +153,127 @@ class OpenCells:
     def _is_capped(self, group: Group) -> bool:
         return group[0] != OVERFLOW and group != self._home
 
-    def _open(self, key: tuple[Group, int]) -> int:
+    def _open(self, key: Key) -> _Cell:
         """The cell of exactly this key, made where there is none."""
-        index = self._index.get(key)
-        if index is not None:
-            return index
-        group, pane = key
-        if not self._free:
-            old = len(self._cells.rows)
-            self._cells = grow(self._cells, self.layout, to=2 * old)
-            self._free = list(range(old, 2 * old))[::-1]
-        index = self._index[key] = self._free.pop()
-        if self._is_capped(group):
-            self._groups[pane] = self._groups.get(pane, 0) + 1
-        return index
+        found = self._cells.get(key)
+        if found is None:
+            rules = np.zeros(len(self.plan.rules), np.int64)
+            found = self._cells[key] = _Cell(key, self._dense.empty, np.zeros(len(REASONS), np.int64), rules)
+            group, pane = key
+            if self._is_capped(group):
+                self._groups[pane] = self._groups.get(pane, 0) + 1
+        return found
 
-    def _judge_names(self, column: int, rows: Mapping[int, str], cell: NDArray[np.int32]) -> None:
-        """The category rule of rows that are novel or other, which the fold cannot judge."""
-        if column not in self._named:
-            return
-        rule, allowed = self._named[column]
-        for row, name in rows.items():
-            if cell[row] >= 0 and name not in allowed:
-                self._cells.violations[cell[row], rule] += 1
+    def _wake(self, cells: Sequence[_Cell]) -> NDArray[np.int32]:
+        """Make cells dense, at most as many as can be: their places, and -1 behind them.
 
-    def _add_novel(self, column: int, rows: Mapping[int, str], cell: NDArray[np.int32]) -> None:
-        touched = set()
-        for row, category in rows.items():
-            index = int(cell[row])
-            if index < 0:
-                continue
-            counts = self._novel.setdefault(index, {}).setdefault(column, {})
-            counts[category] = counts.get(category, 0) + 1
-            touched.add(index)
-        for index in touched:
-            self._novel[index][column] = keep(self._novel[index][column], NOVEL_KEPT)
+        Those that are dense already go to the end of the queue first, so that none of them is put to
+        rest for another.
+        """
+        for cell in cells:
+            cell.is_changed = cell.is_touched = True
+            if cell.place >= 0:
+                self._awake[cell.key] = self._awake.pop(cell.key)
+        for cell in cells:
+            if cell.place < 0:
+                if self._dense.is_full:
+                    self._settle(next(iter(self._awake.values())))
+                cell.place = self._dense.take(cell.rest)
+                cell.rest = self._dense.empty
+                self._awake[cell.key] = cell
+        return np.array([*(cell.place for cell in cells), -1], np.int32)
 
-    def _sketch(self, index: int, key: tuple[Group, int], applied: int) -> Sketch:
-        (version, variant, segment), pane = key
-        plan, cells = self.plan, self._cells
-        return Sketch(
+    def _settle(self, cell: _Cell) -> None:
+        cell.rest = self._dense.read(cell.place)
+        self._dense.give(cell.place)
+        cell.place = -1
+        del self._awake[cell.key]
+
+    def _add_named(self, columns: Columns, number: NDArray[np.int32], cells: Sequence[_Cell]) -> int:
+        """Count categories that have no slot; how many of them the contract forbids."""
+        novel = columns.novel
+        pair = number[novel.row]
+        codes = columns.codes[novel.column, novel.row]
+        _count(novel, pair, np.flatnonzero((pair >= 0) & (codes == NOVEL)), cells)
+        broken = 0
+        for column, (rule, allowed) in self._named.items():
+            own = np.flatnonzero((pair >= 0) & (novel.column == column))
+            used, which = np.unique(novel.name[own], return_inverse=True)
+            forbidden = np.array([novel.names[name] not in allowed for name in used.tolist()], np.bool_)
+            hits = np.bincount(pair[own[forbidden[which]]], minlength=len(cells)) if len(used) else ()
+            for at in np.flatnonzero(hits).tolist():
+                cells[at].breaches[rule] += hits[at]
+                broken += int(hits[at])
+        return broken
+
+    def _sketch(self, cell: _Cell, applied: int) -> Sketch:
+        (version, variant, segment), pane = cell.key
+        plan = self.plan
+        held = cell.rest if cell.place < 0 else self._dense.read(cell.place)
+        return held.compact(
             key=SketchKey(plan.name, plan.config, version, variant, segment, pane, self.source),
             applied=applied,
-            rows=int(cells.rows[index]),
-            errors=int(cells.errors[index]),
-            counts=cells.counts[index].copy(),
-            sums=cells.sums[index].copy(),
-            extremes=cells.extremes[index].copy(),
-            latency=cells.latency[index].copy(),
-            violations=cells.violations[index].copy(),
-            rejects=cells.rejects[index].copy(),
-            first=int(cells.first[index]),
-            last=int(cells.last[index]),
-            novel={column: dict(counts) for column, counts in self._novel.get(index, {}).items()},
+            violations=held.violations + cell.breaches,
+            rejects=cell.rejects.copy(),
+            novel={column: dict(sample.counts) for column, sample in cell.novel.items()},
         )
 
-    def _allocate(self, count: int) -> CellArrays:
-        return allocate(self.layout, cells=count, rules=len(self.plan.rules), reasons=len(REASONS))
+
+class _Pairs:
+    """Scratch of `number_pairs`, kept from batch to batch."""
+
+    def __init__(self) -> None:
+        self._room(4096)
+
+    def number(
+        self, group: NDArray[np.int32], pane: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The number of each row's (group, pane), -1 where the pane is negative; the first row of each."""
+        if len(pane) > len(self._first):
+            self._room(len(pane))
+        number = np.empty(len(pane), np.int32)
+        count = number_pairs(
+            self._table,
+            self._taken,
+            self._first,
+            np.ascontiguousarray(group),
+            np.ascontiguousarray(pane),
+            number,
+        )
+        return number, self._first[:count]
+
+    def _room(self, rows: int) -> None:
+        self._table = np.full(2 << (rows - 1).bit_length(), -1, np.int32)
+        self._taken = np.empty(rows, np.int32)
+        self._first = np.empty(rows, np.int32)
+
+
+def _count(novel: Novel, pair: NDArray[np.int32], own: NDArray[np.int64], cells: Sequence[_Cell]) -> None:
+    """Add the novel categories of the entries `own` to the cell of each.
+
+    A category is looked at once per cell and column, and only while it is one of those that are kept:
+    a field that holds a request id has a new one in every row.
+    """
+    if not len(own):
+        return
+    width = int(novel.column.max()) + 1
+    spots, spot = np.unique(pair[own].astype(np.int64) * width + novel.column[own], return_inverse=True)
+    samples = [_sample(cells[at // width], at % width) for at in spots.tolist()]
+    hashes = np.fromiter(map(hash64, novel.names), np.uint64, len(novel.names))
+    bound = np.array([sample.bound for sample in samples], np.uint64)
+    name = novel.name[own]
+    kept = hashes[name] <= bound[spot]
+    entries, rows = np.unique(spot[kept] * len(novel.names) + name[kept], return_counts=True)
+    begin = np.searchsorted(entries, np.arange(len(spots) + 1) * len(novel.names))
+    for at, sample in enumerate(samples):
+        mine = slice(begin[at], begin[at + 1])
+        names = (entries[mine] % len(novel.names)).tolist()
+        texts = [novel.names[number] for number in names]
+        sample.add(zip(texts, hashes[names].tolist(), rows[mine].tolist(), strict=True))
+
+
+def _sample(cell: _Cell, column: int) -> Sample:
+    found = cell.novel.get(column)
+    if found is None:
+        found = cell.novel[column] = Sample({}, NOVEL_KEPT)
+    return found

@@ -91,3 +91,13 @@ def scan(*values, timestamps=None, **rest):
     assert len(scanned.columns) == 1
     assert len(scanned.columns[0]) + len(scanned.rejects) == len(values)
     return scanned.columns[0], scanned.rejects
+
+
+def named(columns):
+    """Categorical column → {row: name}, of the rows whose category has no slot."""
+    novel = columns.novel
+    found = {}
+    for row, column, name in zip(novel.row.tolist(), novel.column.tolist(), novel.name.tolist(), strict=True):
+        assert row not in found.setdefault(column, {})
+        found[column][row] = novel.names[name]
+    return found

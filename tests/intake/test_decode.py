@@ -10,7 +10,7 @@ from monitor.errors import IntakeError
 from monitor.intake.decode import Decoder
 from monitor.names import Reason
 from monitor.plan import TimeUnit
-from tests.intake.records import GOOD, NOW, batch, decoder, feature, model, scan, source
+from tests.intake.records import GOOD, NOW, batch, decoder, feature, model, named, scan, source
 
 
 def refused(value, **rest):
@@ -68,11 +68,11 @@ def test_categories_are_told_apart_by_their_canonical_text(text, slot, novel):
     columns, _ = scan(json.dumps({"ts": NOW, "features": {"city": text}}).encode())
     assert columns.codes[0, 0] == slot
     if slot != NOVEL:
-        assert columns.novel == {}
+        assert named(columns) == {}
     elif novel is not None:
-        assert columns.novel == {0: {0: novel}}
+        assert named(columns) == {0: {0: novel}}
     else:
-        (name,) = columns.novel[0].values()
+        (name,) = named(columns)[0].values()
         assert len(name) == 256
 
 
@@ -83,7 +83,7 @@ def test_novel_categories_are_named_by_their_row():
     columns, rejects = scan(*values)
     assert len(rejects) == 1
     expected = {i - (i > 1): f"n{i}" for i in range(0, 1500, 3)}
-    assert columns.novel == {0: expected}
+    assert named(columns) == {0: expected}
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_without_a_reference_every_category_is_novel():
     """That is how a reference is built from the same decoder."""
     reader = Decoder(source(), {"m": model()}, {"m": None})
     (columns,) = reader.scan(batch([GOOD])).columns
-    assert columns.novel == {0: {0: "Rome"}, 1: {0: "true"}}
+    assert named(columns) == {0: {0: "Rome"}, 1: {0: "true"}}
     assert columns.values.tolist() == [[41.5], [0.25]]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from monitor.intake.decode import Decoder
 from monitor.names import Reason
-from tests.intake.records import batch, model, reference, source
+from tests.intake.records import batch, model, named, reference, source
 
 ROUNDS = int(os.environ.get("DRIFTLINE_FUZZ", "20000"))
 """Mutated records; the nightly run sets 200,000 and more."""
@@ -190,6 +190,7 @@ def test_a_record_is_read_alike_whatever_stands_beside_it():
     values = [mutate(rng) for _ in range(1500)]
     whole = reader.scan(batch(values))
     (columns,) = whole.columns
+    names = named(columns)
     for row, index in enumerate(columns.index.tolist()):
         (alone,) = reader.scan(batch([values[index]])).columns
         assert np.array_equal(alone.values[:, 0], columns.values[:, row], equal_nan=True)
@@ -197,4 +198,4 @@ def test_a_record_is_read_alike_whatever_stands_beside_it():
         assert alone.events[0] == columns.events[row]
         assert alone.groups[0] == columns.groups[columns.group[row]]
         for column in range(len(columns.codes)):
-            assert alone.novel.get(column, {}).get(0) == columns.novel.get(column, {}).get(row)
+            assert named(alone).get(column, {}).get(0) == names.get(column, {}).get(row)

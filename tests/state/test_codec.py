@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from monitor.errors import StateDamaged, StateError, StateTooNew
 from monitor.names import REASONS
+from monitor.pack import Packed, pack, unpack
 from monitor.sketch import Sketch
 from monitor.state import envelope
 from monitor.state.codec import (
@@ -26,7 +27,6 @@ from monitor.state.codec import (
     encode_sketch,
 )
 from monitor.state.envelope import Form, seal, unseal
-from monitor.pack import Packed, pack, unpack
 from tests.state.cases import make_key, make_marker, make_progress, make_sketch
 
 SHAPES = [
