@@ -10,14 +10,18 @@ from numpy.typing import NDArray
 
 from monitor.names import Reason, Source
 
+PADDING = 64
+"""Zero bytes after the last value of `Batch.data`: a kernel may load whole words and vectors up to
+the end of any value without a look at how much is left."""
+
 
 @dataclass(slots=True)
 class Batch:
     """The records of one poll of one source partition, in offset order. Step 1.
 
     values      the record values; None is a null value
-    keys        the record keys, for dead letters
-    headers     the record headers as the client gives them, for dead letters
+    keys        the record keys, for dead letters; they may be fetched on demand, so ask only for few
+    headers     the record headers as the client gives them, for dead letters; the same holds
     offsets     int64[records]
     timestamps  int64[records]  record timestamp, milliseconds; -1 when the record has none
     log_append  True when the timestamps are the broker's (LogAppendTime)
@@ -30,9 +34,39 @@ class Batch:
     offsets: NDArray[np.int64]
     timestamps: NDArray[np.int64]
     log_append: bool = False
+    _sizes: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
+    _data: bytes | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """int64[records]: bytes of each value, -1 for a null value. Counted once; do not write to it."""
+        if self._sizes is None:
+            self._sizes = _sizes(self.values)
+        return self._sizes
+
+    @property
+    def data(self) -> bytes:
+        """All values without a gap between them, then PADDING zero bytes. Joined once.
+
+        Value i is the `sizes[i]` bytes after those of the values before it; a null value is none.
+        """
+        if self._data is None:
+            present = (
+                self.values if self.sizes.min(initial=0) >= 0 else [v for v in self.values if v is not None]
+            )
+            self._data = b"".join([*present, bytes(PADDING)])  # type: ignore[list-item]
+        return self._data
+
+
+def _sizes(values: Sequence[bytes | None]) -> NDArray[np.int64]:
+    try:
+        return np.fromiter(map(len, values), np.int64, len(values))  # type: ignore[arg-type]
+    except TypeError:  # a null value among them, which is rare
+        found = (-1 if value is None else len(value) for value in values)
+        return np.fromiter(found, np.int64, len(values))
 
 
 @dataclass(slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
+
 from monitor import metrics
 from monitor.clock import Clock
 from monitor.columns import Batch
@@ -16,7 +18,7 @@ def count(batch: Batch, scanned: Scanned, folded: Folded, *, now: int) -> None:
     """Count what became of a batch; `now` in milliseconds."""
     topic = batch.source.topic
     metrics.RECORDS_CONSUMED_TOTAL.labels(topic).inc(len(batch))
-    metrics.CONSUMED_BYTES_TOTAL.labels(topic).inc(sum(len(value or b"") for value in batch.values))
+    metrics.CONSUMED_BYTES_TOTAL.labels(topic).inc(int(np.maximum(batch.sizes, 0).sum()))
     metrics.LAST_RECORD_PROCESSED_TIMESTAMP_SECONDS.labels(topic).set(now / 1000)
     for reject in scanned.rejects:
         metrics.RECORDS_REJECTED_TOTAL.labels(topic, str(reject.reason)).inc()

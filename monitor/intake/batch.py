@@ -1,15 +1,63 @@
-"""Kafka's records to `Batch`."""
+"""Kafka's records to `Batch`.
+
+What is asked of every record is asked with one pass of a C loop each, and only of what a fold needs:
+keys and headers stay in the client's records until a reject is kept.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Callable, Sequence
+from itertools import chain, pairwise
+from operator import ne
+from typing import Generic, TypeVar, overload
 
 import numpy as np
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE, Message
+from numpy.typing import NDArray
 
 from monitor.columns import Batch
 from monitor.names import Source
+
+_Field = TypeVar("_Field")
+
+
+class Fetched(Sequence[_Field], Generic[_Field]):
+    """One field of each record, taken out of the client's record when it is looked at."""
+
+    __slots__ = ("_get", "_records")
+
+    def __init__(self, get: Callable[[Message], _Field], records: Sequence[Message]) -> None:
+        self._get = get
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @overload
+    def __getitem__(self, at: int) -> _Field: ...
+    @overload
+    def __getitem__(self, at: slice) -> Fetched[_Field]: ...
+    def __getitem__(self, at: int | slice) -> _Field | Fetched[_Field]:
+        if isinstance(at, slice):
+            return Fetched(self._get, self._records[at])
+        return self._get(self._records[at])
+
+
+def by_source(records: Sequence[Message]) -> dict[Source, list[Message]]:
+    """The records of each partition, in the order they came; none may be an error.
+
+    One answer to a fetch holds many records of one partition, so they come in long runs.
+    """
+    if not records:
+        return {}
+    partitions = np.fromiter(map(Message.partition, records), np.int64, len(records))
+    topics = list(map(Message.topic, records))
+    moved = np.fromiter(map(ne, topics, topics[1:]), np.bool_, len(records) - 1)
+    cuts = [0, *(np.flatnonzero(moved | (np.diff(partitions) != 0)) + 1).tolist(), len(records)]
+    taken: dict[Source, list[Message]] = {}
+    for a, b in pairwise(cuts):
+        taken.setdefault(Source(topics[a] or "", int(partitions[a])), []).extend(records[a:b])
+    return taken
 
 
 def batches_of(source: Source, records: Sequence[Message], *, start: int) -> list[Batch]:
@@ -18,25 +66,21 @@ def batches_of(source: Source, records: Sequence[Message], *, start: int) -> lis
     A new batch begins where the kind of the timestamps changes: a topic may be switched from the
     producers' clocks to the broker's while it is read.
     """
-    offsets = np.fromiter(map(Message.offset, records), np.int64, len(records))
+    offsets = _offsets(records)
     if len(records) and offsets[0] < start:
         first = int(np.searchsorted(offsets, start))
         records, offsets = records[first:], offsets[first:]
-    kinds, stamps = zip(*map(Message.timestamp, records), strict=True) if records else ((), ())
-    timestamps = np.array(stamps, np.int64)
-    kind = np.array(kinds, np.int64)
+    stamps = np.fromiter(chain.from_iterable(map(Message.timestamp, records)), np.int64, 2 * len(records))
+    kind, timestamps = stamps[::2], stamps[1::2].copy()
     timestamps[kind == TIMESTAMP_NOT_AVAILABLE] = -1
     appended = kind == TIMESTAMP_LOG_APPEND_TIME
     cuts = [0, *(np.flatnonzero(np.diff(appended)) + 1).tolist(), len(records)]
-    values = list(map(Message.value, records))
-    keys = list(map(Message.key, records))
-    headers = list(map(Message.headers, records))
     return [
         Batch(
             source=source,
-            values=values[a:b],
-            keys=keys[a:b],
-            headers=headers[a:b],  # type: ignore[arg-type]
+            values=list(map(Message.value, records[a:b])),
+            keys=Fetched(Message.key, records[a:b]),
+            headers=Fetched(Message.headers, records[a:b]),  # type: ignore[arg-type]
             offsets=offsets[a:b],
             timestamps=timestamps[a:b],
             log_append=bool(appended[a]),
@@ -44,3 +88,13 @@ def batches_of(source: Source, records: Sequence[Message], *, start: int) -> lis
         for a, b in pairwise(cuts)
         if b > a
     ]
+
+
+def _offsets(records: Sequence[Message]) -> NDArray[np.int64]:
+    """Ascending offsets are consecutive where the last lies as far from the first as there are records."""
+    count = len(records)
+    if count:
+        first, last = records[0].offset() or 0, records[-1].offset() or 0
+        if last - first == count - 1:
+            return np.arange(first, last + 1)
+    return np.fromiter(map(Message.offset, records), np.int64, count)

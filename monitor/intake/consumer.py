@@ -12,7 +12,7 @@ from confluent_kafka import Consumer as Client
 from monitor.clock import Clock
 from monitor.columns import Batch
 from monitor.errors import IntakeError
-from monitor.intake.batch import batches_of
+from monitor.intake.batch import batches_of, by_source
 from monitor.intake.client import (
     OUT_OF_RANGE,
     PARTITION_END,
@@ -237,16 +237,11 @@ class Consumer:
         return chosen
 
     def _batches(self, records: Sequence[Message]) -> list[Batch]:
-        taken: dict[tuple[str | None, int | None], list[Message]] = {}
         ends: dict[Source, int] = {}
-        for record in records:
-            error = record.error()
-            if error is None:
-                taken.setdefault((record.topic(), record.partition()), []).append(record)
-            elif error.code() == PARTITION_END:
-                ends[_source(record)] = record.offset() or 0
-            else:
-                self._note(record, error)
+        if any(map(Message.error, records)):
+            ends = self._note_all(records)
+            records = [record for record in records if record.error() is None]
+        taken = by_source(records)
         # Taken away and given back during this very call: records of both lives may be in hand.
         twice = self._let_go & self._next.keys()
         self._rewind(twice)
@@ -259,6 +254,19 @@ class Consumer:
                     self._next[source] = max(start, (mine[-1].offset() or 0) + 1)
                 self._next[source] = max(self._next[source], ends.get(source, 0))
         return batches
+
+    def _note_all(self, records: Sequence[Message]) -> dict[Source, int]:
+        """What came in place of records; where partitions end, by partition."""
+        ends: dict[Source, int] = {}
+        for record in records:
+            error = record.error()
+            if error is None:
+                continue
+            if error.code() == PARTITION_END:
+                ends[_source(record)] = record.offset() or 0
+            else:
+                self._note(record, error)
+        return ends
 
     def _note(self, record: Message, error: KafkaError) -> None:
         """An error in place of a record."""
