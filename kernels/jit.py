@@ -1,47 +1,70 @@
-"""The one place that names numba options, and everything about compiled code on disk.
+"""The one place that names numba options; `kernels.cache` keeps the compiled code on disk.
 
-House rules of kernels, which the cache relies on:
+House rules of kernels:
 
-* A file with kernels imports only the files in SHARED of ours. numba renews a cached kernel when
-  its own file changes, not when a file it calls into does; changes of these few are in the name of
-  the cache directory instead.
 * No fastmath: counts and digests agree between machines and with the naive twins.
 * No `parallel=True`: numba's workqueue layer aborts when two threads enter it. Parallelism is the
   daemon's own, one fold per source partition, and the GIL is released.
+* A kernel may call kernels of other files and is inlined with them: a change of any file of this
+  package compiles all of them anew, so none is ever older than what it contains.
+* Module level and nothing dynamic: what a kernel reads besides its arguments stands in its source.
 """
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import importlib
 import os
 import pickle
 import pkgutil
 import re
-import shutil
-import tempfile
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
+import llvmlite.binding
 import numba
+import numba.core.caching
+import numba.core.compiler
 import numba.core.config
+import numba.core.serialize
+
+from kernels.cache import Cache, digest
 
 config: Any = numba.core.config
 
 ABI = 2
 """Number of the kernel interface: raised when a kernel's signature or an array's meaning changes."""
 
-SHARED = ("jit", "layout", "vote")
-"""Modules that any kernel may import; changing one of them compiles every kernel anew."""
-
 CHECKED = os.environ.get("DRIFTLINE_BOUNDSCHECK", "") not in {"", "0"} or bool(config.BOUNDSCHECK)
 """Indices are checked; slow, for tests. Such code has a cache of its own."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+_HERE = Path(__file__).parent
 _CONST = re.compile(r"const (\w+)\[([^\]]*)\]")
+
+
+class Step(NamedTuple):
+    """One kernel module is ready."""
+
+    module: str
+    done: int
+    of: int
+    compiled: int
+    """Kernels that this process had to compile for it; 0 when they came from the cache."""
+
+
+class Warmth(NamedTuple):
+    """All kernels are ready."""
+
+    compiled: int
+    loaded: int
+    problem: str
+    """Why compiled kernels could not be stored, so that the next start is cold again; "" when they were."""
 
 
 def kernel(*signatures: str) -> Callable[[Function], Function]:
@@ -53,30 +76,117 @@ def kernel(*signatures: str) -> Callable[[Function], Function]:
     exact = [_CONST.sub(_readonly, signature) for signature in signatures]
 
     def compiled(function: Function) -> Function:
-        options: dict[str, Any] = {"nogil": True, "boundscheck": CHECKED}
-        try:
-            return cast(Function, numba.njit(exact, cache=True, **options)(function))
-        except (OSError, EOFError, pickle.UnpicklingError):
-            pass  # the cache is full, torn or gone: compiling takes seconds, not starting takes all
-        except RuntimeError as error:
-            if "cannot cache" not in str(error):  # numba found no directory it may write to
-                raise
-        return cast(Function, numba.njit(exact, **options)(function))
+        if config.DISABLE_JIT:
+            return function
+        if function.__closure__:
+            raise TypeError(f"kernel depends on where it was made - {function.__qualname__} - pass values in")
+        made: Any = numba.njit(nogil=True, boundscheck=CHECKED)(function)
+        made._cache = _Stored(function)  # noqa: SLF001 - where `cache=True` puts numba's own
+        for signature in exact:
+            made.compile(signature)
+        made.disable_compile()
+        return cast(Function, made)
 
     return compiled
 
 
-def warm(progress: Callable[[str, int, int], object] | None = None) -> None:
+def warm(progress: Callable[[Step], object] | None = None, *, backwards: bool = False) -> Warmth:
     """Import every kernel module, so that no record ever waits for a compiler.
 
-    `progress(module, done, of)` is called after each module. Seconds on the first start of a
-    version on a machine, milliseconds after.
+    `progress` is called after each module. Seconds on the first start of a version on a machine,
+    then with a second process that compiles from the other end; milliseconds after. `backwards`
+    is that process.
     """
-    names = sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if not m.ispkg)
-    for done, name in enumerate(names, 1):
-        importlib.import_module(f"kernels.{name}")
-        if progress is not None:
-            progress(name, done, len(names))
+    names = sorted(m.name for m in pkgutil.iter_modules([str(_HERE)]) if not m.ispkg)
+    with _company(alone=backwards):
+        for done, name in enumerate(reversed(names) if backwards else names, 1):
+            before = tally["compiled"]
+            importlib.import_module(f"kernels.{name}")
+            if progress is not None:
+                progress(Step(name, done, len(names), tally["compiled"] - before))
+    if is_cold():
+        cache.finish()
+    return Warmth(tally["compiled"], tally["loaded"], cache.problem)
+
+
+def is_cold() -> bool:
+    """Whether kernels will have to be compiled, for all that is known before trying."""
+    return not config.DISABLE_JIT and not cache.is_complete
+
+
+@contextmanager
+def _company(*, alone: bool) -> Iterator[None]:
+    """A second process that fills the cache from the other end, on a cold start on two cores or more."""
+    if alone or not is_cold() or _cores() < 2:
+        yield
+        return
+    try:
+        other = subprocess.Popen(
+            [sys.executable, "-m", "kernels.warm", "--backwards"],
+            cwd=_HERE.parent,
+            env={**os.environ, "NUMBA_CACHE_DIR": str(cache.places[0].parent.absolute())},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    except OSError:
+        yield  # it only saves time
+        return
+    try:
+        yield
+    finally:
+        other.terminate()
+        other.wait()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Stored(numba.core.caching._Cache):  # type: ignore[misc]  # noqa: SLF001 - what a dispatcher takes
+    """The cache of one kernel, as a numba dispatcher asks for it."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    @property
+    def cache_path(self) -> str:
+        return str(cache.places[0])
+
+    def load_overload(self, sig: str, target_context: Any) -> Any:
+        target_context.refresh()
+        name = self._name(sig)
+        payload = cache.read(name)
+        if payload is None:
+            return None
+        try:
+            parts = pickle.loads(payload)  # noqa: S301 - written by us, checked, in a directory of ours
+            result = numba.core.compiler.CompileResult._rebuild(target_context, *parts)  # noqa: SLF001
+        except Exception:  # noqa: BLE001 boundary: whatever it is, compiling takes seconds, failing takes all
+            cache.forget(name)
+            return None
+        tally["loaded"] += 1
+        return result
+
+    def save_overload(self, sig: str, data: Any) -> None:
+        tally["compiled"] += 1
+        if data.library.has_dynamic_globals:
+            raise TypeError(f"kernel reads a large array - {self._function.__qualname__} - pass it in")
+        cache.write(self._name(sig), numba.core.serialize.dumps(data._reduce()))  # noqa: SLF001
+
+    def enable(self) -> None:
+        """Always on."""
+
+    def disable(self) -> None:
+        """Always on."""
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def _name(self, signature: str) -> str:
+        code = self._function.__code__
+        key = hashlib.sha256(f"{signature}\n{code.co_firstlineno}\n".encode() + code.co_code).hexdigest()[:16]
+        return f"{self._function.__module__}.{self._function.__qualname__}-{key}"
 
 
 def _readonly(match: re.Match[str]) -> str:
@@ -85,40 +195,22 @@ def _readonly(match: re.Match[str]) -> str:
     return f"Array({dtype}, {axes.count(',') + 1}, '{layout}', readonly=True)"
 
 
-def _settle_cache() -> None:
-    """Give numba a cache directory named after what its own freshness check does not see.
-
-    A directory that holds compiled kernels but may not be written to (an image with a read-only
-    root) is copied to a temporary one, because numba only reads caches it could write.
-    """
-    here = Path(__file__).parent
-    sources = [here / f"{name}.py" for name in SHARED]
-    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
-    name = f"driftline-{ABI}-{digest}{'-checked' if CHECKED else ''}"
+def _open_cache() -> Cache:
+    """NUMBA_CACHE_DIR if it is set; else beside the sources, or the user's own where that is not allowed."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - never raises
-    bases: list[str | Path] = [config.CACHE_DIR] if config.CACHE_DIR else [here / "__pycache__", home]
-    places = [Path(base) / name for base in bases]
-    chosen = next((place for place in places if _is_writable(place)), None)
-    if chosen is None:
-        try:
-            copy = Path(tempfile.mkdtemp(prefix="driftline-kernels-"))
-            atexit.register(shutil.rmtree, copy, ignore_errors=True)
-            if places[0].is_dir():
-                shutil.copytree(places[0], copy / name)
-        except OSError:
-            return  # nowhere to write: `kernel` compiles at every start
-        chosen = copy / name
-    config.CACHE_DIR = str(chosen)
+    bases = [Path(config.CACHE_DIR)] if config.CACHE_DIR else [_HERE / "__pycache__", Path(home)]
+    machine = llvmlite.binding
+    features = config.CPU_FEATURES
+    name = digest(
+        _HERE,
+        *(numba.__version__, llvmlite.__version__, sys.version, machine.get_process_triple()),
+        config.CPU_NAME or machine.get_host_cpu_name(),
+        machine.get_host_cpu_features().flatten() if features is None else features,
+        *(config.LOOP_VECTORIZE, config.SLP_VECTORIZE, config.DEBUGINFO_DEFAULT),
+    )
+    return Cache(bases, f"driftline-{ABI}-{name}{'-checked' if CHECKED else ''}")
 
 
-def _is_writable(directory: Path) -> bool:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=directory).close()
-    except OSError:
-        return False
-    return True
-
-
-if not config.DISABLE_JIT:
-    _settle_cache()
+tally = {"compiled": 0, "loaded": 0}
+"""Kernels so far, by where they came from."""
+cache = _open_cache()

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from kernels.jit import warm
+from kernels.jit import Step, warm
 
 
 def main() -> None:
-    """Compile, or load from the cache, all kernels."""
-    warm(lambda name, done, of: sys.stderr.write(f"kernels {done}/{of} {name}\n"))
+    """Compile, or load from the cache, all kernels; fail when they cannot be stored."""
+    warmth = warm(_show, backwards="--backwards" in sys.argv[1:])
+    if warmth.problem:
+        raise SystemExit(f"kernels are not stored: {warmth.problem}")
+
+
+def _show(step: Step) -> None:
+    how = f", {step.compiled} compiled" if step.compiled else ""
+    sys.stderr.write(f"kernels {step.done}/{step.of} {step.module}{how}\n")
 
 
 if __name__ == "__main__":

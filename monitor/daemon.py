@@ -49,11 +49,18 @@ class Daemon:
     """Builds the parts, runs the loops, reloads, stops. `start`, `wait` and `stop` from one thread."""
 
     def __init__(
-        self, files: Sequence[str], *, clock: Clock, revision: str = "unknown", accept_loss: bool = False
+        self,
+        files: Sequence[str],
+        *,
+        clock: Clock,
+        revision: str = "unknown",
+        accept_loss: bool = False,
+        warm_seconds: float = 0.0,
     ) -> None:
         """Raises ConfigError, ReferenceInvalid and StateError: nothing runs yet.
 
         `accept_loss`: begin anew where input was consumed before and its state is gone.
+        `warm_seconds`: what the kernels took before; shown, no more.
         """
         self.clock = clock
         self.stopping = threading.Event()
@@ -65,6 +72,7 @@ class Daemon:
         self._files = tuple(files)
         self._revision = revision
         self._accept_loss = accept_loss
+        self._warm_seconds = warm_seconds
         self._started = clock.now_ms()
         self._config_ok = True
         self._config_loaded = self._started
@@ -202,6 +210,7 @@ class Daemon:
             config_loaded=self._config_loaded,
             checkpoint_last=self.ingest.checkpoint_last,
             checkpoint_bytes=self.ingest.checkpoint_bytes,
+            warm_seconds=self._warm_seconds,
         )
 
     def _not_ready(self) -> str:

@@ -171,6 +171,9 @@ def _total(name: str, text: str, *labels: str) -> Family:
 
 BUILD_INFO = _gauge("build_info", "What is running; always 1.", "version", "revision", "python_version")
 KERNEL_BACKEND_INFO = _gauge("kernel_backend_info", "Where the kernels run; always 1.", "backend", "device")
+KERNEL_WARM_SECONDS = _gauge(
+    "kernel_warm_seconds", "Time the last start spent compiling kernels or loading them from the cache."
+)
 READY = _gauge("ready", "1 when kernels are warm, state is restored and partitions are assigned.")
 CONFIG_LAST_RELOAD_SUCCESSFUL = _gauge(
     "config_last_reload_successful", "Whether the last attempt to load the configuration succeeded."

@@ -63,3 +63,4 @@ class View:
     checkpoint_last: int = -1
     checkpoint_bytes: int = 0
     backend: str = "numba-cpu"
+    warm_seconds: float = 0.0

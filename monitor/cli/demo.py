@@ -21,14 +21,14 @@ def command(*, keep: bool, days: int) -> None:
     """
     import threading
 
-    from kernels.jit import warm
-    from monitor.demo.run import staged
-    from monitor.demo.show import show
+    from monitor.cli.warm import warm_shown
     from monitor.log import configure
 
     configure("auto", "error")
-    click.echo("compiling kernels (seconds on the first start, then cached)", err=True)
-    warm()
+    warm_shown()
+    from monitor.demo.run import staged  # imports kernels: only now, so that compiling is seen
+    from monitor.demo.show import show
+
     with staged(lambda line: click.echo(line, err=True), days=days) as (daemon, outcome):
         click.echo(show(outcome, url=f"{daemon.server.url}/"))
         if keep:

@@ -45,11 +45,12 @@ def command(
     The same fold and the same judge as the daemon's, from an empty state, so the verdicts are the
     daemon's to the last digit. Nothing is stored, nothing is sent, no group is joined.
     """
-    from kernels.jit import warm
-    from monitor.assembly import assemble
+    from monitor.cli.warm import warm_shown
 
     keep_log_quiet()
-    warm()
+    warm_shown()
+    from monitor.assembly import assemble  # imports kernels: only now, so that compiling is seen
+
     assembly = assemble(config)
     plan = _chosen(assembly, name)
     replay, batches, total = _opened(assembly, plan, path=path, since=since, until=until)

@@ -27,21 +27,24 @@ def command(*, config: tuple[str, ...], accept_data_loss: bool) -> None:
     """
     import os
 
-    from kernels.jit import warm
+    from monitor.cli.warm import warm_logged
     from monitor.clock import SystemClock
     from monitor.config.load import load
-    from monitor.daemon import Daemon
     from monitor.errors import UsageError
     from monitor.log import configure
 
     settings = load(config)
     configure(settings.log.format, settings.log.level)
-    warm(_show)
+    clock = SystemClock()
+    warm_seconds = warm_logged(clock)
+    from monitor.daemon import Daemon  # imports kernels: only now, so that compiling is seen
+
     daemon = Daemon(
         config,
-        clock=SystemClock(),
+        clock=clock,
         revision=os.environ.get("DRIFTLINE_REVISION", "unknown"),
         accept_loss=accept_data_loss,
+        warm_seconds=warm_seconds,
     )
     _obey_signals(daemon)
     try:
@@ -72,9 +75,3 @@ def _obey_signals(daemon: Daemon) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGHUP, reload)
-
-
-def _show(module: str, done: int, of: int) -> None:
-    import structlog
-
-    structlog.get_logger("kernels").debug("kernels_warm", module=module, done=done, of=of)

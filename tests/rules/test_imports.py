@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from kernels.jit import SHARED
 from tests.rules.tree import imports, report, sources, within
 
 ONLY_IN = {
-    "numba": ("kernels/jit.py",),
+    "numba": ("kernels/jit.py", "kernels/words.py"),
+    "llvmlite": ("kernels/jit.py", "kernels/words.py"),
     "cupy": ("kernels/cuda/",),
     "confluent_kafka": ("monitor/intake/", "monitor/state/kafka", "monitor/demo/"),
     "urllib3": ("monitor/http.py",),
@@ -35,16 +35,13 @@ def test_modules_are_imported_only_where_they_belong() -> None:
 
 
 def test_kernels_import_nothing_of_ours() -> None:
-    """Kernels know arrays; a file that compiles imports only what the cache's name follows."""
-    breaches = []
-    shared = [f"kernels.{module}" for module in SHARED]
-    for path, tree in sources("kernels"):
-        names = [(line, name) for line, name, _ in imports(tree)]
-        compiles = any(name == "kernels.jit.kernel" for _, name in names)
-        for line, name in names:
-            stale = compiles and within(name, "kernels") and not within(name, *shared)
-            if within(name, "monitor", "tests") or stale:
-                breaches.append(f"{path}:{line}: {name}")
+    """Kernels know arrays and each other, and nothing of what they are used for."""
+    breaches = [
+        f"{path}:{line}: {name}"
+        for path, tree in sources("kernels")
+        for line, name, _ in imports(tree)
+        if within(name, "monitor", "tests", "bench")
+    ]
     report(breaches, "kernels import too much")
 
 
