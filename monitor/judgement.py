@@ -165,6 +165,7 @@ class Judgement:
     def renew(self, context: Context) -> None:
         """Judge with a new context from now on; `track` supersedes incidents of another reference."""
         self.context = context
+        self._store.renew()
 
     def _next(
         self,
@@ -248,9 +249,10 @@ class Judgement:
         partial = [s for s in expected if s in progress and max(progress[s].since, self._since) > start]
         total = max(len(expected), 1)
         coverage = 1.0 - (len(missing) + len(set(partial) - set(missing))) / total
+        plan, layout = self.plan, self.context.layout
         window = merge(
-            self.plan.name, spec, start=start, end=end, sketches=self._store.between(start, end),
-            plan=self.plan, layout=self.context.layout, coverage=coverage, missing=missing, revision=revision,
+            spec, start=start, end=end, parts=self._store.sums(start, end, plan=plan, layout=layout),
+            plan=plan, layout=layout, coverage=coverage, missing=missing, revision=revision,
         )  # fmt: skip
         verdict = self._verdict(spec, window)
         if missing and verdict.state is State.UNKNOWN and any(s not in progress for s in missing):

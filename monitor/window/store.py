@@ -2,55 +2,126 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Collection, Iterator
 
+from kernels.layout import Layout
 from monitor.names import SketchKey
+from monitor.plan import ModelPlan
 from monitor.sketch import Sketch
+from monitor.window.merge import Sum, Total, belongs
+
+_Block = tuple[int, int]
+"""Level and number: the 2**level panes from number * 2**level panes after the epoch on."""
+HIGHEST = 12
+"""Level of the widest blocks: two weeks of panes of five minutes."""
 
 
 class PaneStore:
     """Sketches by pane. Evaluate thread only.
 
     Counts and latency are held packed: a quiet pane of a wide model is then a hundred times smaller than
-    its arrays.
+    its arrays. Sums of aligned blocks of 1, 2, 4, 8… panes are kept once a window has asked for them:
+    windows that overlap, and families of windows of one model, are made of a few blocks instead of
+    every sketch again. A newer sketch of a pane drops the blocks that hold it.
     """
 
     def __init__(self) -> None:
         self._panes: dict[int, dict[SketchKey, Sketch]] = {}
+        self._starts: list[int] = []
+        """The panes that are held, ascending."""
+        self._sums: dict[_Block, Sum] = {}
+        self._pane = 1
 
     def put(self, sketch: Sketch) -> bool:
         """Replace the sketch of this key; False when a newer one is held already."""
-        held = self._panes.setdefault(sketch.key.pane, {})
+        pane = sketch.key.pane
+        held = self._panes.get(pane)
+        if held is None:
+            held = self._panes[pane] = {}
+            insort(self._starts, pane)
         old = held.get(sketch.key)
         if old is not None and old.applied > sketch.applied:
             return False
         held[sketch.key] = sketch.compact()
+        for level in range(HIGHEST + 1):
+            self._sums.pop((level, pane // self._pane >> level), None)
         return True
 
     def oldest(self) -> int | None:
         """Start of the oldest pane held."""
-        return min(self._panes, default=None)
+        return self._starts[0] if self._starts else None
 
     def oldest_from(self, start: int) -> int | None:
         """Start of the oldest pane not before `start`."""
-        return min((pane for pane in self._panes if pane >= start), default=None)
+        at = bisect_left(self._starts, start)
+        return self._starts[at] if at < len(self._starts) else None
 
     def between(self, start: int, end: int) -> Iterator[Sketch]:
         """Every sketch whose pane starts in [start, end)."""
-        for pane in sorted(pane for pane in self._panes if start <= pane < end):
+        for pane in self._within(start, end):
             yield from self._panes[pane].values()
+
+    def sums(self, start: int, end: int, *, plan: ModelPlan, layout: Layout) -> Iterator[Sum]:
+        """Sums that add up to the sketches of [start, end) that belong to `plan`.
+
+        Between two calls with plans of another pane or champion there must be a `renew`.
+        """
+        if plan.pane != self._pane:
+            self.renew()
+            self._pane = plan.pane
+        low, high = -(-start // plan.pane), -(-end // plan.pane)
+        while low < high:
+            level = min((low & -low).bit_length() - 1 if low else HIGHEST, HIGHEST)
+            while low + (1 << level) > high:
+                level -= 1
+            found = self._sum(level, low >> level, plan, layout)
+            if found is not None:
+                yield found
+            low += 1 << level
+
+    def renew(self) -> None:
+        """Forget the sums: what belongs to them is another matter from now on."""
+        self._sums.clear()
 
     def rows(self, start: int, end: int, *, variants: Collection[str]) -> int:
         """Rows of `variants` in [start, end), without unpacking a sketch."""
         return sum(
             sketch.rows
-            for pane, held in self._panes.items()
-            if start <= pane < end
-            for sketch in held.values()
+            for pane in self._within(start, end)
+            for sketch in self._panes[pane].values()
             if sketch.key.variant in variants
         )
 
     def forget(self, before: int) -> None:
         """Drop panes that start before `before`."""
-        for pane in [pane for pane in self._panes if pane < before]:
+        gone = bisect_left(self._starts, before)
+        for pane in self._starts[:gone]:
             del self._panes[pane]
+        del self._starts[:gone]
+        for block in [block for block in self._sums if (block[1] << block[0]) * self._pane < before]:
+            del self._sums[block]
+
+    def _within(self, start: int, end: int) -> list[int]:
+        return self._starts[bisect_left(self._starts, start) : bisect_left(self._starts, end)]
+
+    def _sum(self, level: int, number: int, plan: ModelPlan, layout: Layout) -> Sum | None:
+        """The sum of a block, None when nothing lies in it. One that is a single sketch is not kept twice."""
+        known = self._sums.get((level, number))
+        if known is not None:
+            return known
+        width = plan.pane << level
+        panes = self._within(number * width, (number + 1) * width)
+        if level and len(panes) > 1:
+            halves = (self._sum(level - 1, 2 * number + half, plan, layout) for half in (0, 1))
+            parts = [part for part in halves if part is not None]
+        else:
+            held = (sketch for pane in panes for sketch in self._panes[pane].values())
+            parts = [Sum.of(sketch) for sketch in held if belongs(sketch, plan)]
+        if len(parts) < 2:
+            return parts[0] if parts else None
+        total = Total(layout, len(plan.rules))
+        for part in parts:
+            total.add(part)
+        found = self._sums[level, number] = total.pack()
+        return found

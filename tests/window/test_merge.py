@@ -75,7 +75,7 @@ def sketch_of(seed, **changes):
 
 
 def window_of(sketches, *, plan=PLAN, start=0, end=HOUR, **options):
-    return merge("fraud", SPEC, start=start, end=end, sketches=sketches, plan=plan, layout=LAYOUT, **options)
+    return merge(SPEC, start=start, end=end, parts=sketches, plan=plan, layout=LAYOUT, **options)
 
 
 def same(a, b):

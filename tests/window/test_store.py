@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from monitor.names import SketchKey, Source
 from monitor.sketch import Sketch
 from monitor.window.store import PaneStore
+from tests.window.test_merge import LAYOUT, PLAN, same, sketch_of, window_of
 
 
 def sketch(pane: int, applied: int, *, partition: int = 0, count: int = 1) -> Sketch:
@@ -42,3 +47,48 @@ def test_panes_are_found_by_their_span_and_forgotten() -> None:
     assert (store.oldest(), store.oldest_from(11), store.oldest_from(21)) == (0, 20, None)
     store.forget(20)
     assert store.oldest() == 20
+
+
+MINUTE = PLAN.pane
+spans = st.tuples(st.integers(0, 70), st.integers(0, 70)).map(sorted)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.one_of(st.integers(0, 200), spans), min_size=1, max_size=25))
+def test_windows_made_of_kept_sums_are_those_made_of_sketches(steps) -> None:
+    """Whatever was asked before and however sketches came in between, blocks add up to the sketches."""
+    store = PaneStore()
+    for number, step in enumerate(steps):
+        if isinstance(step, int):
+            variant = "challenger" if step % 7 == 0 else "champion"
+            store.put(replace(sketch_of(step, variant=variant, segment=str(step % 3)), applied=number))
+            continue
+        start, end = (bound * MINUTE for bound in step)
+        blocks = store.sums(start, end, plan=PLAN, layout=LAYOUT)
+        assert same(
+            window_of(blocks, start=start, end=end),
+            window_of(store.between(start, end), start=start, end=end),
+        )
+
+
+def test_panes_that_are_forgotten_leave_no_sum_behind() -> None:
+    """A sum that holds a pane that is gone is gone too; so is every sum after a change of champion."""
+    store = PaneStore()
+    for number in range(8):
+        store.put(sketch_of(number, pane=number * MINUTE))
+        store.put(sketch_of(number, pane=number * MINUTE, segment="eu"))
+    blue = replace(PLAN, champion="blue")
+    whole = window_of(store.sums(0, 8 * MINUTE, plan=PLAN, layout=LAYOUT), end=8 * MINUTE)
+    store.forget(MINUTE)
+    (*_, rest) = store.sums(MINUTE, 8 * MINUTE, plan=PLAN, layout=LAYOUT)
+    assert rest.rows < whole.rows
+    assert list(store.sums(0, MINUTE, plan=PLAN, layout=LAYOUT)) == []
+    left = window_of(store.sums(0, 8 * MINUTE, plan=PLAN, layout=LAYOUT), end=8 * MINUTE)
+    assert same(left, window_of(store.between(0, 8 * MINUTE), end=8 * MINUTE))
+    store.put(sketch_of(2, pane=3 * MINUTE, variant="blue"))
+    store.renew()
+    found = store.sums(0, 8 * MINUTE, plan=blue, layout=LAYOUT)
+    assert same(
+        window_of(found, plan=blue, end=8 * MINUTE),
+        window_of(store.between(0, 8 * MINUTE), plan=blue, end=8 * MINUTE),
+    )
