@@ -23,7 +23,7 @@ LARGEST = float(np.finfo(np.float64).max)
 def numeric_edges(
     values: NDArray[np.float64], *, minimum: float, maximum: float, quantiles: int = QUANTILES
 ) -> NDArray[np.float64]:
-    """Edges for finite `values` (any order): float64[bins + 1], strictly ascending.
+    """Edges for finite, ascending `values`: float64[bins + 1], strictly ascending.
 
     The first edge is `minimum`, the last the smallest number above `maximum`, so that both are
     in a bin. Edges are quantiles that occur in the data; a value with more than 1/quantiles of
@@ -31,13 +31,12 @@ def numeric_edges(
     """
     if len(values) == 0:
         return np.array([0.0, 1.0])
-    ordered = np.sort(values)
     levels = np.union1d(np.linspace(0.0, 1.0, max(quantiles - 2, 2)), [TAIL, 1.0 - TAIL])
     # level 1 is the maximum: its edge is `last`, or the maximum would have a bin of its own
-    ranks = np.maximum(np.ceil(levels[:-1] * len(ordered)).astype(np.int64) - 1, 0)
-    atoms = _atoms(ordered, quantiles=quantiles)
+    ranks = np.maximum(np.ceil(levels[:-1] * len(values)).astype(np.int64) - 1, 0)
+    atoms = _atoms(values, quantiles=quantiles)
     last = above(maximum)
-    edges = np.unique(np.concatenate([[minimum, last], ordered[ranks], atoms, np.nextafter(atoms, np.inf)]))
+    edges = np.unique(np.concatenate([[minimum, last], values[ranks], atoms, np.nextafter(atoms, np.inf)]))
     edges = edges[(edges >= minimum) & (edges <= last)] + 0.0
     if len(edges) == 1:
         return np.array([np.nextafter(edges[0], -np.inf), edges[0]])
@@ -74,8 +73,10 @@ def above(value: float) -> float:
     return min(math.nextafter(value, math.inf), LARGEST)
 
 
-def _atoms(ordered: NDArray[np.float64], *, quantiles: int) -> NDArray[np.float64]:
-    distinct, rows = np.unique(ordered, return_counts=True)
-    return np.asarray(
-        distinct[(rows * quantiles > len(ordered)) & (rows >= ATOM_ROWS) & (distinct < LARGEST)], np.float64
-    )
+def _atoms(values: NDArray[np.float64], *, quantiles: int) -> NDArray[np.float64]:
+    """Of ascending values those with more than 1/quantiles of the rows: so long a run cannot lie
+    between two of the places that are looked at."""
+    least = max(len(values) // quantiles + 1, ATOM_ROWS)
+    found = np.unique(values[least - 1 :: least])
+    rows = np.searchsorted(values, found, side="right") - np.searchsorted(values, found, side="left")
+    return np.asarray(found[(rows >= least) & (found < LARGEST)], np.float64)

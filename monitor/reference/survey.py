@@ -44,8 +44,8 @@ class ColumnSurvey:
     minimum: float = math.inf
     maximum: float = -math.inf
 
-    def add(self, column: NDArray[Any], kept: NDArray[np.bool_], *, integral: bool) -> None:
-        """Take in one chunk; `kept` marks the rows of the sample."""
+    def add(self, column: NDArray[Any], kept: NDArray[np.intp], *, integral: bool) -> None:
+        """Take in one chunk; `kept` are the rows of the sample, ascending."""
         kind = self.feature.kind
         if kind in {Kind.CATEGORICAL, Kind.BOOLEAN}:
             self._count(column)
@@ -87,7 +87,8 @@ class ColumnSurvey:
     def sampled(self) -> NDArray[np.float64]:
         """The finite values of the sample, in row order."""
         values = np.concatenate(self.sample) if self.sample else np.empty(0)
-        return np.asarray(values[np.isfinite(values)], np.float64)
+        finite = np.isfinite(values)
+        return values if finite.all() else np.asarray(values[finite], np.float64)
 
     def _count(self, column: NDArray[Any]) -> None:
         self.categories.update(category_counts(column))
@@ -95,21 +96,26 @@ class ColumnSurvey:
             self.categories = Counter(dict(ranked(self.categories)[: CATEGORIES_TRACKED // 2]))
             self.forgotten = True
 
-    def _measure(self, values: NDArray[np.float64], kept: NDArray[np.bool_]) -> None:
+    def _measure(self, values: NDArray[np.float64], kept: NDArray[np.intp]) -> None:
         self.sample.append(values[kept])
-        finite = values[np.isfinite(values)]
-        if len(finite) == 0:
+        if len(values) == 0:
             return
-        self.minimum = min(self.minimum, float(finite.min()))
-        self.maximum = max(self.maximum, float(finite.max()))
+        low, high = float(values.min()), float(values.max())  # NaN where a value is missing
+        finite = values
+        if not (math.isfinite(low) and math.isfinite(high)):
+            finite = values[np.isfinite(values)]
+            if len(finite) == 0:
+                return
+            low, high = float(finite.min()), float(finite.max())
+        self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
         with np.errstate(over="ignore", invalid="ignore"):
             # Chan, Golub, LeVeque 1983: pairwise update of mean and squared deviations
             mean = float(np.mean(finite))
             delta = mean - self.mean
             total = self.finite + len(finite)
-            self.spread += (
-                float(np.sum((finite - mean) ** 2)) + delta * delta * self.finite * len(finite) / total
-            )
+            away = finite - mean
+            away *= away
+            self.spread += float(np.sum(away)) + delta * delta * self.finite * len(finite) / total
             self.mean += delta * len(finite) / total
             self.finite = total
 
@@ -142,24 +148,29 @@ def survey(chunks: Iterable[Table], *, features: Sequence[FeatureDeclaration], p
         clustered = clustered or chunk.cluster is not None
         timed = _timed(chunk, before=timed)
         order = mix(np.arange(rows, rows + len(chunk), dtype=np.uint64))
-        kept = order <= limit
-        hashes.append(order[kept])
+        hashes.append(order[order <= limit])
+        while sum(map(len, hashes)) > SAMPLE_ROWS:
+            limit >>= np.uint64(1)
+            masks = [known <= limit for known in hashes]
+            hashes = [known[mask] for known, mask in zip(hashes, masks, strict=True)]
+            for column in columns:
+                column.thin(masks[:-1])
+        kept = np.flatnonzero(order <= limit)
         for column in columns:
             column.add(
                 column_of(chunk, column.feature), kept, integral=column.feature.source in chunk.integral
             )
         rows += len(chunk)
         if chunk.events is not None and pane:
-            panes = np.union1d(panes, np.floor_divide(chunk.events, pane))
-        while sum(map(len, hashes)) > SAMPLE_ROWS:
-            limit >>= np.uint64(1)
-            masks = [order <= limit for order in hashes]
-            hashes = [order[mask] for order, mask in zip(hashes, masks, strict=True)]
-            for column in columns:
-                column.thin(masks)
+            panes = np.union1d(panes, _distinct(np.floor_divide(chunk.events, pane)))
     if rows == 0:
         raise ReferenceInvalid("there are no rows - the input of the reference - at least one row is right")
     return Survey(columns, rows, bool(timed), clustered, sum(map(len, hashes)), panes)
+
+
+def _distinct(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The distinct ones, ascending. Rows mostly come in order of time: then there is little to sort."""
+    return np.unique(numbers[np.flatnonzero(np.diff(numbers, prepend=-1))])
 
 
 def ranked(categories: Counter[str]) -> list[tuple[str, int]]:

@@ -16,6 +16,9 @@ from monitor.reference.table import FeatureDeclaration, Table
 
 DENSE_BYTES = 64 << 20
 """Memory of the cells that are open at once while counting; closed ones are kept sparse."""
+BLOCK_BYTES = 1 << 20
+"""Values that are laid side by side and folded at once: they stay in the second-level cache."""
+LEAST_BLOCK = 1024
 LOOSE_PARTS = 16
 """Parts of one pane that are kept before they are added up: unordered input makes many."""
 
@@ -37,40 +40,75 @@ class Encoder:
         """Counts of the table's rows by cell: (cell numbers, arrays with a row for each)."""
         from kernels.fold import fold  # compiles or loads the kernels
 
-        values, codes = self._arrays(table)
+        columns, codes = self._arrays(table)
         latency = table.latency if table.latency is not None else np.full(len(table), np.nan)
         errors = table.errors if table.errors is not None else np.zeros(len(table), np.uint8)
-        numbers_of, local = np.unique(cell, return_inverse=True)
+        numbers_of, local = numbered(cell)
         room = max(1, DENSE_BYTES // (8 * (self.layout.slots + 3 * self.layout.numeric + LATENCY_BINS + 8)))
-        for low in range(int(np.sum(numbers_of < 0)), len(numbers_of), room):
+        step = max(BLOCK_BYTES // (8 * max(self.layout.features, 1)), LEAST_BLOCK)
+        for low in range(0, len(numbers_of), room):
             group = numbers_of[low : low + room]
-            rows = np.flatnonzero((local >= low) & (local < low + len(group)))
             cells = allocate(self.layout, cells=len(group), rules=0, reasons=0)
-            fold(
-                cells,
-                self.layout,
-                no_rules(self.layout),
-                cell=(local[rows] - low).astype(np.int32),
-                values=values[:, rows],
-                codes=codes[:, rows],
-                latency=np.asarray(latency[rows], np.float64),
-                errors=np.asarray(errors[rows], np.uint8),
-                offsets=np.arange(len(rows), dtype=np.int64),
-            )
+            for rows in _rows(local, low, low + len(group), step=step):
+                own = local[rows]
+                values = np.empty((len(columns), len(own)))
+                for place, column in enumerate(columns):
+                    values[place] = column[rows]
+                fold(
+                    cells,
+                    self.layout,
+                    no_rules(self.layout),
+                    cell=(own - low).astype(np.int32),
+                    values=values,
+                    codes=codes[:, rows],
+                    latency=np.asarray(latency[rows], np.float64),
+                    errors=np.asarray(errors[rows], np.uint8),
+                    offsets=np.zeros(len(own), np.int64),
+                )
             yield group, cells
 
-    def _arrays(self, table: Table) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-        values = np.empty((self.layout.numeric, len(table)))
+    def _arrays(self, table: Table) -> tuple[list[NDArray[np.float64]], NDArray[np.int32]]:
+        """The numeric columns, and the codes of the others: int32[categorical, rows]."""
+        columns: list[NDArray[np.float64]] = [np.empty(0)] * self.layout.numeric
         codes = np.empty((self.layout.categorical, len(table)), np.int32)
         for index, (feature, profile) in enumerate(zip(self.features, self.profiles, strict=True)):
             column, place = column_of(table, feature), int(self.layout.column[index])
             if profile.kind is Kind.NUMERIC:
-                values[place] = numbers(column, feature)
+                columns[place] = numbers(column, feature)
                 continue
             slots = {name: FIRST_BIN + slot for slot, name in enumerate(profile.categories)}
             encode = boolean_codes if profile.kind is Kind.BOOLEAN else category_codes
             codes[place] = encode(column, slots)
-        return values, codes
+        return columns, codes
+
+
+def numbered(cell: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct cell numbers, ascending, and which of them each row has; -1 where negative."""
+    if len(cell) == 0 or int(cell.max()) < 0:
+        return np.empty(0, np.int64), np.full(len(cell), -1, np.int64)
+    lowest = max(int(cell.min()), 0)
+    span = int(cell.max()) - lowest + 1
+    if span > 4 * len(cell):
+        numbers_of, local = np.unique(cell, return_inverse=True)
+        skipped = int(np.sum(numbers_of < 0))
+        return numbers_of[skipped:], np.maximum(local - skipped, -1)
+    place = np.maximum(cell - (lowest - 1), 0)
+    seen = np.zeros(span + 1, np.bool_)
+    seen[place] = True
+    seen[0] = False
+    return lowest + np.flatnonzero(seen[1:]), (np.cumsum(seen) - 1)[place]
+
+
+def _rows(local: NDArray[np.int64], low: int, high: int, *, step: int) -> Iterator[slice | NDArray[np.int64]]:
+    """The rows from `low` to `high`, in blocks of at most `step`."""
+    for begin in range(0, len(local), step):
+        own = local[begin : begin + step]
+        inside = (own >= low) & (own < high)
+        count = np.count_nonzero(inside)
+        if count == len(own):
+            yield slice(begin, begin + count)
+        elif count:
+            yield begin + np.flatnonzero(inside)
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from monitor.reference.build import BuildSettings, build
 from monitor.reference.file import pack
 from monitor.reference.summary import feature_counts
 from monitor.reference.table import FeatureDeclaration, Table
+from monitor.reference.tally import numbered
 from tests.reference.tables import START, cut, mixed, small
 
 
@@ -223,3 +224,25 @@ def test_progress_counts_the_rows_of_each_pass():
     seen = []
     build(cut(mixed(), [1500]), model="m", name="r", progress=seen.append)
     assert seen == [1500, 3000] * 3
+
+
+@pytest.mark.parametrize("cell", [[], [-1, -2], [7], [3, -1, 5, 3], [-5, 0, 10**15, 10**15], [2, 2, 0, 1]])
+def test_cells_are_numbered_in_ascending_order(cell):
+    """Near or far apart, each row finds its number, and negative ones have none."""
+    numbers, local = numbered(np.array(cell, np.int64))
+    assert numbers.tolist() == sorted({number for number in cell if number >= 0})
+    assert [numbers[at] if at >= 0 else -1 for at in local] == [max(number, -1) for number in cell]
+
+
+def test_rows_are_counted_whatever_the_order_and_the_memory(monkeypatch):
+    """Few open cells and small blocks give the bytes that all at once give, also for rows out of order."""
+    table = mixed()
+    order = np.random.default_rng(4).permutation(len(table))
+    shuffled = Table(
+        {name: column[order] for name, column in table.columns.items()}, events=table.events[order],
+        latency=table.latency[order], errors=table.errors[order],
+    )  # fmt: skip
+    whole = [pack(build(one, model="m", name="r", pane=3_600_000)) for one in (table, shuffled)]
+    for limit in ("DENSE_BYTES", "BLOCK_BYTES", "LEAST_BLOCK"):
+        monkeypatch.setattr(f"monitor.reference.tally.{limit}", 7)
+    assert [pack(build(one, model="m", name="r", pane=3_600_000)) for one in (table, shuffled)] == whole

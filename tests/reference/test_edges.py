@@ -13,7 +13,7 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
 def edges_of(values, **settings):
-    values = np.asarray(values, np.float64)
+    values = np.sort(np.asarray(values, np.float64))
     return numeric_edges(values, minimum=float(values.min()), maximum=float(values.max()), **settings)
 
 
