@@ -64,7 +64,7 @@ class Vectors(NamedTuple):
     wave_start  int32[vectors + 1]          its columns of `waves`, likewise; WAVE_WIDTH divides them
     center      float64[dims]               reference median of each dimension
     scale       float64[dims]               reference scale, > 0
-    waves       int16[frequencies, columns] random frequencies, in 2**(shift - 21) turns per step
+    waves       int16[frequencies, columns] random frequencies, in 2**(shift - 21) turns per scale
     phases      int32[vectors, frequencies] in 2**-32 turns
     shift       int32[vectors]              0 to 21
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kernels.layout import CATEGORICAL, FIRST_BIN, NUMERIC, Layout
+from kernels.layout import CATEGORICAL, FIRST_BIN, NUMERIC, VECTOR, VECTOR_SLOTS, Layout
 from monitor.config.effective import render
 from monitor.config.load import load
 from monitor.config.plans import build_plans, reference_paths
@@ -22,6 +22,10 @@ from monitor.partition import Model
 from monitor.plan import Kind, ModelPlan, SourcePlan
 from monitor.reference.file import read
 from monitor.reference.profile import Reference
+from monitor.reference.vector import plain_vector, stacked
+
+_KINDS = {Kind.NUMERIC: NUMERIC, Kind.VECTOR: VECTOR}
+"""Of a layout; all others are categorical there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def _bare_layout(plan: ModelPlan) -> Layout:
     numeric = [feature for feature in plan.features if feature.kind is Kind.NUMERIC]
     edges = np.array([0.0, 1.0])
     slots = [_bare_slots(feature.kind) for feature in plan.features]
-    kinds = [NUMERIC if feature.kind is Kind.NUMERIC else CATEGORICAL for feature in plan.features]
+    kinds = [_KINDS.get(feature.kind, CATEGORICAL) for feature in plan.features]
     column = [kinds[:place].count(kind) for place, kind in enumerate(kinds)]
     return Layout(
         kind=np.array(kinds, np.int8),
@@ -92,10 +96,13 @@ def _bare_layout(plan: ModelPlan) -> Layout:
         edge_start=np.arange(0, 2 * len(numeric) + 1, 2, dtype=np.int32),
         center=np.zeros(len(numeric)),
         scale=np.ones(len(numeric)),
+        vectors=stacked([plain_vector(f.length) for f in plan.features if f.kind is Kind.VECTOR]),
     )
 
 
 def _bare_slots(kind: Kind) -> int:
     if kind is Kind.NUMERIC:
         return 2 + 3
+    if kind is Kind.VECTOR:
+        return VECTOR_SLOTS
     return FIRST_BIN + (2 if kind is Kind.BOOLEAN else 0)

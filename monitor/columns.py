@@ -117,6 +117,8 @@ class Columns:
     values      float64[numeric, rows]      NaN is missing; infinities are kept
     codes       int32[categorical, rows]    slot of the category (`kernels.layout`): 0 missing,
                                             1 novel, 2 other, 3… categories
+    vectors     float64[rows, dims]         of all vector features side by side; a missing one is all
+                                            NaN; None without vector features
     latency     float64[rows]               milliseconds, NaN when absent
     errors      uint8[rows]                 1 when the record reports an error
     group       int32[rows]                 index into `groups`
@@ -137,6 +139,7 @@ class Columns:
     group: NDArray[np.int32]
     groups: tuple[tuple[str, str, str], ...]
     novel: Novel = NOTHING_NOVEL
+    vectors: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -155,4 +158,5 @@ class Columns:
             errors=self.errors[rows],
             group=self.group[rows],
             novel=NOTHING_NOVEL,
+            vectors=self.vectors[rows] if self.vectors is not None else None,
         )

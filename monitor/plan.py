@@ -21,10 +21,15 @@ class TimeUnit(enum.StrEnum):
     RFC3339 = "rfc3339"
 
 
+LONGEST_VECTOR = 8_192
+"""Numbers in one vector: the longest embeddings in use have 4,096."""
+
+
 class Kind(enum.StrEnum):
     NUMERIC = "numeric"
     CATEGORICAL = "categorical"
     BOOLEAN = "boolean"
+    VECTOR = "vector"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,8 @@ class FeaturePlan:
     """Allowed categories; empty allows all."""
     numbers_in_strings: bool = False
     """Accept "1.5" for 1.5."""
+    length: int = 0
+    """Numbers in a vector; 0 for other kinds."""
 
 
 class RuleKind(enum.StrEnum):

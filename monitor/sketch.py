@@ -67,6 +67,7 @@ class Sketch:
     first: int
     last: int
     novel: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    vectors: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def packed(self, name: str) -> Packed:
         """`counts` or `latency` as few bytes. Raises ValueError for a count below zero."""
@@ -76,12 +77,12 @@ class Sketch:
     def compact(self, **changes: Any) -> Sketch:
         """The same sketch but for `changes`, to be kept: packed, it shares no array with this one."""
         held = {"counts": self.packed("counts"), "latency": self.packed("latency")}
-        copies = {name: getattr(self, name).copy() for name in ("sums", "extremes", "violations", "rejects")}
+        copies = {name: getattr(self, name).copy() for name in ("sums", "extremes", "vectors", "violations", "rejects")}
         return replace(self, **{**held, **copies, **changes})
 
     @property
     def nbytes(self) -> int:
         """Bytes of its arrays as they are held."""
         held = (self.__dict__["_counts"], self.__dict__["_latency"], self.sums, self.extremes)
-        flat = (self.violations, self.rejects)
+        flat = (self.violations, self.rejects, self.vectors)
         return sum(len(a.data) if isinstance(a, Packed) else a.nbytes for a in (*held, *flat))

@@ -58,6 +58,7 @@ class Window:
     versions: Mapping[str, int] = field(default_factory=dict)
     novel: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     revision: int = 0
+    vectors: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ def _selection(settings: Settings, model: Model, name: str) -> Selection:
             name=called,
             path=feature.path,
             kind=Kind(feature.kind) if feature.kind else None,
+            length=feature.length or 0,
             numbers_in_strings=feature.numbers_in_strings,
         )
         for called, feature in model.features.items()

@@ -74,7 +74,8 @@ def _known(
     profile: FeatureProfile, given: tuple[Column, Steps] | None, problems: list[Problem]
 ) -> FeaturePlan:
     if given is None:
-        return FeaturePlan(profile.name, profile.path or (profile.name,), profile.kind)
+        length = profile.vector.length if profile.vector is not None else 0
+        return FeaturePlan(profile.name, profile.path or (profile.name,), profile.kind, length=length)
     column, steps = given
     kind = _kind(column)
     is_class = isinstance(column, Outcome) and kind == "categorical"
@@ -90,6 +91,17 @@ def _known(
     elif not kind:
         problems += [p for p in check_column(column, str(profile.kind), steps) if p.code == "bad-contract"]
     plan = _plan(profile.name, column, profile.kind)
+    if profile.vector is not None:
+        if plan.length not in {0, profile.vector.length}:
+            problems.append(
+                Problem(
+                    "other-length",
+                    (*steps, "length"),
+                    f"{profile.name} has {plan.length} numbers here and {profile.vector.length} in the reference",
+                    help="make them agree, or build the reference again",
+                )
+            )
+        plan = replace(plan, length=profile.vector.length)
     return plan if plan.path else replace(plan, path=profile.path or (profile.name,))
 
 
@@ -103,4 +115,5 @@ def _plan(name: str, column: Column, kind: Kind) -> FeaturePlan:
         range=column.range or (None, None),
         allowed=column.allowed,
         numbers_in_strings=column.numbers_in_strings,
+        length=(column.length or 0) if isinstance(column, Feature) else 0,
     )

@@ -10,7 +10,7 @@ from monitor.config.finding import Level, Problem, Steps, nearest
 from monitor.config.quantity import format_duration
 from monitor.config.rule import GrammarError, parse_test
 from monitor.config.settings import Settings
-from monitor.config.watched import Column, Model, Outcome
+from monitor.config.watched import Column, Feature, Model, Outcome
 
 DAY = 86_400_000
 OWN_FEATURES = ("prediction", "label", "latency", "error")
@@ -102,7 +102,7 @@ def _columns(model: Model, steps: Steps) -> Iterator[Problem]:
             )
         yield from check_column(feature, feature.kind or "", at)
         if not model.reference:
-            for key in ("path", "kind"):
+            for key in ("path", "kind", *(("length",) if feature.kind == "vector" else ())):
                 if not getattr(feature, key):
                     yield Problem(
                         "missing-key",
@@ -138,6 +138,13 @@ def check_column(column: Column, kind: str, steps: Steps) -> Iterator[Problem]:
                 level=Level.WARNING,
             )
         seen.add(category)
+    if isinstance(column, Feature) and column.length and kind not in {"", "vector"}:
+        yield Problem(
+            "bad-contract",
+            (*steps, "length"),
+            f"a length is for vectors; {steps[-1]} is {kind}",
+            at_key=True,
+        )
     if column.numbers_in_strings and kind not in {"", "numeric"}:
         yield Problem(
             "bad-contract", (*steps, "numbers_in_strings"), f"{steps[-1]} is {kind}, not numeric", at_key=True

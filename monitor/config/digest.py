@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 
 from monitor.config.intake import Source
-from monitor.plan import FeaturePlan
+from monitor.plan import FeaturePlan, Kind
 from monitor.reference.profile import Reference
 
 LENGTH = 16
@@ -28,6 +28,7 @@ def config_digest(
         "pane": pane,
         "features": [
             [f.name, f.path, f.kind, f.nullable, f.range, sorted(f.allowed), f.numbers_in_strings]
+            + [f.length] * (f.kind is Kind.VECTOR)
             for f in features
         ],
         "time": [fields.time.path, fields.time.unit] if fields.time else [],
@@ -46,4 +47,7 @@ def _layout(reference: Reference | None) -> str:
     for feature in reference.features:
         digest.update(json.dumps([feature.name, feature.kind, list(feature.categories)]).encode())
         digest.update(feature.edges.tobytes())
+        if feature.vector is not None:
+            for array in (feature.vector.center, feature.vector.scale, feature.vector.waves):
+                digest.update(array.tobytes())
     return digest.hexdigest()

@@ -9,7 +9,11 @@ _LATER = {
     ("models", "*", "evaluate_by"): "one evaluator per segment",
     ("models", "*", "seasons"): "references by hour of day or day of week",
     ("models", "*", "environment"): "dependency drift",
-    ("models", "*", "embeddings"): "drift of embeddings",
+    (
+        "models",
+        "*",
+        "embeddings",
+    ): "a list of embeddings; write kind: vector in models.<name>.features instead",
     ("models", "*", "cluster"): "design effects by group",
     ("models", "*", "compat"): "scores as other tools define them",
     ("models", "*", "diagnosis"): "diagnosis by row samples",

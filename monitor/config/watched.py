@@ -28,6 +28,7 @@ from monitor.config.intake import DAY, HOUR, MINUTE, SECOND, Span
 from monitor.config.quantity import format_budget, format_duration, parse_budget
 from monitor.config.rule import parse_drift, parse_limit
 from monitor.judge.catalogue import DETECTORS, SCORES
+from monitor.plan import LONGEST_VECTOR
 
 LEARN = "learn"
 
@@ -145,8 +146,15 @@ class Feature(Column):
         description="Where it stands in a record; left out, as in the reference.",
         examples=["features.age"],
     )
-    kind: Annotated[str, Choice(("numeric", "categorical", "boolean"), later=("embedding",))] | None = Field(
-        default=None, description="Left out, as in the reference.", examples=["numeric"]
+    kind: Annotated[str, Choice(("numeric", "categorical", "boolean", "vector"))] | None = Field(
+        default=None,
+        description="Left out, as in the reference. vector: a list of numbers, an embedding.",
+        examples=["numeric"],
+    )
+    length: Annotated[Whole, bounded(1, LONGEST_VECTOR)] | None = Field(
+        default=None,
+        description="Numbers in a vector; left out, as in the reference.",
+        examples=[384],
     )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
@@ -85,6 +86,15 @@ def numbers(column: Sequence[Any], out: NDArray[np.float64]) -> None:
         struct.pack_into(f"{len(column)}d", out, 0, *column)  # a third of the time of numpy's own way
     except struct.error:
         out[:] = np.array(column, np.float64)
+
+
+def vectors(column: Sequence[list[float] | None], out: NDArray[np.float64]) -> None:
+    """A column of lists to `out`, float64[rows, length of each]; None is a vector of NaN."""
+    present = [row for row, vector in enumerate(column) if vector is not None]
+    found = (vector for vector in column if vector is not None)
+    flat = np.fromiter(chain.from_iterable(found), np.float64, len(present) * out.shape[1])
+    out[:] = np.nan
+    out[present] = flat.reshape(len(present), out.shape[1])
 
 
 def number(text: str) -> float | None:

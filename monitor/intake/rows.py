@@ -13,7 +13,7 @@ from kernels.layout import NOVEL, OTHER
 from monitor.columns import NOTHING_NOVEL, Batch, Columns, Novel, Reject
 from monitor.intake import convert
 from monitor.intake.fault import Fault, decode_all
-from monitor.intake.schema import ANYTHING, Schema, Types, show
+from monitor.intake.schema import ANYTHING, Schema, Types, Vector, show
 from monitor.intake.times import LATEST_MS, milliseconds
 from monitor.names import CHAMPION, Reason
 from monitor.plan import FeaturePlan, Kind, ModelPlan, Path, SourcePlan, TimeUnit
@@ -46,6 +46,7 @@ class _Arrays:
     events: NDArray[np.int64]
     values: NDArray[np.float64]
     codes: NDArray[np.int32]
+    vectors: NDArray[np.float64] | None
     latency: NDArray[np.float64]
     errors: NDArray[np.uint8]
     group: NDArray[np.int32]
@@ -67,7 +68,8 @@ class Rows:
         self.model = plan.name
         self._source = source
         self._numeric = [f for f in plan.features if f.kind is Kind.NUMERIC]
-        self._categorical = [f for f in plan.features if f.kind is not Kind.NUMERIC]
+        self._categorical = [f for f in plan.features if f.kind in {Kind.CATEGORICAL, Kind.BOOLEAN}]
+        self._vectors = [f for f in plan.features if f.kind is Kind.VECTOR]
         profiles = {p.name: p for p in reference.features} if reference is not None else {}
         self._slots = [
             convert.slots(f.kind, profiles[f.name].categories, profiles[f.name].tail)
@@ -166,6 +168,7 @@ class Rows:
                 found = np.flatnonzero(unnamed).astype(np.int32)
                 names = [arrays.names[convert.shorten(canonical(column[row]))] for row in found.tolist()]
                 arrays.novel.append((found + np.int32(rows.start), at, names))
+        self._fill_vectors(columns, arrays, rows)
         if source.latency:
             convert.numbers(columns[source.latency], arrays.latency[rows])
         if source.error:
@@ -178,12 +181,22 @@ class Rows:
             keys = zip(versions, variants, strict=True)
             arrays.group[rows] = np.fromiter(map(arrays.groups.__getitem__, keys), np.int32, count)
 
+    def _fill_vectors(self, columns: dict[Path, tuple[Any, ...]], arrays: _Arrays, rows: slice) -> None:
+        if arrays.vectors is None:
+            return
+        low = 0
+        for feature in self._vectors:
+            high = low + feature.length
+            convert.vectors(columns[feature.path], arrays.vectors[rows, low:high])
+            low = high
+
     def _allocate(self, rows: int) -> _Arrays:
         return _Arrays(
             index=np.empty(rows, np.int64),
             events=np.empty(rows, np.int64),
             values=np.empty((len(self._numeric), rows)),
             codes=np.empty((len(self._categorical), rows), np.int32),
+            vectors=np.empty((rows, sum(f.length for f in self._vectors))) if self._vectors else None,
             latency=np.full(rows, np.nan),
             errors=np.zeros(rows, np.uint8),
             group=np.zeros(rows, np.int32),
@@ -210,6 +223,7 @@ class Rows:
             group=arrays.group[:rows],
             groups=tuple((version, variant, "") for version, variant in arrays.groups),
             novel=_novel(arrays),
+            vectors=arrays.vectors[:rows] if arrays.vectors is not None else None,
         )
 
 
@@ -230,6 +244,9 @@ def _wanted(source: SourcePlan, features: Sequence[FeaturePlan]) -> list[tuple[P
     """Every path that is read and the types it may have, once per use."""
     wanted: list[tuple[Path, Types]] = []
     for feature in features:
+        if feature.kind is Kind.VECTOR:
+            wanted.append((feature.path, frozenset({Vector(feature.length)})))
+            continue
         types = {Kind.NUMERIC: NUMBER, Kind.CATEGORICAL: SCALAR, Kind.BOOLEAN: BOOLEAN}[feature.kind]
         wanted.append((feature.path, NUMBER_OR_TEXT if feature.numbers_in_strings else types))
     fields = (
@@ -259,4 +276,7 @@ def _mistyped(column: Sequence[Any], types: Types) -> list[int]:
 def _fits(value: Any, types: Types) -> bool:
     if value is None or type(value) in types:
         return True
+    if isinstance(value, list):
+        lengths = {one.length for one in types if isinstance(one, Vector)}
+        return len(value) in lengths and all(_fits(one, NUMBER) and one is not None for one in value)
     return float in types and type(value) is int and abs(value) < 1 << 1023

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Annotated, Any, Union
 
 import msgspec
 from msgspec.structs import astuple
@@ -15,7 +15,16 @@ from monitor.plan import Path
 LARGEST_INDEX = 65_535
 """Every element before the one that is read becomes a field, so that an index costs its size."""
 
-Types = frozenset[type]
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """Stands among types for a JSON array of exactly `length` numbers; null is none."""
+
+    length: int
+    __name__ = "array"
+
+
+Types = frozenset[type | Vector]
 ANYTHING: Types = frozenset({object})
 """Leaf that may hold any JSON value, arrays and objects too."""
 
@@ -74,6 +83,8 @@ def _insert(root: _Node, path: Path, types: Types) -> None:
             if part in node.nodes:
                 raise IntakeError(f"read as a value and as an object - {where} - must be one of them")
             node.leaves[part] = node.leaves.get(part, frozenset()) | types
+            if len({one.length for one in node.leaves[part] if isinstance(one, Vector)}) > 1:
+                raise IntakeError(f"read as vectors of different length - {where} - must be one length")
         else:
             if part in node.leaves:
                 raise IntakeError(f"read as a value and as an object - {where} - must be one of them")
@@ -116,8 +127,14 @@ def _build(node: _Node, path: Path) -> None:
 def _leaf(types: Types) -> tuple[Any, Any]:
     if object in types:
         return Any, None
-    members = sorted(types, key=lambda kind: kind.__name__)
+    members = [_member(kind) for kind in sorted(types, key=lambda kind: kind.__name__)]
     return Union[(*members, None)], float("nan") if types == {float} else None
+
+
+def _member(kind: type | Vector) -> Any:
+    if isinstance(kind, Vector):
+        return Annotated[list[float], msgspec.Meta(min_length=kind.length, max_length=kind.length)]
+    return kind
 
 
 def _collect(node: _Node, records: Sequence[Any], found: dict[Path, tuple[Any, ...]]) -> None:

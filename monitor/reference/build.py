@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kernels.layout import FIRST_BIN, LATENCY_BINS
 from monitor.errors import ReferenceInvalid
 from monitor.novel import hash64
-from monitor.plan import Kind
+from monitor.plan import LONGEST_VECTOR, Kind
 from monitor.reference.bins import GROUPS, LARGEST, QUANTILES, coarse_groups, numeric_edges
 from monitor.reference.design import block_effects, cluster_effects, window_size
 from monitor.reference.profile import FeatureProfile, Reference
@@ -20,6 +20,7 @@ from monitor.reference.span import HOUR, MAX_PANES, pane_size, show_span
 from monitor.reference.survey import ColumnSurvey, Survey, ranked, survey
 from monitor.reference.table import FeatureDeclaration, Table
 from monitor.reference.tally import Encoder, Placement, summed, tally
+from monitor.reference.vector import profile_vectors
 
 Progress = Callable[[int], None]
 PANE = 300_000
@@ -74,9 +75,10 @@ def build(
     found = survey(chunks, features=declared, pane=pane)
     timed = found.timed
     size = pane_size(found.panes, pane=pane, unit=settings.unit, limit=settings.max_panes) if timed else 0
-    profiles = tuple(_profile(column, settings) for column in found.columns)
+    profiles = tuple(_profile(column, settings, model=model) for column in found.columns)
     encoder = Encoder(declared, profiles, _bare(profiles).layout())
-    panes = tally(chunks, encoder, _placement(size)).panes(size)
+    total = tally(chunks, encoder, _placement(size))
+    panes = total.panes(size)
     counts = summed(panes.indptr, panes.slots, panes.values, encoder.layout.slots)
     profiles = tuple(
         _grouped(profile, counts[encoder.layout.start[i] : encoder.layout.start[i + 1]])
@@ -97,6 +99,7 @@ def build(
         counts=counts,
         latency=summed(panes.latency_indptr, panes.latency_bins, panes.latency_values, LATENCY_BINS),
         notes=_notes(found, size=size, pane=pane, unit=settings.unit),
+        vectors=np.zeros(encoder.layout.vectors.words, np.int64) + total.words,
     )
 
 
@@ -133,10 +136,12 @@ def _placement(size: int) -> Placement:
     return place
 
 
-def _profile(column: ColumnSurvey, settings: BuildSettings) -> FeatureProfile:
+def _profile(column: ColumnSurvey, settings: BuildSettings, *, model: str) -> FeatureProfile:
     kind = column.settle()
     if kind is Kind.NUMERIC:
         return _numeric(column, settings)
+    if kind is Kind.VECTOR:
+        return _vector(column, model=model)
     names: tuple[str, ...] = ("false", "true")
     rare: set[int] = set()
     novelty = 0.0
@@ -146,13 +151,19 @@ def _profile(column: ColumnSurvey, settings: BuildSettings) -> FeatureProfile:
         rare = {hash64(category) for category in every[settings.categories :]}
         once = sum(count == 1 for count in column.categories.values())
         novelty = once / max(column.categories.total(), 1)
+    rest = np.array(sorted(rare), np.uint64)
+    return replace(_unmeasured(column, kind), categories=names, tail=rest, novelty=novelty)
+
+
+def _unmeasured(column: ColumnSurvey, kind: Kind) -> FeatureProfile:
+    """The profile of a feature that is no number."""
     return FeatureProfile(
         name=column.feature.name,
         path=column.feature.live_path,
         kind=kind,
         edges=np.empty(0),
         coarse=np.empty(0, np.int16),
-        categories=names,
+        categories=(),
         center=0.0,
         scale=1.0,
         minimum=NOTHING,
@@ -160,9 +171,19 @@ def _profile(column: ColumnSurvey, settings: BuildSettings) -> FeatureProfile:
         mean=NOTHING,
         std=NOTHING,
         iqr=NOTHING,
-        tail=np.array(sorted(rare), np.uint64),
-        novelty=novelty,
     )
+
+
+def _vector(column: ColumnSurvey, *, model: str) -> FeatureProfile:
+    """A declared length stands where there are no vectors to read it off. Raises ReferenceInvalid."""
+    length = column.length or column.feature.length
+    if not 1 <= length <= LONGEST_VECTOR:
+        raise ReferenceInvalid(
+            f"vectors of {length} numbers - feature {column.feature.name} - 1 to {LONGEST_VECTOR} are right"
+        )
+    column.length = length
+    vector = profile_vectors(column.vectors(), model=model, feature=column.feature.name)
+    return replace(_unmeasured(column, Kind.VECTOR), vector=vector)
 
 
 def _numeric(column: ColumnSurvey, settings: BuildSettings) -> FeatureProfile:

@@ -7,12 +7,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.layout import LATENCY_BINS
+from kernels.layout import FREQUENCIES, LATENCY_BINS
 from monitor.errors import ReferenceInvalid
 from monitor.intake.times import LATEST_MS
-from monitor.plan import Kind
+from monitor.plan import LONGEST_VECTOR, Kind
 from monitor.reference.bins import GROUPS
 from monitor.reference.profile import FeatureProfile, Reference
+from monitor.reference.vector import COARSEST, SMALLEST, mean_words, stacked
 
 MAX_FEATURES = 100_000
 MAX_SLOTS = 1 << 16
@@ -48,6 +49,7 @@ def check(reference: Reference, *, where: str) -> None:
         where=f"{where}, latency",
     )
     _check_sums(reference, slots=slots, where=where)
+    _check_words(reference, where=where)
 
 
 def _check_profile(profile: FeatureProfile, *, where: str) -> None:
@@ -68,6 +70,9 @@ def _check_profile(profile: FeatureProfile, *, where: str) -> None:
         where,
         f"falling numbers from {GROUPS} to 1",
     )
+    if profile.kind is Kind.VECTOR or profile.vector is not None:
+        _check_vector(profile, where=where)
+        return
     if profile.kind is not Kind.NUMERIC:
         _check_categories(profile, where=where)
         return
@@ -97,6 +102,49 @@ def _check_categories(profile: FeatureProfile, *, where: str) -> None:
     _require(rising, "hashes of rare categories that do not ascend", where, "ascending ones")
     if profile.kind is Kind.BOOLEAN:
         _require(names == ("false", "true"), f"categories {names}", where, '"false" and "true"')
+
+
+def _check_vector(profile: FeatureProfile, *, where: str) -> None:
+    vector = profile.vector
+    fits = vector is not None and profile.kind is Kind.VECTOR
+    _require(fits, "a vector part that does not fit its kind", where, "one")
+    assert vector is not None
+    _require(
+        1 <= vector.length <= LONGEST_VECTOR
+        and vector.scale.shape == (vector.length,)
+        and vector.waves.shape == (FREQUENCIES, vector.length)
+        and vector.phases.shape == (FREQUENCIES,),
+        "arrays of a vector that do not fit each other",
+        where,
+        f"those of 1 to {LONGEST_VECTOR} numbers and {FREQUENCIES} frequencies",
+    )
+    _require(
+        bool(np.isfinite(vector.center).all())
+        and bool((vector.scale >= SMALLEST).all())
+        and bool(np.isfinite(vector.scale).all()),
+        "centres or scales that are no numbers",
+        where,
+        f"finite numbers, and scales from {SMALLEST:g}",
+    )
+    _require(
+        0 <= vector.shift <= COARSEST and math.isfinite(vector.bandwidth) and vector.bandwidth > 0,
+        f"shift {vector.shift}, bandwidth {vector.bandwidth}",
+        where,
+        f"0 to {COARSEST} and a number above 0",
+    )
+
+
+def _check_words(reference: Reference, *, where: str) -> None:
+    of = stacked([profile.vector for profile in reference.features if profile.vector is not None])
+    means, panes = mean_words(of), reference.panes
+    _require(
+        reference.vectors.shape == (of.words,)
+        and (not of.count or panes.vectors.shape == (len(panes), len(means)))
+        and (not of.count or bool((panes.vectors.sum(axis=0) == reference.vectors[means]).all())),
+        "sums of vectors that do not fit the panes",
+        where,
+        "the sums over the panes",
+    )
 
 
 def _check_times(reference: Reference, *, where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -49,6 +50,33 @@ def numbers(column: NDArray[Any], feature: FeatureDeclaration) -> NDArray[np.flo
         else:
             out[row] = float(value)
     return out
+
+
+def vectors_of(column: NDArray[Any], feature: FeatureDeclaration, *, length: int = 0) -> NDArray[np.float64]:
+    """The column as float64[rows, length], all NaN for missing; any one length is right for 0.
+
+    Raises ReferenceInvalid when it holds anything else, or vectors of different length.
+    """
+    where = f"feature {feature.name}, column {feature.source!r}"
+    if column.ndim == 1:
+        rows = column.tolist()
+        found = {len(row) if isinstance(row, list | tuple) else -1 for row in rows if row is not None}
+        length = length or max(found, default=0)
+        if found - {length}:
+            raise ReferenceInvalid(
+                f"values that are no list of {max(length, 1)} numbers - {where} - lists of one length are right"
+            )
+        absent = [math.nan] * length
+        try:
+            plain = [absent if row is None else row for row in rows]
+            column = np.array(plain, np.float64).reshape(len(rows), length)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ReferenceInvalid(f"a list of other than numbers - {where} - numbers are right") from error
+    if column.dtype.kind not in "iuf" or column.shape[1] != (length or column.shape[1]):
+        raise ReferenceInvalid(
+            f"vectors of {column.shape[1]} {column.dtype} - {where} - {length} numbers would be right"
+        )
+    return np.asarray(column, np.float64)
 
 
 def _parse(text: str, feature: FeatureDeclaration, row: int) -> float:

@@ -1,6 +1,6 @@
 """The reference file: plain, versioned, checked before anything of it is used.
 
-    driftline-reference 1\\n
+    driftline-reference {format}\\n
     {header: one line of JSON}\\n
     {arrays: little-endian, C order, each compressed with zlib, in the header's order}
     sha256 {hex digest of all bytes above}\\n
@@ -23,13 +23,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.layout import FREQUENCIES
 from monitor.errors import ReferenceInvalid, ReferenceTooNew
-from monitor.plan import Kind
+from monitor.plan import LONGEST_VECTOR, Kind
 from monitor.reference.check import check
 from monitor.reference.header import DTYPES, ArrayEntry, Header, entry_of, profile_of
 from monitor.reference.profile import FeatureProfile, Panes, Reference
+from monitor.reference.vector import VectorProfile
 
-VERSION = 1
+VERSION = 2
+"""Newest format that is read. Written is the oldest that holds a reference: 2 has vector features."""
 MAGIC = b"driftline-reference "
 TRAILER = len(b"sha256 " + b"0" * 64 + b"\n")
 MAX_FILE = 1 << 30
@@ -48,6 +51,15 @@ _PANES = {
     "latency_bins": "<i4",
     "latency_values": "<i8",
 }
+_VECTORS = {
+    "vector_center": "<f8",
+    "vector_scale": "<f8",
+    "waves": "<i2",
+    "phases": "<i4",
+    "vectors": "<i8",
+    "pane_vectors": "<i8",
+}
+"""Of all vector features, one after another; there where there are any."""
 _WHOLE = {"edges": "<f8", "coarse": "<i2", "tail": "<i8", "counts": "<i8", "latency": "<i8"}
 
 
@@ -117,7 +129,8 @@ def pack(reference: Reference) -> bytes:
         arrays=tuple(entries),
     )
     text = msgspec.json.encode(header, order="deterministic")
-    body = b"".join([MAGIC, b"%d\n" % VERSION, text, b"\n", *blobs])
+    version = 2 if _has_vectors(header) else 1
+    body = b"".join([MAGIC, b"%d\n" % version, text, b"\n", *blobs])
     return body + b"sha256 " + hashlib.sha256(body).hexdigest().encode() + b"\n"
 
 
@@ -173,7 +186,7 @@ def _header(body: bytes, *, where: str) -> tuple[Header, int]:
 def _unpacked(header: Header, body: bytes, offset: int, *, where: str) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     total = 0
-    expected = _PANES | _WHOLE
+    expected = _PANES | _WHOLE | (_VECTORS if _has_vectors(header) else {})
     for entry in header.arrays:
         if expected.get(entry.name) != entry.dtype or entry.name in arrays:
             raise ReferenceInvalid(
@@ -217,15 +230,9 @@ def _inflate(blob: bytes, size: int, *, where: str) -> bytes:
 
 def _assembled(header: Header, arrays: dict[str, NDArray[Any]], *, where: str) -> Reference:
     bins = [entry.bins if entry.kind is Kind.NUMERIC else 0 for entry in header.features]
-    numeric = [entry for entry in header.features if entry.kind is Kind.NUMERIC]
-    if any(entry.bins < 1 for entry in numeric):
-        raise ReferenceInvalid(f"a numeric feature without bins - {where}, header - at least one is right")
-    if len(arrays["coarse"]) != sum(bins) or len(arrays["edges"]) != sum(bins) + len(numeric):
-        raise ReferenceInvalid(
-            f"{len(arrays['edges'])} edges, {len(arrays['coarse'])} coarse groups - {where} - those of"
-            f" {sum(bins)} bins of {len(numeric)} numeric features are right"
-        )
+    _require_bins(header, arrays, where=where)
     _require_tails(header, arrays["tail"], where=where)
+    vectors = _vectors(header, arrays, where=where)
     profiles: list[FeatureProfile] = []
     edge = group = rare = 0
     for entry, count in zip(header.features, bins, strict=True):
@@ -236,6 +243,7 @@ def _assembled(header: Header, arrays: dict[str, NDArray[Any]], *, where: str) -
                 edges=arrays["edges"][edge : edge + edges],
                 coarse=arrays["coarse"][group : group + count],
                 tail=arrays["tail"][rare : rare + entry.tail].view(np.uint64),
+                vector=vectors.get(entry.name),
             )
         )
         edge, group, rare = edge + edges, group + count, rare + entry.tail
@@ -245,7 +253,7 @@ def _assembled(header: Header, arrays: dict[str, NDArray[Any]], *, where: str) -
         created=header.created,
         origin=header.origin,
         features=tuple(profiles),
-        panes=Panes(**{name: arrays[name] for name in _PANES}),
+        panes=Panes(**{name: arrays[name] for name in _PANES}, vectors=_pane_vectors(arrays)),
         pane=header.pane,
         timed=header.timed,
         rows=header.rows,
@@ -253,7 +261,67 @@ def _assembled(header: Header, arrays: dict[str, NDArray[Any]], *, where: str) -
         counts=arrays["counts"],
         latency=arrays["latency"],
         notes=header.notes,
+        vectors=arrays.get("vectors", np.zeros(0, np.int64)),
     )
+
+
+def _has_vectors(header: Header) -> bool:
+    return any(entry.kind is Kind.VECTOR for entry in header.features)
+
+
+def _vectors(header: Header, arrays: dict[str, NDArray[Any]], *, where: str) -> dict[str, VectorProfile]:
+    """The vector part of each vector feature, by name."""
+    entries = [entry for entry in header.features if entry.kind is Kind.VECTOR]
+    if not entries:
+        return {}
+    lengths = [entry.length for entry in entries]
+    if not all(1 <= length <= LONGEST_VECTOR for length in lengths):
+        raise ReferenceInvalid(
+            f"vectors of {lengths} numbers - {where}, header - 1 to {LONGEST_VECTOR} are right"
+        )
+    dims, words = sum(lengths), sum(3 * length + FREQUENCIES for length in lengths)
+    right = {
+        "vector_center": dims,
+        "vector_scale": dims,
+        "waves": dims * FREQUENCIES,
+        "phases": len(entries) * FREQUENCIES,
+        "vectors": words,
+        "pane_vectors": len(arrays["rows"]) * (words - 2 * dims),
+    }
+    for name, size in right.items():
+        if len(arrays[name]) != size:
+            raise ReferenceInvalid(f"{len(arrays[name])} {name} - {where} - {size} would be right")
+    found, low = {}, 0
+    for at, entry in enumerate(entries):
+        high = low + entry.length
+        waves = arrays["waves"][low * FREQUENCIES : high * FREQUENCIES]
+        found[entry.name] = VectorProfile(
+            center=arrays["vector_center"][low:high],
+            scale=arrays["vector_scale"][low:high],
+            waves=waves.reshape(FREQUENCIES, entry.length),
+            phases=arrays["phases"][at * FREQUENCIES : (at + 1) * FREQUENCIES],
+            shift=entry.shift,
+            bandwidth=entry.bandwidth,
+        )
+        low = high
+    return found
+
+
+def _pane_vectors(arrays: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
+    """int64[panes, mean words], of no words without vector features."""
+    panes, flat = len(arrays["rows"]), arrays.get("pane_vectors", np.zeros(0, np.int64))
+    return flat.reshape(panes, len(flat) // max(panes, 1))
+
+
+def _require_bins(header: Header, arrays: dict[str, NDArray[Any]], *, where: str) -> None:
+    bins = [entry.bins for entry in header.features if entry.kind is Kind.NUMERIC]
+    if any(count < 1 for count in bins):
+        raise ReferenceInvalid(f"a numeric feature without bins - {where}, header - at least one is right")
+    if len(arrays["coarse"]) != sum(bins) or len(arrays["edges"]) != sum(bins) + len(bins):
+        raise ReferenceInvalid(
+            f"{len(arrays['edges'])} edges, {len(arrays['coarse'])} coarse groups - {where} - those of"
+            f" {sum(bins)} bins of {len(bins)} numeric features are right"
+        )
 
 
 def _require_tails(header: Header, tail: NDArray[Any], *, where: str) -> None:
@@ -272,7 +340,19 @@ def _arrays(reference: Reference) -> list[tuple[str, str, NDArray[Any]]]:
         "latency": reference.latency,
     }
     panes = [(name, dtype, getattr(reference.panes, name)) for name, dtype in _PANES.items()]
-    return panes + [(name, dtype, whole[name]) for name, dtype in _WHOLE.items()]
+    found = panes + [(name, dtype, whole[name]) for name, dtype in _WHOLE.items()]
+    vectors = [profile.vector for profile in reference.features if profile.vector is not None]
+    if vectors:
+        own = {
+            "vector_center": np.concatenate([vector.center for vector in vectors]),
+            "vector_scale": np.concatenate([vector.scale for vector in vectors]),
+            "waves": np.concatenate([vector.waves.ravel() for vector in vectors]),
+            "phases": np.concatenate([vector.phases for vector in vectors]),
+            "vectors": reference.vectors,
+            "pane_vectors": reference.panes.vectors.ravel(),
+        }
+        found += [(name, dtype, own[name]) for name, dtype in _VECTORS.items()]
+    return found
 
 
 def _sync_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from monitor.plan import Kind
 from monitor.reference.profile import FeatureProfile
+from monitor.reference.vector import VectorProfile
 
 DTYPES = {"<i2": np.int16, "<i4": np.int32, "<i8": np.int64, "<f8": np.float64}
 """The only element types that a file may hold."""
@@ -25,8 +26,11 @@ class ArrayEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stored: int
 
 
-class FeatureEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One feature. null stands for a number that there is not; `bins` -1 is not numeric."""
+class FeatureEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One feature. null stands for a number that there is not; `bins` -1 is not numeric.
+
+    What was added since format 1 has a default and is not written where it is that.
+    """
 
     name: str
     path: tuple[str | int, ...]
@@ -46,6 +50,10 @@ class FeatureEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     novelty: float
     tail: int
     """Categories beyond those with a slot of their own."""
+    length: int = 0
+    """Numbers in a vector."""
+    bandwidth: float = 0.0
+    shift: int = 0
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,6 +92,9 @@ def entry_of(profile: FeatureProfile) -> FeatureEntry:
         coarse_levels=profile.coarse_levels,
         novelty=profile.novelty,
         tail=len(profile.tail),
+        length=profile.vector.length if profile.vector is not None else 0,
+        bandwidth=profile.vector.bandwidth if profile.vector is not None else 0.0,
+        shift=profile.vector.shift if profile.vector is not None else 0,
     )
 
 
@@ -93,6 +104,7 @@ def profile_of(
     edges: NDArray[np.float64],
     coarse: NDArray[np.int16],
     tail: NDArray[np.uint64],
+    vector: VectorProfile | None = None,
 ) -> FeatureProfile:
     return FeatureProfile(
         name=entry.name,
@@ -113,6 +125,7 @@ def profile_of(
         coarse_levels=entry.coarse_levels,
         novelty=entry.novelty,
         tail=tail,
+        vector=vector,
     )
 
 

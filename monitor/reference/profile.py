@@ -9,8 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.layout import CATEGORICAL, FIRST_BIN, NUMERIC, Layout
+from kernels.layout import CATEGORICAL, FIRST_BIN, NUMERIC, VECTOR, VECTOR_SLOTS, Layout
 from monitor.plan import Kind, Path
+from monitor.reference.vector import VectorProfile, stacked
+
+_KINDS = {Kind.NUMERIC: NUMERIC, Kind.VECTOR: VECTOR}
+CATEGORIES = frozenset({Kind.CATEGORICAL, Kind.BOOLEAN})
+"""Kinds whose values are counted by category."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,11 +52,15 @@ class FeatureProfile:
     novelty: float = 0.0
     """Share of rows to be expected in categories that the reference never saw: the share of its
     rows whose category occurs once (Good 1953). Categorical only."""
+    vector: VectorProfile | None = None
+    """Of a vector feature; its own `center`, `scale` and moments mean nothing."""
 
     @property
     def slots(self) -> int:
         if self.kind is Kind.NUMERIC:
             return len(self.edges) + 3
+        if self.kind is Kind.VECTOR:
+            return VECTOR_SLOTS
         return FIRST_BIN + len(self.categories)
 
 
@@ -66,6 +75,8 @@ class Panes:
     rows     int64[panes]
     errors   int64[panes]
     latency_indptr, latency_bins, latency_values: the same for the latency histogram
+    vectors  int64[panes, mean words]  the words of vector features that means are made of, see
+             `monitor.reference.vector.mean_words`
     """
 
     starts: NDArray[np.int64]
@@ -77,6 +88,7 @@ class Panes:
     latency_indptr: NDArray[np.int64]
     latency_bins: NDArray[np.int32]
     latency_values: NDArray[np.int64]
+    vectors: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -107,29 +119,27 @@ class Reference:
     digest: str = ""
     """sha256 of the file's content."""
     notes: tuple[str, ...] = field(default_factory=tuple)
+    vectors: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """int64[words of all vector features]: the sum over panes, squares included."""
 
     def categories(self) -> tuple[tuple[str, ...], ...]:
         """The names of the categories of each categorical column, in slot order from slot 3."""
-        return tuple(profile.categories for profile in self.features if profile.kind is not Kind.NUMERIC)
+        return tuple(profile.categories for profile in self.features if profile.kind in CATEGORIES)
 
     def layout(self) -> Layout:
         """The slot arrays of this reference's features, in its order."""
-        kinds, columns, start, edges, edge_start = [], [], [0], [], [0]
+        kinds: list[int] = []
+        columns, start, edges, edge_start = [], [0], [], [0]
         center, scale = [], []
-        numeric = categorical = 0
         for profile in self.features:
-            if profile.kind is Kind.NUMERIC:
-                kinds.append(NUMERIC)
-                columns.append(numeric)
-                numeric += 1
+            kind = _KINDS.get(profile.kind, CATEGORICAL)
+            columns.append(kinds.count(kind))
+            kinds.append(kind)
+            if kind == NUMERIC:
                 edges.append(profile.edges)
                 edge_start.append(edge_start[-1] + len(profile.edges))
                 center.append(profile.center)
                 scale.append(profile.scale)
-            else:
-                kinds.append(CATEGORICAL)
-                columns.append(categorical)
-                categorical += 1
             start.append(start[-1] + profile.slots)
         return Layout(
             kind=np.array(kinds, np.int8),
@@ -139,4 +149,5 @@ class Reference:
             edge_start=np.array(edge_start, np.int32),
             center=np.array(center, np.float64),
             scale=np.array(scale, np.float64),
+            vectors=stacked([profile.vector for profile in self.features if profile.vector is not None]),
         )

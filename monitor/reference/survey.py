@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 
 from monitor.errors import ReferenceInvalid
 from monitor.plan import Kind
-from monitor.reference.column import category_counts, column_of, numbers
+from monitor.reference.column import category_counts, column_of, numbers, vectors_of
 from monitor.reference.table import FeatureDeclaration, Table
 
 SAMPLE_ROWS = 262_144
 """Rows whose values are kept for quantiles: the rank of the 0.001 quantile is then known to
 0.00006, and a feature takes 2 MB. Tables with fewer rows are kept whole. Counts are always exact."""
+VECTOR_ROWS = 8_192
+"""Vectors kept for centres and scales: a quartile is then known to 1 % of the rows."""
+VECTOR_NUMBERS = 1 << 23
+"""Most numbers in them, 64 MB."""
 LOW_CARDINALITY = 20
 """An undeclared column of integers with at most this many distinct values is categorical."""
 CATEGORIES_TRACKED = 200_000
@@ -37,17 +41,23 @@ class ColumnSurvey:
     categories: Counter[str] = field(default_factory=Counter)
     forgotten: bool = False
     sample: list[NDArray[np.float64]] = field(default_factory=list)
+    hashes: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    """Of the vectors of the sample."""
     finite: int = 0
     mean: float = 0.0
     spread: float = 0.0
     """Sum of squared deviations from the mean."""
+    length: int = 0
+    """Numbers in a vector."""
     minimum: float = math.inf
     maximum: float = -math.inf
 
     def add(self, column: NDArray[Any], kept: NDArray[np.intp], *, integral: bool) -> None:
         """Take in one chunk; `kept` are the rows of the sample, ascending."""
         kind = self.feature.kind
-        if kind in {Kind.CATEGORICAL, Kind.BOOLEAN}:
+        if kind is Kind.VECTOR or (kind is None and column.ndim == 2):
+            self._keep(vectors_of(column, self.feature, length=self.feature.length or self.length))
+        elif kind in {Kind.CATEGORICAL, Kind.BOOLEAN}:
             self._count(column)
         elif kind is Kind.NUMERIC:
             self._measure(numbers(column, self.feature), kept)
@@ -73,6 +83,8 @@ class ColumnSurvey:
         """The declared kind, or the one that the values suggest."""
         if self.feature.kind is not None:
             return self.feature.kind
+        if self.length:
+            return Kind.VECTOR
         if self.boolean and not self.text:
             return Kind.BOOLEAN
         if self.text or (self.integral and 0 < len(self.distinct) <= LOW_CARDINALITY):
@@ -81,7 +93,7 @@ class ColumnSurvey:
 
     def thin(self, kept: Sequence[NDArray[np.bool_]]) -> None:
         """Keep only the marked rows of the sample, chunk by chunk."""
-        if self.sample:
+        if self.sample and not self.length:
             self.sample = [values[mask] for values, mask in zip(self.sample, kept, strict=True)]
 
     def sampled(self) -> NDArray[np.float64]:
@@ -89,6 +101,25 @@ class ColumnSurvey:
         values = np.concatenate(self.sample) if self.sample else np.empty(0)
         finite = np.isfinite(values)
         return values if finite.all() else np.asarray(values[finite], np.float64)
+
+    def vectors(self) -> NDArray[np.float64]:
+        """The finite vectors of the sample, float64[rows, length]."""
+        rows = np.concatenate([np.empty((0, self.length)), *self.sample])
+        return np.asarray(rows[np.isfinite(rows).all(axis=1)], np.float64)
+
+    def _keep(self, vectors: NDArray[np.float64]) -> None:
+        """Keep VECTOR_ROWS of the vectors that are not missing, those of smallest hash of their number."""
+        self.length = vectors.shape[1] if len(vectors) else self.length
+        if self.length == 0:
+            return
+        present = vectors[~np.isnan(vectors).all(axis=1)]
+        order = mix(np.arange(self.finite, self.finite + len(present), dtype=np.uint64))
+        self.finite += len(present)
+        hashes = np.concatenate([self.hashes, order])
+        rows = np.concatenate([np.empty((0, self.length)), *self.sample, present])
+        limit = max(min(VECTOR_ROWS, VECTOR_NUMBERS // self.length), 2)
+        chosen = np.argsort(hashes, kind="stable")[:limit]
+        self.hashes, self.sample = hashes[chosen], [rows[chosen]]
 
     def _count(self, column: NDArray[Any]) -> None:
         self.categories.update(category_counts(column))

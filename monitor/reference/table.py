@@ -19,12 +19,14 @@ class FeatureDeclaration:
 
     column  name of the column in the table; "" when it is the feature's name
     path    where live records have it; () when it is the feature's name
+    length  numbers in a vector; 0: read off the values
     """
 
     name: str
     path: Path = ()
     kind: Kind | None = None
     column: str = ""
+    length: int = 0
     numbers_in_strings: bool = False
 
     @property
@@ -41,7 +43,8 @@ class Table:
     """Some rows of training or logged data. Arrays of equal length, one per column.
 
     columns   float64 (NaN is missing), any integer type, bool, or object of str | bool | int |
-              float | None. A column has the same of these in every chunk of one source.
+              float | None. A column has the same of these in every chunk of one source. A column
+              of vectors is float64[rows, length], all NaN where missing, or object of lists | None.
     integral  float64 columns whose present values are all integers
     events    int64[rows] event times, milliseconds; None when untimed
     latency   float64[rows] milliseconds, NaN when absent

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from kernels.layout import FIRST_BIN, LATENCY_BINS, CellArrays, Layout, allocate, no_rules
 from monitor.plan import Kind
-from monitor.reference.column import boolean_codes, category_codes, column_of, numbers
+from monitor.reference.column import boolean_codes, category_codes, column_of, numbers, vectors_of
 from monitor.reference.profile import FeatureProfile, Panes
 from monitor.reference.table import FeatureDeclaration, Table
+from monitor.reference.vector import mean_words
 
 DENSE_BYTES = 64 << 20
 """Memory of the cells that are open at once while counting; closed ones are kept sparse."""
@@ -40,15 +41,17 @@ class Encoder:
         """Counts of the table's rows by cell: (cell numbers, arrays with a row for each)."""
         from kernels.fold import fold  # compiles or loads the kernels
 
-        columns, codes = self._arrays(table)
+        columns, codes, vectors = self._arrays(table)
         latency = table.latency if table.latency is not None else np.full(len(table), np.nan)
         errors = table.errors if table.errors is not None else np.zeros(len(table), np.uint8)
         numbers_of, local = numbered(cell)
-        room = max(1, DENSE_BYTES // (8 * (self.layout.slots + 3 * self.layout.numeric + LATENCY_BINS + 8)))
-        step = max(BLOCK_BYTES // (8 * max(self.layout.features, 1)), LEAST_BLOCK)
+        layout = self.layout
+        width = layout.slots + 3 * layout.numeric + layout.vectors.words + LATENCY_BINS + 8
+        room = max(1, DENSE_BYTES // (8 * width))
+        step = max(BLOCK_BYTES // (8 * max(layout.features + layout.vectors.dims, 1)), LEAST_BLOCK)
         for low in range(0, len(numbers_of), room):
             group = numbers_of[low : low + room]
-            cells = allocate(self.layout, cells=len(group), rules=0, reasons=0)
+            cells = allocate(layout, cells=len(group), rules=0, reasons=0)
             for rows in _rows(local, low, low + len(group), step=step):
                 own = local[rows]
                 values = np.empty((len(columns), len(own)))
@@ -56,19 +59,23 @@ class Encoder:
                     values[place] = column[rows]
                 fold(
                     cells,
-                    self.layout,
-                    no_rules(self.layout),
+                    layout,
+                    no_rules(layout),
                     cell=(own - low).astype(np.int32),
                     values=values,
                     codes=codes[:, rows],
                     latency=np.asarray(latency[rows], np.float64),
                     errors=np.asarray(errors[rows], np.uint8),
                     offsets=np.zeros(len(own), np.int64),
+                    vectors=np.concatenate([np.empty((len(own), 0)), *(v[rows] for v in vectors)], axis=1),
                 )
             yield group, cells
 
-    def _arrays(self, table: Table) -> tuple[list[NDArray[np.float64]], NDArray[np.int32]]:
-        """The numeric columns, and the codes of the others: int32[categorical, rows]."""
+    def _arrays(
+        self, table: Table
+    ) -> tuple[list[NDArray[np.float64]], NDArray[np.int32], list[NDArray[np.float64]]]:
+        """The numeric columns, the codes of categories: int32[categorical, rows], and the vectors."""
+        vectors: list[NDArray[np.float64]] = [np.empty(0)] * self.layout.vectors.count
         columns: list[NDArray[np.float64]] = [np.empty(0)] * self.layout.numeric
         codes = np.empty((self.layout.categorical, len(table)), np.int32)
         for index, (feature, profile) in enumerate(zip(self.features, self.profiles, strict=True)):
@@ -76,10 +83,13 @@ class Encoder:
             if profile.kind is Kind.NUMERIC:
                 columns[place] = numbers(column, feature)
                 continue
+            if profile.vector is not None:
+                vectors[place] = vectors_of(column, feature, length=profile.vector.length)
+                continue
             slots = {name: FIRST_BIN + slot for slot, name in enumerate(profile.categories)}
             encode = boolean_codes if profile.kind is Kind.BOOLEAN else category_codes
             codes[place] = encode(column, slots)
-        return columns, codes
+        return columns, codes, vectors
 
 
 def numbered(cell: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -135,7 +145,12 @@ class _Sparse:
 class PaneTally:
     """Adds up counts per pane; lives as long as one build."""
 
-    def __init__(self) -> None:
+    def __init__(self, means: NDArray[np.int64] | None = None) -> None:
+        """`means`: numbers of the words of vectors that are kept by pane."""
+        self._means = means if means is not None else np.empty(0, np.int64)
+        self._vectors: dict[int, NDArray[np.int64]] = {}
+        self.words: NDArray[np.int64] = np.zeros(1, np.int64)
+        """int64[words of all vector features], or zeros that add up with them."""
         self._counts: dict[int, _Sparse] = {}
         self._latency: dict[int, _Sparse] = {}
         self._rows: dict[int, int] = {}
@@ -143,7 +158,9 @@ class PaneTally:
 
     def add(self, group: NDArray[np.int64], cells: CellArrays) -> None:
         """Take in what `Encoder.counted` yields."""
+        self.words = self.words + cells.vectors.sum(axis=0)
         for row, pane in enumerate(group.tolist()):
+            self._vectors[pane] = self._vectors.get(pane, 0) + cells.vectors[row, self._means]
             self._counts.setdefault(pane, _Sparse([])).add(cells.counts[row])
             self._latency.setdefault(pane, _Sparse([])).add(cells.latency[row])
             self._rows[pane] = self._rows.get(pane, 0) + int(cells.rows[row])
@@ -164,12 +181,15 @@ class PaneTally:
             latency_indptr=latency_indptr,
             latency_bins=latency_bins,
             latency_values=latency_values,
+            vectors=np.array([self._vectors[pane] for pane in order], np.int64).reshape(
+                len(order), len(self._means)
+            ),
         )
 
 
 def tally(chunks: Iterable[Table], encoder: Encoder, place: Placement) -> PaneTally:
     """Count all rows by pane."""
-    total = PaneTally()
+    total = PaneTally(mean_words(encoder.layout.vectors))
     for chunk in chunks:
         for group, cells in encoder.counted(chunk, place(chunk)):
             total.add(group, cells)

@@ -26,7 +26,7 @@ from monitor.state.envelope import Form, damaged, seal, unseal
 from monitor.state.log import Marker, Progress
 
 _INT64 = (1 << 63) - 1
-_ARRAYS = ("counts", "sums", "latency", "violations", "rejects")
+_ARRAYS = ("counts", "sums", "latency", "violations", "rejects", "vectors")
 
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=_INT64)]
@@ -40,10 +40,11 @@ class Shape(NamedTuple):
     numeric: int
     categorical: int
     rules: int
+    words: int = 0
 
     @classmethod
     def of(cls, layout: Layout, rules: int) -> Shape:
-        return cls(layout.slots, layout.numeric, layout.categorical, rules)
+        return cls(layout.slots, layout.numeric, layout.categorical, rules, layout.vectors.words)
 
 
 class _Body(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -71,6 +72,12 @@ class _Body(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     novel: tuple[tuple[_Count, tuple[tuple[bytes, _Count], ...]], ...]
 
 
+class _VectorBody(_Body, array_like=True, forbid_unknown_fields=True):
+    """Written only where there are vector features: all other sketches keep their digests."""
+
+    vectors: bytes = pack(np.zeros(0, np.int64))
+
+
 class _Marker(msgspec.Struct, forbid_unknown_fields=True):
     source: tuple[str, _Count]
     applied: _Count
@@ -96,7 +103,7 @@ class _Progress(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _body_encoder = msgspec.msgpack.Encoder()
-_body_decoder = msgspec.msgpack.Decoder(_Body)
+_body_decoder = msgspec.msgpack.Decoder(_VectorBody)
 
 
 def encode(record: Sketch | Marker | Progress) -> bytes:
@@ -186,10 +193,12 @@ def _sketch_body(sketch: Sketch) -> bytes:
         rejects=pack(np.trim_zeros(sketch.rejects, "b")),  # so that a new reason changes no digest
         novel=novel,
     )
+    if len(sketch.vectors):
+        body = _VectorBody(**msgspec.structs.asdict(body), vectors=pack(sketch.vectors, signed=True))
     return _body_encoder.encode(body)
 
 
-def _sketch(body: _Body) -> Sketch:
+def _sketch(body: _VectorBody) -> Sketch:
     arrays = {name: unpack(getattr(body, name), name) for name in _ARRAYS}
     for name in ("counts", "latency", "violations", "rejects"):
         if len(arrays[name]) and arrays[name].min() < 0:
@@ -205,7 +214,7 @@ def _sketch(body: _Body) -> Sketch:
         key=_key(body), applied=body.applied, rows=body.rows, errors=body.errors,
         counts=Packed(body.counts), sums=arrays["sums"].reshape(-1, SUM_WORDS), extremes=extremes,
         latency=Packed(body.latency), violations=arrays["violations"], rejects=_padded(arrays["rejects"]),
-        first=body.first, last=body.last, novel=_novel(body),
+        first=body.first, last=body.last, novel=_novel(body), vectors=arrays["vectors"],
     )  # fmt: skip
 
 
@@ -236,10 +245,12 @@ def _padded(rejects: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _match(sketch: Sketch, expected: Shape) -> None:
-    found = (len(sketch.counts), len(sketch.extremes), len(sketch.violations))
-    wanted = (expected.slots, expected.numeric, expected.rules)
+    found = (len(sketch.counts), len(sketch.extremes), len(sketch.violations), len(sketch.vectors))
+    wanted = (expected.slots, expected.numeric, expected.rules, expected.words)
     if found != wanted or any(column >= expected.categorical for column in sketch.novel):
-        raise damaged(Form.SKETCH, f"{found} slots, numeric features, rules instead of {wanted}")
+        raise damaged(
+            Form.SKETCH, f"{found} slots, numeric features, rules, words of vectors instead of {wanted}"
+        )
 
 
 def _plain(record: Marker | Progress) -> dict[str, Any]:

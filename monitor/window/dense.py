@@ -75,6 +75,7 @@ class DenseCells:
             counts=Packed(pack(arrays.counts[place])),
             sums=arrays.sums[place].copy(),
             extremes=arrays.extremes[place].copy(),
+            vectors=arrays.vectors[place].copy(),
             latency=Packed(pack(arrays.latency[place])),
             violations=arrays.violations[place].copy(),
             rejects=arrays.rejects[place].copy(),
@@ -98,6 +99,7 @@ class DenseCells:
             latency=columns.latency,
             errors=columns.errors,
             offsets=columns.offsets,
+            vectors=columns.vectors,
         )
         return self._breaches(places) - before
 
@@ -108,5 +110,5 @@ class DenseCells:
         arrays = self._arrays
         sketch.packed("counts").add_to(arrays.counts[place])
         sketch.packed("latency").add_to(arrays.latency[place])
-        for name in ("sums", "extremes", "violations", "rows", "errors", "first", "last"):
+        for name in ("sums", "extremes", "vectors", "violations", "rows", "errors", "first", "last"):
             getattr(arrays, name)[place] = getattr(sketch, name)

@@ -52,7 +52,7 @@ class Sum:
         )
 
 
-FLAT = ("sums", "violations", "rejects")
+FLAT = ("sums", "vectors", "violations", "rejects")
 """Integer arrays of a sketch that are small, and added as they are."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from monitor.config.settings import Settings
 from monitor.errors import ConfigError
 from monitor.plan import Kind
 from monitor.reference.profile import FeatureProfile, Panes, Reference
+from monitor.reference.vector import profile_vectors
 
 HEAD = """\
 version: 1
@@ -68,6 +70,11 @@ def categorical(name: str, *categories: str, kind: Kind = Kind.CATEGORICAL) -> F
     return FeatureProfile(
         name, (name,), kind, empty, np.empty(0, np.int16), categories, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0
     )
+
+
+def vector(name: str, length: int) -> FeatureProfile:
+    profile = profile_vectors(np.ones((2, length)), model="m", feature=name)
+    return replace(categorical(name, kind=Kind.VECTOR), vector=profile)
 
 
 def reference_of(*features: FeatureProfile, digest: str = "d" * 64) -> Reference:

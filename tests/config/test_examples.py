@@ -54,7 +54,7 @@ def test_the_full_example_names_every_setting() -> None:
         categorical("label", "0", "1"),
     )
     plans = build_plans(settings, {"churn": churn, "upsell": reference_of(numeric("x"))})
-    assert [len(plan.features) for plan in plans.models] == [6, 1, 3]
+    assert [len(plan.features) for plan in plans.models] == [6, 1, 4]
     assert [source.models for source in plans.sources] == [("churn", "upsell"), ("fraud",)]
 
 

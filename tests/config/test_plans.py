@@ -10,7 +10,7 @@ from monitor.config.plans import build_plans, reference_paths
 from monitor.errors import ConfigError
 from monitor.plan import Kind, ModelPlan, RawRule, Rule, RuleKind, TimeUnit, WindowSpec
 from monitor.reference.profile import Reference
-from tests.config.cases import HEAD, TAIL, categorical, numeric, reference_of, settings_of, with_model
+from tests.config.cases import HEAD, TAIL, categorical, numeric, reference_of, settings_of, vector, with_model
 
 REFERENCE = reference_of(
     numeric("spend"),
@@ -85,6 +85,16 @@ def test_disagreements_with_the_reference_come_at_once() -> None:
         ("unknown-feature", "models.m.rules.r.when", "did you mean `country`?"),
         ("unknown-feature", "models.m.tolerance.psi(spent)", "did you mean `spend`?"),
     }
+
+
+def test_a_vector_has_the_length_of_the_reference() -> None:
+    """The configuration may leave the length out or repeat it, and cannot contradict it."""
+    known = {"m": reference_of(vector("e", 5))}
+    for lines in ("", "features: {e: {path: x.e}}", "features: {e: {kind: vector, length: 5}}"):
+        plan = build_plans(settings_of(with_model(lines)), known).models[0]
+        assert (plan.features[0].kind, plan.features[0].length) == (Kind.VECTOR, 5)
+    found = disagreements("features: {e: {kind: vector, length: 6}}", known)
+    assert found == [("other-length", "models.m.features.e.length", "")]
 
 
 def test_a_reference_that_was_not_read_is_an_error() -> None:
