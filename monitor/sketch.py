@@ -77,7 +77,10 @@ class Sketch:
     def compact(self, **changes: Any) -> Sketch:
         """The same sketch but for `changes`, to be kept: packed, it shares no array with this one."""
         held = {"counts": self.packed("counts"), "latency": self.packed("latency")}
-        copies = {name: getattr(self, name).copy() for name in ("sums", "extremes", "vectors", "violations", "rejects")}
+        copies = {
+            name: getattr(self, name).copy()
+            for name in ("sums", "extremes", "vectors", "violations", "rejects")
+        }
         return replace(self, **{**held, **copies, **changes})
 
     @property

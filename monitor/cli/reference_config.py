@@ -9,7 +9,7 @@ from monitor.config.load import load
 from monitor.config.pane import choose, common
 from monitor.config.plans import plan_kafka
 from monitor.config.settings import Settings
-from monitor.config.watched import Model, Outcome
+from monitor.config.watched import Feature, Model, Outcome
 from monitor.errors import UsageError
 from monitor.plan import Kind, Path, TimeUnit
 from monitor.reference.build import BuildSettings
@@ -54,16 +54,7 @@ def kafka_of(files: Sequence[str]) -> dict[str, str]:
 
 def _selection(settings: Settings, model: Model, name: str) -> Selection:
     fields = settings.sources[settings.source_of(name)].fields
-    features = tuple(
-        FeatureDeclaration(
-            name=called,
-            path=feature.path,
-            kind=Kind(feature.kind) if feature.kind else None,
-            length=feature.length or 0,
-            numbers_in_strings=feature.numbers_in_strings,
-        )
-        for called, feature in model.features.items()
-    )
+    features = tuple(_feature(called, feature) for called, feature in model.features.items())
     outcomes = [
         _outcome(called, outcome)
         for called, outcome in ((PREDICTION, model.prediction), ("label", model.label))
@@ -93,6 +84,16 @@ def _selection(settings: Settings, model: Model, name: str) -> Selection:
         only=only,
         optional=frozenset(format_path(path) for path in roles.values() if path),
         paths={format_path(path): path for path in roles.values() if path},
+    )
+
+
+def _feature(name: str, feature: Feature) -> FeatureDeclaration:
+    return FeatureDeclaration(
+        name=name,
+        path=feature.path,
+        kind=Kind(feature.kind) if feature.kind else None,
+        length=feature.length or 0,
+        numbers_in_strings=feature.numbers_in_strings,
     )
 
 

@@ -25,7 +25,9 @@ def make_key(model="fraud", *, pane=0, source=SOURCE, version="1", segment=""):
     return SketchKey(model, "cafe", version, "champion", segment, pane, source)
 
 
-def make_sketch(key=None, *, applied=10, seed=0, slots=40, numeric=2, rules=3, latency=60, novel=True):
+def make_sketch(
+    key=None, *, applied=10, seed=0, slots=40, numeric=2, rules=3, latency=60, novel=True, words=0
+):
     """A sketch whose content depends on `seed` alone."""
     rng = np.random.default_rng(seed)
     counts = np.zeros(slots, np.int64)
@@ -45,6 +47,7 @@ def make_sketch(key=None, *, applied=10, seed=0, slots=40, numeric=2, rules=3, l
         first=int(rng.integers(0, 5)),
         last=int(rng.integers(5, 10)),
         novel={0: {f"cat{i}": i + 1 for i in range(1 + seed % 4)}} if novel else {},
+        vectors=rng.integers(-(1 << 50), 1 << 50, words),
     )  # fmt: skip
 
 

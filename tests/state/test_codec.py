@@ -127,6 +127,20 @@ def test_digest_depends_on_content_only():
     assert digest(sketch) != digest(make_sketch(seed=4))
 
 
+def test_sums_of_vectors_are_kept_where_there_are_any():
+    """They survive and are part of the digest; a sketch with the wrong number of them is refused."""
+    sketch = make_sketch(seed=3, words=300)
+    data = encode(sketch)
+    found = decode_sketch(data, expected=Shape(40, 2, 1, 3, 300))
+    np.testing.assert_array_equal(found.vectors, sketch.vectors)
+    assert found.vectors.dtype == np.int64
+    assert digest(found) == digest(sketch) != digest(replace(sketch, vectors=sketch.vectors + 1))
+    assert encode(found) == data
+    for words in (0, 299):
+        with pytest.raises(StateDamaged):
+            decode_sketch(data, expected=Shape(40, 2, 1, 3, words))
+
+
 def test_digest_is_the_same_in_every_version_of_driftline():
     """A pinned value: changing it would make every checkpoint of the older version diverge."""
     sketch = Sketch(
