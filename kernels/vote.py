@@ -1,7 +1,4 @@
-"""Step 8: which coarse slots of a feature are wide enough to take part in a comparison.
-
-`kernels.jit` names this file: other kernels call into it.
-"""
+"""Step 8: which coarse slots of a feature are wide enough to take part in a comparison."""
 
 from __future__ import annotations
 
