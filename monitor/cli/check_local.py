@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from monitor.config.settings import Settings
     from monitor.config.values import Plans
     from monitor.judge.prepare import Prepared
+    from monitor.memory import CellBytes
     from monitor.plan import ModelPlan, WindowSpec
     from monitor.reference.profile import Reference
     from monitor.secret import Secret
@@ -124,38 +125,50 @@ def check_dead_letters(plans: Plans) -> Iterator[Line]:
 
 
 def check_memory(plans: Plans, references: Mapping[str, Reference], partitions: Mapping[str, int]) -> Line:
-    """Most bytes of counts: open panes in ingest and the panes of the longest window in evaluation.
+    """Bytes of counts at most: every cell as large as it can be; beside it what is likely, most of them sparse.
 
-    `partitions` maps topics to their number of partitions; topics that are missing count one.
+    `partitions` maps topics to their number of partitions; topics that are missing count one. Where
+    records name a version or variant two of them are taken to run side by side.
     """
     from monitor.config.quantity import format_size
+    from monitor.memory import extent, likely, most
 
-    total = 0
+    need: dict[str, tuple[int, int, str]] = {}
     for source in plans.sources:
-        count = partitions.get(source.topic, 1)
-        for model in plans.models:
-            if model.name in source.models:
-                total += count * _cells(model, source.bound) * _cell_bytes(model, references.get(model.name))
-    total = ceil(total / (1 << 20)) << 20
-    known = all(source.topic in partitions for source in plans.sources)
-    detail = f"counts need at most {format_size(total)} of {format_size(plans.memory)}"
-    if not known:
+        for model in (model for model in plans.models if model.name in source.models):
+            groups = 2 if source.version or source.variant else 1
+            size = extent(model, source.bound, groups=groups, partitions=partitions.get(source.topic, 1))
+            cell = _cell_bytes(model, references.get(model.name))
+            sums = (
+                f"{len(model.features)} features x {size.groups} segments and versions x ({size.open_panes} open panes"
+                f" + {size.window_panes} of the longest window) x {size.partitions} partitions"
+                f" = {size.cells} cells of {cell.sparse} bytes (sparse) to {cell.packed} (packed), {cell.dense} in use"
+            )
+            need[f"{source.name}, {model.name}"] = most(cell, size), likely(cell, size), sums
+    total = _whole(sum(bytes_ for bytes_, _, _ in need.values()))
+    expected = _whole(sum(bytes_ for _, bytes_, _ in need.values()))
+    detail = f"counts need at most {format_size(total)} of {format_size(plans.memory)}, likely {format_size(expected)}"
+    if not all(source.topic in partitions for source in plans.sources):
         detail += ", for one partition per topic"
-    return ok("memory", detail) if total <= plans.memory else wrong("memory", f"{detail}; raise memory.max")
+    if total <= plans.memory:
+        return ok("memory", detail)
+    largest = max(need, key=lambda name: need[name][0])
+    change = "raise memory.max, or take longer panes, a shorter longest window, fewer features or partitions"
+    return wrong("memory", f"{detail}; most of it {largest}: {need[largest][2]}; {change}")
 
 
-def _cells(model: ModelPlan, bound: int) -> int:
-    """Panes that are held at once: those that can still change, and those of the longest window."""
-    open_panes = ceil((bound + model.lateness) / model.pane) + 2
-    longest = max(window.size for window in model.windows)
-    return open_panes + ceil((longest + model.lateness) / model.pane)
+def _whole(size: int) -> int:
+    return ceil(size / (1 << 20)) << 20
 
 
-def _cell_bytes(model: ModelPlan, reference: Reference | None) -> int:
-    from kernels.layout import LATENCY_BINS, SUM_WORDS
+def _cell_bytes(model: ModelPlan, reference: Reference | None) -> CellBytes:
+    from monitor.memory import cell_bytes
 
-    slots = len(reference.counts) if reference else 5 * len(model.features)
-    return 8 * (slots + LATENCY_BINS + len(model.features) * (SUM_WORDS + 2) + len(model.rules) + 16)
+    rules = len(model.rules)
+    if reference is None:
+        return cell_bytes(slots=5 * len(model.features), numeric=len(model.features), rules=rules)
+    layout = reference.layout()
+    return cell_bytes(slots=layout.slots, numeric=layout.numeric, words=layout.vectors.words, rules=rules)
 
 
 def check_series(plans: Plans) -> Line:

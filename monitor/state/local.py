@@ -74,13 +74,14 @@ class LocalLog:
         return Checkpoint(marker, tuple(sketch for sketch in sketches if marker.keeps(sketch.key)))
 
     def checkpoint(self, source: Source, sketches: Sequence[Sketch], marker: Marker) -> None:
-        rows = _rows(source, sketches, marker)
+        _refuse_strays(source, sketches, marker)
         sealed = encode(marker)
         fail_point("checkpoint.before")
         with self._db.write() as db:
             db.execute("UPDATE meta SET value = value + 1 WHERE name = 'position'")
             position = count(db, "position")
-            diverged = [row for row in rows if _put(db, row, position)]
+            # Encoded one by one: a burst over many segments and panes changes gigabytes of counts.
+            diverged = [row for row in map(_row, sketches) if _put(db, row, position)]
             db.execute("INSERT OR REPLACE INTO markers VALUES (?, ?, ?)", (*source, sealed))
             fail_point("checkpoint.inside")
         self._count_divergences(diverged)
@@ -202,15 +203,15 @@ def read_entries(
     return Ledger(model, term, entries)
 
 
-def _rows(source: Source, sketches: Sequence[Sketch], marker: Marker) -> list[_Row]:
+def _refuse_strays(source: Source, sketches: Sequence[Sketch], marker: Marker) -> None:
     stray = [sketch.key.source for sketch in sketches if sketch.key.source != source]
     if stray or marker.source != source:
         raise ValueError(f"checkpoint of {source} - holds {stray or marker.source} - only that source")
-    rows = []
-    for sketch in sketches:
-        body, digest = encode_sketch(sketch)
-        rows.append((sketch.key, sketch.applied, encode_key(sketch.key), digest, body))
-    return rows
+
+
+def _row(sketch: Sketch) -> _Row:
+    body, digest = encode_sketch(sketch)
+    return sketch.key, sketch.applied, encode_key(sketch.key), digest, body
 
 
 def _put(db: sqlite3.Connection, row: _Row, position: int) -> bool:

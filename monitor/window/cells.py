@@ -16,11 +16,12 @@ from kernels.layout import NOVEL, Layout
 from kernels.pairs import number_pairs
 from monitor.columns import Columns, Novel
 from monitor.contract import contract
+from monitor.memory import DENSE_BYTES
 from monitor.names import CHAMPION, REASONS, SketchKey, Source
 from monitor.novel import Sample, hash64
 from monitor.plan import ModelPlan
 from monitor.sketch import NOVEL_KEPT, Sketch
-from monitor.window.dense import DENSE_BYTES, DenseCells
+from monitor.window.dense import DenseCells
 
 GROUPS_PER_PANE = 64
 """Distinct (version, variant, segment) per pane; the rest share two cells, one for the variant that is

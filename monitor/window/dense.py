@@ -11,34 +11,27 @@ from numpy.typing import NDArray
 from kernels.fold import fold
 from kernels.layout import CellArrays, Layout, Rules, allocate, clear, grow
 from monitor.columns import Columns
+from monitor.memory import DENSE_BYTES, FEWEST_DENSE
 from monitor.names import REASONS, SketchKey, Source
 from monitor.pack import Packed, pack
 from monitor.sketch import Sketch
 
-DENSE_BYTES = 64 << 20
-"""Memory of the dense cells of one model on one source partition. Rows come to the newest panes: of 20
-segments of 500 features three panes fit."""
-FEWEST = 8
-"""Cells that are dense at least, however wide the model is."""
 NO_KEY = SketchKey("", "", "", "", "", 0, Source("", 0))
-
-
-def cell_bytes(slots: int, numeric: int, latency: int, rules: int) -> int:
-    """Bytes of one dense cell."""
-    return 8 * (slots + 5 * numeric + latency + rules + len(REASONS) + 4)
 
 
 class DenseCells:
     """Places of cells in arrays. A place that is not taken counts nothing."""
 
     def __init__(self, layout: Layout, rules: Rules, *, room: int = DENSE_BYTES) -> None:
-        """`room`: bytes that the arrays may take, unless fewer than FEWEST cells would fit."""
+        """`room`: bytes that the arrays may take, but room for FEWEST_DENSE cells at least."""
         self._layout = layout
         self._rules = rules
-        self._arrays: CellArrays = allocate(layout, cells=FEWEST, rules=rules.count, reasons=len(REASONS))
-        self._free = list(range(FEWEST))[::-1]
-        each = sum(array.nbytes for array in self._arrays) // FEWEST
-        self.limit = max(FEWEST, room // each)
+        self._arrays: CellArrays = allocate(
+            layout, cells=FEWEST_DENSE, rules=rules.count, reasons=len(REASONS)
+        )
+        self._free = list(range(FEWEST_DENSE))[::-1]
+        each = sum(array.nbytes for array in self._arrays) // FEWEST_DENSE
+        self.limit = max(FEWEST_DENSE, room // each)
         """How many cells can be dense at once."""
         self.empty = self.read(0)
         """What a place counts that nothing was folded into."""

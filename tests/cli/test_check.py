@@ -251,7 +251,10 @@ def test_too_much_memory(tmp_path: Path) -> None:
         "    features:", "    windows: {long: {size: 30d, step: 1h}}\n    features:"
     )
     path.write_text(text, encoding="utf-8")
-    assert "raise memory.max" in run("-c", str(path), "--no-network", code=Exit.FAILURE)
+    text = run("-c", str(path), "--no-network", code=Exit.FAILURE)
+    assert "x memory: counts need at most" in text
+    assert "1 features x 1 segments and versions x (" in text
+    assert "raise memory.max, or take longer panes" in text
 
 
 @pytest.mark.parametrize(("windows", "alpha"), [(719, 2 / 720), (2000, 2 / 720), (100, 0.05)])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kernels.layout import NOVEL, OTHER
 from monitor.columns import Columns, Novel
+from monitor.memory import FEWEST_DENSE
 from monitor.names import SketchKey
 from monitor.novel import keep
 from monitor.pack import Packed
@@ -19,7 +20,6 @@ from monitor.plan import Rule, RuleKind
 from monitor.sketch import NOVEL_KEPT
 from monitor.state.codec import decode_sketch, digest, encode
 from monitor.window.cells import OpenCells
-from monitor.window.dense import FEWEST
 from tests.test_partition import LAYOUT, MINUTE, PLAN, SOURCE, START
 
 CONTRACT = replace(
@@ -93,7 +93,7 @@ def test_a_burst_makes_no_more_dense_cells_than_there_is_room_for() -> None:
     columns, panes = columns_of(1, 2_000)
     cells.add(columns, panes)
     assert len(cells) == 60
-    assert len(cells._awake) == cells._dense.limit == FEWEST
+    assert len(cells._awake) == cells._dense.limit == FEWEST_DENSE
     assert sum(sketch.rows for sketch in cells.changed(1)) == np.count_nonzero(panes >= 0)
 
 

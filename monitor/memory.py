@@ -1,0 +1,104 @@
+"""How many bytes the counts of a model take. The arithmetic of `driftline check`; bench/memory.py measures it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from kernels.layout import LATENCY_BINS, SUM_WORDS
+from monitor.names import REASONS
+from monitor.plan import ModelPlan
+
+DENSE_BYTES = 64 << 20
+"""Memory of the dense cells of one model on one source partition. Rows come to the newest panes: of 20
+segments of 500 features three panes fit."""
+FEWEST_DENSE = 8
+"""Cells that can be dense at once, however wide the model is."""
+SPARSE_FILL = 8
+"""One slot in this many is filled at most in a cell that is called sparse."""
+SPARSE_SLOT = 4
+"""Bytes of a filled slot of a sparse cell: count and gap, of 16 bits each."""
+PACKED_SLOT = 4
+"""Bytes of a slot of a packed cell that is not sparse, until one of its slots counts 2**32 rows."""
+OBJECTS = 2_000
+"""What Python adds to a sketch: its objects, array headers and key."""
+BUSY_PANES = 2
+"""Panes that rows come to between two checkpoints: the newest, and the one before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellBytes:
+    """Bytes of one cell, that is of one group, pane and source partition."""
+
+    dense: int
+    """In the arrays of the fold."""
+    packed: int
+    """At rest, at most."""
+    sparse: int
+    """At rest, with one slot in eight filled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How many cells of a model are held at once."""
+
+    groups: int
+    """Segments, times the versions and variants that run side by side."""
+    open_panes: int
+    """Panes that can still change, per source partition."""
+    window_panes: int
+    """Panes of the longest window and of corrections to it."""
+    partitions: int
+
+    @property
+    def cells(self) -> int:
+        return self.groups * (self.open_panes + self.window_panes) * self.partitions
+
+
+def cell_bytes(*, slots: int, numeric: int, words: int = 0, rules: int = 0) -> CellBytes:
+    """`slots`, `numeric` and `words` (`Vectors.words`) of a layout.
+
+    Names of novel categories, 64 for each categorical feature at most, come on top.
+    """
+    fixed = 8 * ((SUM_WORDS + 2) * numeric + words + rules + len(REASONS) + 4)
+    bins = slots + LATENCY_BINS
+    return CellBytes(
+        dense=8 * bins + fixed,
+        packed=PACKED_SLOT * bins + fixed + OBJECTS,
+        sparse=SPARSE_SLOT * ceil(bins / SPARSE_FILL) + fixed + OBJECTS,
+    )
+
+
+def dense_limit(dense: int) -> int:
+    """How many cells of so many bytes can be dense at once."""
+    return max(FEWEST_DENSE, DENSE_BYTES // dense)
+
+
+def extent(plan: ModelPlan, bound: int, *, groups: int, partitions: int) -> Extent:
+    """`bound`: the watermark bound of the model's source."""
+    longest = max(window.size for window in plan.windows)
+    return Extent(
+        groups=groups,
+        open_panes=ceil((bound + plan.lateness) / plan.pane) + 2,
+        window_panes=ceil((longest + plan.lateness) / plan.pane),
+        partitions=partitions,
+    )
+
+
+def most(cell: CellBytes, size: Extent) -> int:
+    """Bytes when every cell is as large as it can be, and as many as can be are dense."""
+    return _total(cell, size, dense=dense_limit(cell.dense), rest=cell.packed)
+
+
+def likely(cell: CellBytes, size: Extent) -> int:
+    """Bytes when cells at rest are sparse and rows come in order."""
+    return _total(cell, size, dense=min(dense_limit(cell.dense), BUSY_PANES * size.groups), rest=cell.sparse)
+
+
+def _total(cell: CellBytes, size: Extent, *, dense: int, rest: int) -> int:
+    open_cells = size.groups * size.open_panes
+    awake = min(dense, open_cells)
+    ingest = awake * cell.dense + (open_cells - awake) * rest
+    evaluate = size.groups * size.window_panes * rest
+    sums = 2 * size.window_panes * rest  # kept by blocks of 1, 2, 4, 8… panes
+    return size.partitions * (ingest + evaluate) + sums
