@@ -98,6 +98,24 @@ def pair(
     for _ in range(rounds):
         mine.append(spent(ours))
         theirs.append(spent(peer))
+    return compare(
+        name, mine, theirs, count, unit=unit, against=against, goal=goal, device=device, notes=notes
+    )
+
+
+def compare(
+    name: str,
+    mine: Sequence[Spent],
+    theirs: Sequence[Spent],
+    count: float,
+    *,
+    unit: str,
+    against: str,
+    goal: str = "",
+    device: str = "1 core",
+    notes: str = "",
+) -> dict[str, Any]:
+    """The figure of rounds that were measured in turn: one of `mine` and one of `theirs` a round."""
     ratios = [b.seconds / a.seconds for a, b in zip(mine, theirs, strict=True)]
     busy = [b.cpu / a.cpu for a, b in zip(mine, theirs, strict=True) if a.cpu > 0]
     rates, others = [count / a.seconds for a in mine], [count / b.seconds for b in theirs]
@@ -106,7 +124,7 @@ def pair(
         name, unit, count / statistics.median(a.seconds for a in mine), ours_range=rates,
         peer=count / statistics.median(b.seconds for b in theirs), peer_range=others, against=against,
         ratio=statistics.median(ratios), ratio_range=ratios, cpu_ratio=statistics.median(busy) if busy else None,
-        rounds=rounds, goal=goal, device=device, notes=notes,
+        rounds=len(ratios), goal=goal, device=device, notes=notes,
     )  # fmt: skip
 
 
