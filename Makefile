@@ -31,10 +31,10 @@ format: $(VENV)/.dev ## Write the format
 types: $(VENV)/.dev ## mypy --strict on monitor/
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev ## The figures of bench/README.md
+bench: $(VENV)/.dev ## The figures of bench/README.md, beside other products
 	$(BIN)/python -m bench.run $(ARGS)
 
-bench-smoke: $(VENV)/.dev ## The same figures, small, without a judgement
+bench-smoke: $(VENV)/.dev ## The same, small, in under two minutes, without a judgement
 	$(BIN)/python -m bench.run --smoke
 
 night: $(VENV)/.dev ## Everything, in full; a dated report under bench/reports/

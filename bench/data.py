@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.machine import cache
+from bench.machine import seed as drawn
 
 if TYPE_CHECKING:
     from bench.records import Job
 
 COLUMNS = 20
-SEED = 20_260_101
 KEPT = 8
 """Data sets of each kind that stay in the cache; a night with another seed pushes the oldest out."""
 
 
-def table(rows: int, *, columns: int = COLUMNS, seed: int = SEED, current: bool = False) -> Path:
+def table(rows: int, *, columns: int = COLUMNS, seed: int | None = None, current: bool = False) -> Path:
     """The file of a reference data set, or of a current one in which every fifth column has moved a little."""
+    seed = drawn() if seed is None else seed
     path = _folder() / f"{'current' if current else 'reference'}-{rows}x{columns}-{seed}.npy"
     if not path.is_file():
         generator = np.random.default_rng([seed, current])

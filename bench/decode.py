@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import data
 from bench.figure import absent, pair
-from bench.machine import one_core
+from bench.machine import one_core, seed
 from bench.peers.process import NotInstalled, Peer, PeerFailed
 from bench.records import HEADLINE, KINDS, Job, job
 from monitor.plan import Kind, TimeUnit
@@ -22,9 +22,6 @@ PEERS = {
     "pyarrow": ("json.read_json alone, schema given, use_threads=False", ">= 8"),
     "polars": ("read_ndjson alone, schema given, POLARS_MAX_THREADS=1", ""),
 }
-SMOKE = ("msgspec", "orjson")
-"""Small enough to be installed in seconds."""
-SEED = 1
 
 
 def figures(*, smoke: bool = False) -> list[dict[str, Any]]:
@@ -32,8 +29,8 @@ def figures(*, smoke: bool = False) -> list[dict[str, Any]]:
     rows, rounds = (10_000, 3) if smoke else (100_000, 7)
     with one_core():
         found = [
-            _against(name, HEADLINE, "scan + fold", rows, rounds, goal=PEERS[name][1])
-            for name in (SMOKE if smoke else PEERS)
+            _against(name, HEADLINE, "scan + fold", rows, rounds, smoke=smoke, goal=PEERS[name][1])
+            for name in PEERS
         ]
         found += _kinds(5_000 if smoke else 50_000, rounds)
     return found
@@ -43,13 +40,15 @@ def _kinds(rows: int, rounds: int) -> list[dict[str, Any]]:
     return [_against("msgspec", kind, "scan + fold", rows, rounds) for kind in KINDS if kind is not HEADLINE]
 
 
-def _against(name: str, kind, what: str, rows: int, rounds: int, *, goal: str = "") -> dict[str, Any]:
-    work = job(kind, rows=rows, seed=SEED)
+def _against(
+    name: str, kind, what: str, rows: int, rounds: int, *, smoke: bool = False, goal: str = ""
+) -> dict[str, Any]:
+    work = job(kind, rows=rows, seed=seed())
     title = f"{what}, {kind.title}" + ("" if kind is HEADLINE else f", {work.size:.0f} bytes")
     against = f"{name}: {PEERS[name][0]}"
     try:
-        with Peer(name) as peer:
-            peer.load(path=data.lines(work, rows=rows, seed=SEED), fields=fields(work))
+        with Peer(name, smoke=smoke) as peer:
+            peer.load(path=data.lines(work, rows=rows, seed=seed()), fields=fields(work))
             against = f"{peer.label}: {PEERS[name][0]}"
             return pair(
                 title,

@@ -46,7 +46,7 @@ MATCHES = (
 
 
 def figures(*, smoke: bool = False) -> list[dict[str, Any]]:
-    """Every match; smoke has little data and the one peer that can be installed in a few seconds."""
+    """Every match; smoke has little data."""
     rows = SMOKE_ROWS if smoke else ROWS
     reference, current = data.table(rows), data.table(rows, current=True)
     runs = {WHOLE: drift_run.whole(reference, current), BUILT: drift_run.built(reference, current)}
@@ -59,17 +59,17 @@ def figures(*, smoke: bool = False) -> list[dict[str, Any]]:
 
 
 def _match(
-    match: Match, runs: Mapping[str, Callable[[], object]], rows: int, rounds: int
+    match: Match, runs: Mapping[str, Callable[[], object]], rows: int, *, smoke: bool
 ) -> list[dict[str, Any]]:
     unit, against = "values/s", f"{match.peer}: {match.what}"
     titles = {name: f"{name}, {rows:,} × {data.COLUMNS}" for name in match.ours}
     try:
-        with Peer(match.peer) as peer:
+        with Peer(match.peer, smoke=smoke) as peer:
             against = f"{peer.label}: {match.what}"
             _load(peer, SMOKE_ROWS)
             peer.run(**match.words)  # warm: what it imports late must not count as work on the large data
             _load(peer, rows)
-            mine, theirs = _rounds(peer, match, runs, rounds)
+            mine, theirs = _rounds(peer, match, runs, 1 if smoke else match.rounds)
     except (NotInstalled, PeerFailed) as error:
         return [
             absent(titles[n], against, str(error), goal=goal, unit=unit) for n, goal in match.ours.items()

@@ -23,6 +23,11 @@ def cache() -> Path:
     return folder.resolve()
 
 
+def seed() -> int:
+    """Seed of everything that is drawn: `bench.run --seed`, the date at night."""
+    return int(os.environ.get("DRIFTLINE_BENCH_SEED", "20260101"))
+
+
 def describe() -> dict[str, Any]:
     """Processor, memory, system and versions."""
     return {
@@ -40,6 +45,7 @@ def moment() -> dict[str, Any]:
     return {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "revision": revision(),
+        "seed": seed(),
         "load": [round(value, 2) for value in os.getloadavg()],
     }
 

@@ -1,13 +1,16 @@
-"""`make night`: the full figures, in a dated report under bench/reports/.
+"""`make night`: the long runs, in a dated report under bench/reports/.
 
-    python -m bench.night [--only proof,kill,year,slow,bench] [--date YYYY-MM-DD]
+    python -m bench.night [--only proof,kill,fuzz,year,slow,bench,soak] [--date YYYY-MM-DD]
 
-The seed of everything random is the date, except the simulated references of the proof, whose seeds are 0–199.
+The seed of everything random is the date, except the simulated references of the proof, whose seeds are 0–199. A step
+that breaks does not keep the others from running. The figures measured here are also those of bench/README.md
+afterwards. The whole takes some two hours on two cores; the report is written anew after every step.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import subprocess
 import sys
@@ -15,68 +18,93 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
+
+from bench.figure import say
+from bench.machine import processor, revision
 
 HERE = Path(__file__).parent
 
 
+FUZZED = 10_000_000
+"""Mutated records a night."""
+
+
+class Step(NamedTuple):
+    title: str
+    command: list[str]
+    """Of `python -m`."""
+    writes: str = ""
+    """Option that names a Markdown file for the step to write; else its stdout is the section."""
+    markdown: bool = False
+    """Whether stdout is Markdown."""
+
+
+def steps(seed: str) -> dict[str, Step]:
+    """What a night consists of, in order."""
+    return {
+        "proof": Step(
+            "False alarms and pages per month", ["bench.proof", "all", "--seeds", "0-199"], writes="--out"
+        ),
+        "kill": Step("Kills on real Kafka", ["bench.kill", "--kills", "50", "--seed", seed]),
+        "fuzz": Step("Mutated records", ["bench.fuzz", "--records", str(FUZZED), "--seed", seed]),
+        "year": Step("The flights of 2013 against January", ["bench.year"], writes="--out"),
+        "slow": Step("Slow tests", ["pytest", "-m", "slow", "-q", "--color=no"]),
+        "bench": Step("Figures", ["bench.run", "--seed", seed], markdown=True),
+        "soak": Step("Soak", ["bench.run", "--only", "soak", "--seed", seed], markdown=True),
+    }
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="proof,kill,year,slow,bench")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default="", help="steps, separated by commas")
     parser.add_argument("--date", default=datetime.now(UTC).date().isoformat())
     arguments = parser.parse_args()
     seed = arguments.date.replace("-", "")
-    steps = {
-        "proof": ("False alarms and pages per month", ["bench.proof", "all", "--seeds", "0-199"]),
-        "kill": ("Kills on real Kafka", ["bench.kill", "--kills", "50", "--seed", seed]),
-        "year": ("The flights of 2013 against January", ["bench.year"]),
-        "slow": ("Slow tests", ["pytest", "-m", "slow", "-q", "--color=no"]),
-        "bench": ("Figures", ["bench.run"]),
-    }
-    parts = [
-        f"# Night of {arguments.date}",
-        "",
-        f"Python {platform.python_version()}, {_revision()}. Seed {seed}; simulated references: seeds 0–199.",
-    ]
-    failed = []
-    for name in arguments.only.split(","):
-        title, command = steps[name]
-        text, code, seconds = run(command)
-        parts += [
-            "",
-            f"## {title}",
-            "",
-            f"`python -m {' '.join(command)}` ({seconds:.0f} s, exit {code})",
-            "",
-            text,
-        ]
-        if code:
-            failed.append(name)
+    known = steps(seed)
+    chosen = arguments.only.split(",") if arguments.only else list(known)
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        parser.error(f"no step {', '.join(unknown)} - --only - one of {', '.join(known)}")
+    machine = f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    seeds = f"Seed {seed}; simulated references: seeds 0–199."
+    parts = [f"# Night of {arguments.date}", "", f"{machine}, revision {revision()}. {seeds}"]
     report = HERE / "reports" / f"{arguments.date}.md"
     report.parent.mkdir(exist_ok=True)
-    report.write_text("\n".join(parts).rstrip() + "\n")
+    failed = []
+    for name in chosen:
+        say(f"{name}: {known[name].title} …")
+        section, code = run(known[name])
+        parts += section
+        report.write_text("\n".join(parts).rstrip() + "\n")
+        if code:
+            failed.append(name)
     print(f"wrote {report}")
     if failed:
         raise SystemExit(f"broken: {', '.join(failed)}")
 
 
-def run(command: list[str]) -> tuple[str, int, float]:
-    """What a step reports, its exit code and its duration; progress goes to this process's stderr."""
+def run(step: Step) -> tuple[list[str], int]:
+    """The section of a step and its exit code; progress goes to this process's stderr."""
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "section.md"
-        given = [*command, "--out", str(out)] if command[0] in {"bench.proof", "bench.year"} else command
+        given = [*step.command, step.writes, str(out)] if step.writes else step.command
         done = subprocess.run([sys.executable, "-m", *given], stdout=subprocess.PIPE, text=True, check=False)
-        written = out.exists() or command[0] == "bench.run"
-        text = out.read_text() if out.exists() else done.stdout
-    text = text.strip().removeprefix("# Figures").strip()
-    return text if written else f"```\n{text}\n```", done.returncode, time.monotonic() - begin
+        text, is_markdown = (out.read_text(), True) if out.exists() else (done.stdout, step.markdown)
+    text = _nested(text.strip()) if is_markdown else f"```\n{text.strip()}\n```"
+    head = f"`python -m {' '.join(step.command)}` ({time.monotonic() - begin:.0f} s, exit {done.returncode})"
+    return ["", f"## {step.title}", "", head, "", text], done.returncode
 
 
-def _revision() -> str:
-    done = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return f"revision {done.stdout.strip()}" if done.returncode == 0 else "no revision"
+def _nested(text: str) -> str:
+    """Markdown whose title gives way to the section's, and whose sections become parts of it."""
+    lines = text.split("\n")
+    if lines[0].startswith("# "):
+        lines = [f"#{line}" if line.startswith("#") else line for line in lines[1:]]
+    return "\n".join(lines).strip()
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def _group(group: Mapping[str, Any]) -> list[str]:
     figures: Sequence[Mapping[str, Any]] = group["figures"]
     load = ", ".join(f"{value:.2f}" for value in group["load"])
     lines = [
-        f"{group['measured']}, revision {group['revision']}, {group['seconds']:.0f} s; load at the start {load}.",
+        f"{group['measured']}, revision {group['revision']}, seed {group['seed']}, {group['seconds']:.0f} s; load at the start {load}.",
         "",
         "| figure | ours | peer | peer is | ratio | CPU | rounds | on |",
         "|---|---|---|---|---|---|---|---|",

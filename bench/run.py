@@ -65,10 +65,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--only", default="", help="groups, separated by commas")
     parser.add_argument("--smoke", action="store_true", help="small and quick; nothing is written")
+    parser.add_argument("--seed", type=int, help="of everything that is drawn")
     parser.add_argument("--list", action="store_true", help="names of the groups")
     parser.add_argument("--child", nargs=2, metavar=("GROUP", "OUT"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that peers and brokers end with us
+    if options.seed is not None:
+        os.environ["DRIFTLINE_BENCH_SEED"] = str(options.seed)
     if options.child:
         return _child(*options.child, smoke=options.smoke)
     chosen = (

@@ -22,6 +22,8 @@ from bench.machine import cache
 HERE = Path(__file__).resolve().parent
 WITHIN = 900
 """Seconds that pip may take."""
+SMALL = ("msgspec", "orjson", "datasketches")
+"""Two or three wheels each."""
 
 
 class NotInstalled(Exception):
@@ -32,12 +34,29 @@ def names() -> list[str]:
     return sorted(path.parent.name for path in HERE.glob("*/requirements.txt"))
 
 
-@functools.cache
-def _ensured(name: str) -> Path | str:
+def ensure(name: str, *, smoke: bool = False) -> Path:
+    """The peer's interpreter. Raises NotInstalled; asks pip once per run and peer.
+
+    `smoke` installs only what takes seconds, and uses the others where they are installed already.
+    """
+    if smoke and name not in SMALL and not (_folder(name) / "complete").is_file():
+        raise NotInstalled("not installed: takes minutes, `make bench` does it")
+    found = _ensured(name)
+    if isinstance(found, str):
+        raise NotInstalled(found)
+    return found
+
+
+def _folder(name: str) -> Path:
     requirements = HERE / name / "requirements.txt"
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     key = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
-    folder = cache() / "peers" / f"{name}-{version}-{key}"
+    return cache() / "peers" / f"{name}-{version}-{key}"
+
+
+@functools.cache
+def _ensured(name: str) -> Path | str:
+    folder = _folder(name)
     python = folder / "bin" / "python"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f"{name}.lock").open("w") as lock:
@@ -46,28 +65,12 @@ def _ensured(name: str) -> Path | str:
             return python
         say(f"  installing {name} …")
         shutil.rmtree(folder, ignore_errors=True)
-        wrong = _install(folder, requirements)
+        wrong = _install(folder, HERE / name / "requirements.txt")
         if wrong:
             shutil.rmtree(folder, ignore_errors=True)
             return f"not installed: {wrong}"
         (folder / "complete").touch()
     return python
-
-
-def ensure(name: str) -> Path:
-    """The peer's interpreter. Raises NotInstalled; asks pip once per run and peer."""
-    found = _ensured(name)
-    if isinstance(found, str):
-        raise NotInstalled(found)
-    return found
-
-
-def is_installed(name: str) -> bool:
-    """Whether `ensure` would return at once."""
-    requirements = HERE / name / "requirements.txt"
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    key = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
-    return (cache() / "peers" / f"{name}-{version}-{key}" / "complete").is_file()
 
 
 def _install(folder: Path, requirements: Path) -> str:

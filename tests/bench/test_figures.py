@@ -16,7 +16,7 @@ MACHINE = {"processor": "P", "cores": 2, "memory_gib": 4.0, "kernel": "Linux", "
 
 def group(*figures):
     """A group of results.json."""
-    when = {"measured": "2026-01-01T00:00:00+00:00", "revision": "abc", "load": [0.1, 0.2, 0.3]}
+    when = {"measured": "2026-01-01T00:00:00+00:00", "revision": "abc", "seed": 1, "load": [0.1, 0.2, 0.3]}
     return {**when, "seconds": 1.0, "machine": MACHINE, "figures": list(figures)}
 
 
@@ -91,7 +91,7 @@ def program(tmp_path, monkeypatch):
     folder.mkdir()
     (tmp_path / "common").symlink_to(process.HERE / "common")
     monkeypatch.setattr(process, "HERE", tmp_path)
-    monkeypatch.setattr(process, "ensure", lambda name: sys.executable)
+    monkeypatch.setattr(process, "ensure", lambda name, smoke: sys.executable)
     return folder / "program.py"
 
 
