@@ -53,9 +53,7 @@ def figures(*, smoke: bool = False) -> list[dict[str, Any]]:
     with one_core():
         for run in runs.values():
             run()
-        return [
-            figure for match in MATCHES for figure in _match(match, runs, rows, 1 if smoke else match.rounds)
-        ]
+        return [figure for match in MATCHES for figure in _match(match, runs, rows, smoke=smoke)]
 
 
 def _match(

@@ -41,7 +41,8 @@ TITLES = {
 ANSWER = {True: "met", False: "**not met**", None: "–"}
 
 
-def render(results: Mapping[str, Any]) -> str:
+def render(results: Mapping[str, Any], *, judged: bool = True) -> str:
+    """The page; without the goals where so little was measured that nothing can be held against them."""
     groups: Mapping[str, Any] = results.get("groups", {})
     parts = [
         "# Figures",
@@ -51,10 +52,9 @@ def render(results: Mapping[str, Any]) -> str:
         "brackets; a ratio is the median of the rounds' ratios. `CPU` is the ratio by processor time of all threads.",
         "",
         *_machines(groups),
-        "## Goals",
-        "",
-        *_goals(groups),
     ]
+    if judged:
+        parts += ["## Goals", "", *_goals(groups)]
     for name, title in TITLES.items():
         if name in groups:
             parts += ["", f"## {title}", "", *_group(groups[name])]

@@ -95,7 +95,7 @@ def _usual(group: Group, smoke: bool) -> bool:
 def measure(chosen: list[str], *, smoke: bool) -> int:
     """Run the groups one after the other; 1 when one of them broke."""
     results = {} if smoke or not RESULTS.is_file() else _known(json.loads(RESULTS.read_text()))
-    machine, broken, begin = describe(), [], time.monotonic()
+    machine, measured, broken, begin = describe(), {}, [], time.monotonic()
     for name in chosen:
         say(f"{name} … ({time.monotonic() - begin:.0f} s)")
         found = _group(name, smoke=smoke)
@@ -103,19 +103,12 @@ def measure(chosen: list[str], *, smoke: bool) -> int:
             broken.append(f"{name}: {found}")
             say(f"  broken: {found}")
             continue
-        results.setdefault("groups", {})[name] = {**found, "machine": machine}
+        measured[name] = {**found, "machine": machine}
         if not smoke:
+            results.setdefault("groups", {})[name] = measured[name]
             RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
             README.write_text(report.render(results))
-    print(
-        report.render(
-            {
-                "groups": {
-                    name: results["groups"][name] for name in chosen if name in results.get("groups", {})
-                }
-            }
-        )
-    )
+    print(report.render({"groups": measured}, judged=not smoke))
     say(f"{time.monotonic() - begin:.0f} s" + "".join(f"\nbroken: {line}" for line in broken))
     return 1 if broken else 0
 
