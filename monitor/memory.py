@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
+from typing import NamedTuple
 
 from kernels.layout import LATENCY_BINS, SUM_WORDS
 from monitor.names import REASONS
@@ -26,8 +26,7 @@ BUSY_PANES = 2
 """Panes that rows come to between two checkpoints: the newest, and the one before it."""
 
 
-@dataclass(frozen=True, slots=True)
-class CellBytes:
+class CellBytes(NamedTuple):
     """Bytes of one cell, that is of one group, pane and source partition."""
 
     dense: int
@@ -38,8 +37,7 @@ class CellBytes:
     """At rest, with one slot in eight filled."""
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """How many cells of a model are held at once."""
 
     groups: int
