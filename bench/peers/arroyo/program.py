@@ -30,11 +30,15 @@ class Factory(ProcessingStrategyFactory):
             self.processor.signal_shutdown()
 
 
-def run(bootstrap, topic, count):
-    """Read `count` records from the beginning of the topic, in a group of its own."""
+def run(bootstrap, topic, count, properties=None):
+    """Read `count` records from the beginning, in a new group, with more of librdkafka's properties if given."""
     interval = Interval(count)
     configuration = build_kafka_consumer_configuration(
-        {}, bootstrap_servers=[bootstrap], auto_offset_reset="earliest", group_id=f"arroyo-{uuid.uuid4()}"
+        {},
+        bootstrap_servers=[bootstrap],
+        auto_offset_reset="earliest",
+        group_id=f"arroyo-{uuid.uuid4()}",
+        override_params=properties,
     )
     factory = Factory(interval)
     factory.processor = StreamProcessor(KafkaConsumer(configuration), Topic(topic), factory)

@@ -10,6 +10,10 @@ from interval import Interval
 from serve import serve
 
 
+class Enough(Exception):
+    """A dataflow ends with its source; the topic may hold more records than are wanted."""
+
+
 class Count(DynamicSink, StatelessSinkPartition):
     """A sink that counts."""
 
@@ -22,17 +26,24 @@ class Count(DynamicSink, StatelessSinkPartition):
     def write_batch(self, items):
         if items:
             self._interval.add(len(items))
+        if self._interval.done:
+            raise Enough
 
 
-def run(bootstrap, topic, count):
-    """Read the topic from its beginning to its end, which must hold `count` records."""
+def run(bootstrap, topic, count, properties=None):
+    """Read `count` records from the beginning of the topic, with more of librdkafka's properties if given."""
     interval = Interval(count)
     flow = Dataflow("decode")
-    records = op.input("in", flow, KafkaSource([bootstrap], [topic], tail=False, batch_size=1000))
+    source = KafkaSource([bootstrap], [topic], tail=False, add_config=properties, batch_size=1000)
+    records = op.input("in", flow, source)
     loads = orjson.loads
     decoded = op.flat_map_batch("decode", records, lambda batch: [loads(record.value) for record in batch])
     op.output("out", decoded, Count(interval))
-    run_main(flow)
+    try:
+        run_main(flow)
+    except Exception:  # the dataflow's own kind, with ours as its cause
+        if not interval.done:
+            raise
     return interval.answer()
 
 

@@ -8,13 +8,14 @@ from quixstreams import Application
 from serve import serve
 
 
-def run(bootstrap, topic, count):
-    """Read `count` records from the beginning of the topic, in a group of its own."""
+def run(bootstrap, topic, count, properties=None):
+    """Read `count` records from the beginning, in a new group, with more of librdkafka's properties if given."""
     interval = Interval(count)
     with tempfile.TemporaryDirectory() as folder:
         app = Application(
             broker_address=bootstrap, consumer_group=f"quixstreams-{uuid.uuid4()}", auto_offset_reset="earliest",
             auto_create_topics=False, state_dir=folder, loglevel="ERROR",
+            consumer_extra_config=properties,
         )  # fmt: skip
         frame = app.dataframe(app.topic(topic, value_deserializer="json"))
 
