@@ -14,14 +14,19 @@ MISSING, NON_FINITE, BELOW, ABOVE = "missing", "non_finite", "below", "above"
 NOVEL, OTHER, VIOLATION = "novel", "other", "violation"
 NUMERIC_SPECIALS = (MISSING, NON_FINITE, BELOW, ABOVE)
 CATEGORICAL_SPECIALS = (MISSING, NOVEL, OTHER)
+VECTOR_SPECIALS = (MISSING, NON_FINITE)
 RATIOS = (MISSING, NON_FINITE, BELOW, ABOVE, NOVEL, OTHER, VIOLATION, ERROR, LATENCY)
 
 DISTANCES = ("js", "hellinger", "total_variation", "linf")
 """Distances over coarse slots, of either kind of feature."""
 WASSERSTEIN = "wasserstein"
-DETECTORS = (*DISTANCES, WASSERSTEIN)
+MMD, MEAN_SHIFT = "mmd", "mean_shift"
+"""Of vector features; see `monitor.judge.vectors`."""
+VECTOR_SCORES = (MMD, "mmd_noise", MEAN_SHIFT, "mean_shift_noise", "mean_shift_dimension")
+"""In this order; noise is what sampling alone does to the score before it."""
+DETECTORS = (*DISTANCES, WASSERSTEIN, MMD, MEAN_SHIFT)
 """Scores without a closed null that `detectors:` can make vote."""
 MOMENTS = ("mean", "std", "median", "p01", "p99")
 
-SCORES = (PSI, KS, G, *DISTANCES, WASSERSTEIN, *RATIOS, *MOMENTS, "p50", "p90")
+SCORES = (PSI, KS, G, *DISTANCES, WASSERSTEIN, *VECTOR_SCORES, *RATIOS, *MOMENTS, "p50", "p90")
 """Every name that a verdict's scores can hold, beside `<ratio>_ratio` and `reference_<moment>`."""

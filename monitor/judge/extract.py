@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.layout import CATEGORICAL, NOVEL, OTHER, SUM_WORDS
+from kernels.layout import CATEGORICAL, NOVEL, OTHER, SUM_WORDS, VECTOR
 from kernels.scores import (
     DIVERGENCES,
     FINITE_REFERENCE,
@@ -25,6 +25,7 @@ from kernels.scores import (
 )
 from monitor.judge import catalogue as names
 from monitor.judge.frame import Frame, breached
+from monitor.judge.vectors import COLUMNS, vector_scores
 
 WIDE = 20.0
 """Expected rows that a slot needs to vote: with 20 to 25 the chi-square null holds to 0.1 %
@@ -63,6 +64,7 @@ class Counts:
     breaches  int64[windows, frame.breaches], or None: counted from the slots
     extremes  float64[windows, numeric, 2], or None: within the reference's edges
     sums      int64[windows, numeric, SUM_WORDS], or None: nobody asks for moments
+    means     int64[windows, mean words], or None: nobody asks for scores of vectors
     """
 
     counts: NDArray[np.int64]
@@ -72,6 +74,7 @@ class Counts:
     breaches: NDArray[np.int64] | None = None
     extremes: NDArray[np.float64] | None = None
     sums: NDArray[np.int64] | None = None
+    means: NDArray[np.int64] | None = None
 
 
 def extract(counts: Counts, frame: Frame, *, left_out: bool) -> Extract:
@@ -86,7 +89,7 @@ def extract(counts: Counts, frame: Frame, *, left_out: bool) -> Extract:
         distance=out[:, frame.numeric, KS : FINITE_REFERENCE + 1],
         hits=hits,
         trials=trials,
-        detectors=_detectors(out, frame),
+        detectors=_detectors(out, counts, frame, left=int(left_out)),
     )
 
 
@@ -163,11 +166,16 @@ def _ratio_counts(
     return np.minimum(hits, trials), trials
 
 
-def _detectors(out: NDArray[np.float64], frame: Frame) -> NDArray[np.float64]:
+def _detectors(out: NDArray[np.float64], counts: Counts, frame: Frame, *, left: int) -> NDArray[np.float64]:
     found = np.full((*out.shape[:2], len(frame.detectors)), np.nan)
+    vectors, owners = np.empty((len(out), 0, len(COLUMNS))), frame.layout.kind == VECTOR
+    if counts.means is not None:
+        vectors = vector_scores(counts.counts, counts.means, frame, left=left)
     for i, name in enumerate(frame.detectors):
         if name == names.WASSERSTEIN:
             found[:, frame.numeric, i] = out[:, frame.numeric, WASSERSTEIN] / frame.unit
-        else:
+        elif name not in COLUMNS:
             found[:, :, i] = out[:, :, _COLUMNS[name]]
+        elif counts.means is not None:
+            found[:, owners, i] = vectors[:, :, COLUMNS.index(name)]
     return found

@@ -5,22 +5,36 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.cut import coarsen
-from kernels.layout import BELOW, CATEGORICAL, FIRST_BIN, MISSING, NOVEL, NUMERIC, OTHER, Layout
+from kernels.layout import (
+    BELOW,
+    CATEGORICAL,
+    FIRST_BIN,
+    MISSING,
+    NOVEL,
+    NUMERIC,
+    OTHER,
+    PRESENT,
+    SUM_SCALE,
+    VECTOR,
+    Layout,
+)
 from kernels.scores import quantile
 from kernels.vote import GROUPS
 from monitor.judge import catalogue as names
 from monitor.judge.tail import as_live
 from monitor.plan import Kind, ModelPlan, RuleKind
 from monitor.reference.profile import FeatureProfile, Reference
+from monitor.reference.vector import mean_words
 
 SLOW = 0.99
 """The reference's quantile above which a latency is slow."""
+
+_SPECIALS = {Kind.NUMERIC: names.NUMERIC_SPECIALS, Kind.VECTOR: names.VECTOR_SPECIALS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,9 @@ class Frame:
     owner    int64[ratios]         feature number of each ratio, -1 for latency and error
     picked   int64[ratios]         coarse slot of each ratio whose source is "slot", which come first
     breached int64[breaches]       rows of the reference that breach each contract
+    means    int64[mean words]     sums of the reference's vectors; see `monitor.reference.vector`
+    spreads  float64[dims] each    standard deviation of each dimension of each vector feature, in
+                                   its scales; 1 where the reference knows but one value
     slow_from                      first latency bin above the reference's p99
     ratios                         in this order: "slot", "breach" (one per breach), "error", "latency"
     """
@@ -87,6 +104,8 @@ class Frame:
     owner: NDArray[np.int64]
     picked: NDArray[np.int64]
     breached: NDArray[np.int64]
+    means: NDArray[np.int64]
+    spreads: tuple[NDArray[np.float64], ...]
     rows: int
     errors: int
     latency: NDArray[np.int64]
@@ -109,11 +128,7 @@ class Frame:
 
 def build_frame(reference: Reference, plan: ModelPlan) -> Frame:
     """The frame of a reference. Raises ValueError when its counts do not fit its features."""
-    layout = reference.layout()
-    if layout.slots != len(reference.counts):
-        raise ValueError(
-            f"{len(reference.counts)} counts - reference {reference.name} - {layout.slots} slots of its features"
-        )
+    layout = _layout(reference)
     group, start, special = _coarse_slots(reference, layout)
     coarse = np.zeros((1, int(start[-1])), np.int64)
     counts = np.ascontiguousarray(reference.counts, np.int64)
@@ -140,6 +155,8 @@ def build_frame(reference: Reference, plan: ModelPlan) -> Frame:
         owner=np.array([ratio.owner for ratio in ratios], np.int64),
         picked=np.array([ratio.index for ratio in ratios if ratio.source == "slot"], np.int64),
         breached=breached(counts[None, :], breaches, layout)[0],
+        means=reference.vectors[mean_words(layout.vectors)],
+        spreads=_spreads(reference, layout),
         rows=reference.rows,
         errors=reference.errors,
         latency=reference.latency,
@@ -148,6 +165,15 @@ def build_frame(reference: Reference, plan: ModelPlan) -> Frame:
         ratios=ratios,
         detectors=tuple(name for name in names.DETECTORS if name in plan.detectors),
     )
+
+
+def _layout(reference: Reference) -> Layout:
+    layout = reference.layout()
+    if layout.slots != len(reference.counts):
+        raise ValueError(
+            f"{len(reference.counts)} counts - reference {reference.name} - {layout.slots} slots of its features"
+        )
+    return layout
 
 
 def _coarse_slots(
@@ -165,6 +191,10 @@ def _coarse_slots(
             own[FIRST_BIN:-1] = base + FIRST_BIN + 1 + np.clip(profile.coarse, 0, GROUPS - 1)
             special.append(len(names.NUMERIC_SPECIALS))
             start.append(base + FIRST_BIN + 1 + GROUPS)
+        elif layout.kind[feature] == VECTOR:
+            own[:] = base + np.arange(high - low)
+            special.append(FIRST_BIN)
+            start.append(base + high - low)
         else:
             own[:FIRST_BIN] = base + np.arange(FIRST_BIN)
             order = np.argsort([_shuffled(category) for category in profile.categories], kind="stable")
@@ -222,6 +252,18 @@ def _moments(reference: Reference, counts: NDArray[np.int64], layout: Layout) ->
                 ]
             )
     return np.array(found, np.float64).reshape(layout.numeric, 5)
+
+
+def _spreads(reference: Reference, layout: Layout) -> tuple[NDArray[np.float64], ...]:
+    of, found = layout.vectors, []
+    for own, feature in enumerate(np.flatnonzero(layout.kind == VECTOR).tolist()):
+        length = int(of.dim_start[own + 1] - of.dim_start[own])
+        words = reference.vectors[of.word_start[own] : of.word_start[own] + 3 * length]
+        n = max(int(reference.counts[layout.start[feature] + PRESENT]), 1)
+        total, low, high = (part.astype(np.float64) for part in words.reshape(3, length))
+        std = np.sqrt(np.maximum((low + high * 2.0**32) / n - (total / n) ** 2, 0.0)) / SUM_SCALE
+        found.append(np.where(std > 0, std, 1.0))
+    return tuple(found)
 
 
 def _slow_from(latency: NDArray[np.int64]) -> int:
@@ -285,7 +327,7 @@ def _ratios(
 ) -> tuple[Ratio, ...]:
     ratios: list[Ratio] = []
     for owner, profile in enumerate(reference.features):
-        tests: Any = names.NUMERIC_SPECIALS if profile.kind is Kind.NUMERIC else names.CATEGORICAL_SPECIALS
+        tests = _SPECIALS.get(profile.kind, names.CATEGORICAL_SPECIALS)
         ratios += [
             Ratio(profile.name, test, "slot", int(start[owner]) + place, owner)
             for place, test in enumerate(tests)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kernels.layout import BELOW, NOVEL, NUMERIC
+from kernels.layout import BELOW, NOVEL, NUMERIC, PRESENT, VECTOR
 from monitor.judge import catalogue as names
 from monitor.judge.extract import Counts, Extract, extract
 from monitor.judge.limits import rules_that_hold
@@ -15,7 +15,11 @@ from monitor.judge.scores import Scores, score
 from monitor.judge.text import caveats, describe, more_rows
 from monitor.judge.weigh import Evidence, weigh
 from monitor.plan import ModelPlan, WindowSpec
+from monitor.reference.vector import mean_words
 from monitor.verdict import State, Test, Unknown, Verdict, Window
+
+_FIRST = {NUMERIC: BELOW, VECTOR: PRESENT}
+"""First slot of a feature that holds values."""
 
 
 def judge(window: Window, prepared: Prepared, plan: ModelPlan, *, previous: Sequence[Verdict]) -> Verdict:
@@ -150,7 +154,7 @@ def _blind(window: Window, evidence: Evidence, prepared: Prepared) -> tuple[str,
     broken = {evidence.features[i] for i in np.flatnonzero(~np.isfinite(evidence.x[0]))}
     blind = []
     for i, profile in enumerate(frame.features):
-        low = start[i] + (BELOW if frame.layout.kind[i] == NUMERIC else NOVEL)
+        low = start[i] + _FIRST.get(int(frame.layout.kind[i]), NOVEL)
         sides = (window.counts[low : start[i + 1]], frame.counts[low : start[i + 1]])
         if profile.name in broken or not all(side.any() for side in sides):
             blind.append(profile.name)
@@ -167,6 +171,7 @@ def _counts(window: Window, prepared: Prepared) -> Counts:
         breaches=np.array(breaches, np.int64).reshape(1, -1),
         extremes=np.asarray(window.extremes, np.float64)[None, :],
         sums=np.asarray(window.sums, np.int64)[None, :],
+        means=np.asarray(window.vectors, np.int64)[None, mean_words(prepared.frame.layout.vectors)],
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.layout import VECTOR
 from kernels.vote import vote
 from monitor.judge import chi
 from monitor.judge.extract import CAP, WIDE
@@ -34,11 +35,13 @@ def rows_needed(frame: Frame, tolerances: Tolerances, level: float) -> Rows:
     """Rows for power POWER against max(2δ, OF_INTEREST) in psi and g at `level`.
 
     The median over features: one sparse column does not blind a model, and half of them do.
-    Features without values in the reference do not count. Movement between windows, which no
+    Features without values in the reference do not count, nor do vectors, which neither test sees. Movement between windows, which no
     number of rows removes, is not part of it.
     """
     needed = [_feature(frame, tolerances, level, feature) for feature in range(len(frame.features))]
     known = [rows for rows in needed if rows is not None]
+    if not known and frame.layout.vectors.count:
+        return Rows(0.0, 0.0)
     if not known:
         return Rows(np.inf, np.inf)
     middle = (len(known) - 1) // 2
@@ -50,7 +53,7 @@ def _feature(frame: Frame, tolerances: Tolerances, level: float, feature: int) -
     mass = frame.coarse[low:high]
     total = float(mass.sum())
     special = int(frame.special[feature])
-    if mass[special:].sum() == 0:
+    if mass[special:].sum() == 0 or frame.layout.kind[feature] == VECTOR:
         return None
     design, delta = float(frame.design[feature]), float(tolerances.divergence[feature])
     sizes = np.arange(1, int(np.log(_LARGEST) / np.log(_RATIO)))

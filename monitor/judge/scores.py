@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.latency import latency_quantile
+from kernels.layout import VECTOR
 from kernels.scores import (
     FINITE,
     FINITE_REFERENCE,
@@ -28,6 +29,7 @@ from kernels.scores import (
 from monitor.judge import catalogue as names
 from monitor.judge.extract import WIDE, Counts, reference_ratios, scored
 from monitor.judge.frame import Frame
+from monitor.judge.vectors import COLUMNS, vector_scores
 from monitor.verdict import Window
 
 Array = NDArray[np.float64]
@@ -63,7 +65,11 @@ def score(window: Window, counts: Counts, frame: Frame, *, hits: Array, trials: 
         numeric = dict(
             zip(frame.numeric.tolist(), _named(_NUMERIC, _numeric(out[0, frame.numeric], frame)), strict=True)
         )
-        found = {profile.name: numeric.get(i, plain[i]) for i, profile in enumerate(frame.features)}
+        vectors = _vectors(counts, frame)
+        found = {
+            profile.name: numeric.get(i) or vectors.get(i) or plain[i]
+            for i, profile in enumerate(frame.features)
+        }
         _ratios(found, frame, hits, trials)
         _latencies(found, window, frame)
     return found
@@ -90,6 +96,15 @@ def _numeric(out: Array, frame: Frame) -> Array:
     for own, theirs in zip((P01, MEDIAN, P99), quantiles, strict=True):
         columns += [out[:, own], theirs]
     return np.stack(columns, axis=1)
+
+
+def _vectors(counts: Counts, frame: Frame) -> dict[int, dict[str, float]]:
+    """Feature number → what is shown of a vector feature, beside its ratios."""
+    owners = np.flatnonzero(frame.layout.kind == VECTOR).tolist()
+    if not owners or counts.means is None:
+        return {}
+    found = vector_scores(counts.counts, counts.means, frame, left=0)[0]
+    return dict(zip(owners, _named(COLUMNS, found), strict=True))
 
 
 def _ratios(found: Scores, frame: Frame, hits: Array, trials: Array) -> None:

@@ -35,7 +35,7 @@ def as_live(
     """
     live, novel = coarse.copy(), np.zeros(len(features))
     for feature, profile in enumerate(features):
-        if profile.kind is Kind.NUMERIC:
+        if profile.kind in {Kind.NUMERIC, Kind.VECTOR}:
             continue
         low, high = int(start[feature]), int(start[feature + 1])
         named = live[low + FIRST_BIN : high]

@@ -121,7 +121,8 @@ def _divergence(windows: Extract, frame: Frame, tolerances: Tolerances, level: f
     numeric = frame.layout.kind == NUMERIC
     df = np.maximum(out[:, :, SLOTS] - 1, 0.0)
     score = np.where(numeric, out[:, :, PSI], out[:, :, G])
-    threshold = np.where(numeric & np.isfinite(limit), k * limit, limit)
+    known = np.isfinite(limit)
+    threshold = np.where(numeric & known, k * np.where(known, limit, 0.0), limit)
     effect = np.maximum(np.where(numeric, out[:, :, PSI], k * out[:, :, G]) - k * df, 0.0)
     tolerance = np.broadcast_to(tolerances.divergence, score.shape)
     return score, threshold, x, chi.sf(y, df, nc), out[:, :, N], out[:, :, M], tolerance, effect

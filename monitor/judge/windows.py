@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kernels.cut import cut
 from kernels.layout import LATENCY_BINS
+from monitor.judge import catalogue as names
 from monitor.judge.extract import Counts, Extract, concatenate, extract
 from monitor.judge.frame import Frame
 from monitor.plan import WindowSpec
@@ -62,6 +63,10 @@ def _cut(panes: Panes, first: NDArray[np.int64], last: NDArray[np.int64], frame:
     errors = np.concatenate([[0], np.cumsum(panes.errors)])
     total, latency_total = np.zeros(frame.layout.slots, np.int64), np.zeros(LATENCY_BINS, np.int64)
     span = np.zeros(2, np.int64)
+    sums = None
+    if {names.MMD, names.MEAN_SHIFT} & set(frame.detectors) and len(frame.means):
+        sums = np.zeros((len(panes) + 1, panes.vectors.shape[1]), np.int64)
+        np.cumsum(panes.vectors, axis=0, out=sums[1:])
     for low in range(0, len(first), TOGETHER):
         a, b = first[low : low + TOGETHER], last[low : low + TOGETHER]
         counts = np.empty((len(a), len(total)), np.int64)
@@ -71,4 +76,5 @@ def _cut(panes: Panes, first: NDArray[np.int64], last: NDArray[np.int64], frame:
             latency, latency_total, span, panes.latency_indptr, panes.latency_bins, panes.latency_values, a, b
         )
         span = np.array([a[-1], b[-1]])
-        yield Counts(counts, rows[b] - rows[a], errors[b] - errors[a], latency)
+        means = sums[b] - sums[a] if sums is not None else None
+        yield Counts(counts, rows[b] - rows[a], errors[b] - errors[a], latency, means=means)

@@ -20,7 +20,7 @@ from monitor.reference.span import HOUR, MAX_PANES, pane_size, show_span
 from monitor.reference.survey import ColumnSurvey, Survey, ranked, survey
 from monitor.reference.table import FeatureDeclaration, Table
 from monitor.reference.tally import Encoder, Placement, summed, tally
-from monitor.reference.vector import profile_vectors
+from monitor.reference.vector import profile_vectors, without_waves
 
 Progress = Callable[[int], None]
 PANE = 300_000
@@ -263,6 +263,8 @@ def _designed(
 ) -> tuple[FeatureProfile, ...]:
     """The profiles with their design effects; 1 and not measured where rows cannot tell."""
     effects: list[float | None] = [None] * len(encoder.profiles)
+    layout = encoder.layout  # whose vectors count for nothing here but their presence
+    encoder = replace(encoder, layout=layout._replace(vectors=without_waves(layout.vectors)))
     wanted = settings.window or HOUR
     if found.clustered:
         effects = cluster_effects(chunks, encoder, window=wanted if found.timed else 0)

@@ -61,7 +61,7 @@ def vectors_of(column: NDArray[Any], feature: FeatureDeclaration, *, length: int
     if column.ndim == 1:
         rows = column.tolist()
         found = {len(row) if isinstance(row, list | tuple) else -1 for row in rows if row is not None}
-        length = length or max(found, default=0)
+        length = length or max({0, *found})
         if found - {length}:
             raise ReferenceInvalid(
                 f"values that are no list of {max(length, 1)} numbers - {where} - lists of one length are right"

@@ -153,7 +153,7 @@ def _share_of(profile: FeatureProfile) -> NDArray[np.int64]:
     if profile.kind is Kind.NUMERIC:
         share[FIRST_BIN:-1] = 1 + profile.coarse.astype(np.int64)
     else:
-        share[FIRST_BIN:] = np.minimum(1 + np.arange(len(profile.categories)), GROUPS)
+        share[FIRST_BIN:] = np.minimum(1 + np.arange(len(profile.labels)), GROUPS)
     return share
 
 

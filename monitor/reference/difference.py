@@ -20,8 +20,8 @@ class FeatureDifference:
     """One feature that both references have.
 
     psi      population stability index of the present values, over the first one's coarse view
-             or categories, with half a row added to every share; NaN when kinds differ or one of
-             them has no values
+             or categories, with half a row added to every share; NaN for vectors, and when kinds
+             differ or one of them has no values
     missing  difference of the shares of missing values, second minus first
     changes  what differs in the meaning of the counts: kind, path, edges, categories
     """
@@ -83,6 +83,9 @@ def _changes(old: FeatureProfile, new: FeatureProfile) -> list[str]:
         changes.append(f"path {format_path(old.path)} -> {format_path(new.path)}")
     if old.kind is new.kind is Kind.NUMERIC and not np.array_equal(old.edges, new.edges):
         changes.append("edges")
+    lengths = [one.vector.length if one.vector is not None else 0 for one in (old, new)]
+    if old.kind is new.kind and lengths[0] != lengths[1]:
+        changes.append(f"length {lengths[0]} -> {lengths[1]}")
     lost, found = (len({*a.categories} - {*b.categories}) for a, b in ((old, new), (new, old)))
     if old.kind is new.kind and (lost or found):
         changes.append(f"categories +{found} -{lost}")
@@ -91,6 +94,8 @@ def _changes(old: FeatureProfile, new: FeatureProfile) -> list[str]:
 
 def _psi(before: _Side, after: _Side) -> float:
     (old, old_counts), (new, new_counts) = before, after
+    if Kind.VECTOR in {old.kind, new.kind}:
+        return math.nan
     if (old.kind is Kind.NUMERIC) != (new.kind is Kind.NUMERIC):
         return math.nan
     shares = _numeric_shares if old.kind is Kind.NUMERIC else _category_shares

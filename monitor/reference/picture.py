@@ -62,7 +62,7 @@ def bars(shares: Sequence[float] | NDArray[np.float64]) -> str:
 
 def top_categories(profile: FeatureProfile, counts: NDArray[np.int64], *, most: int) -> list[tuple[str, int]]:
     """The most frequent categories with their rows, by falling count; the rest is left out."""
-    pairs = zip(profile.categories, counts[FIRST_BIN:].tolist(), strict=True)
+    pairs = zip(profile.labels, counts[FIRST_BIN:].tolist(), strict=True)
     return sorted((pair for pair in pairs if pair[1]), key=lambda pair: (-pair[1], pair[0]))[:most]
 
 

@@ -56,6 +56,11 @@ class FeatureProfile:
     """Of a vector feature; its own `center`, `scale` and moments mean nothing."""
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """What is shown for each slot from FIRST_BIN on; of all kinds but numeric."""
+        return ("present",) if self.kind is Kind.VECTOR else self.categories
+
+    @property
     def slots(self) -> int:
         if self.kind is Kind.NUMERIC:
             return len(self.edges) + 3

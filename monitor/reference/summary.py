@@ -100,6 +100,8 @@ def _shape(profile: FeatureProfile, counts: NDArray[np.int64]) -> str:
         (low, high), shares = share_by_interval(profile, counts, columns=WIDTH)
         ends = f"{low:.4g} … {high:.4g}, median {profile.center:.4g}"
         return f"{bars(shares):<{WIDTH}}  {ends}"
+    if profile.vector is not None:
+        return f"{'':<{WIDTH}}  vectors of {profile.vector.length}, bandwidth {profile.vector.bandwidth:.3g}"
     pairs = top_categories(profile, counts, most=WIDTH)
     present = max(int(counts[FIRST_BIN:].sum()) + int(counts[OTHER]), 1)
     shown = ", ".join(f"{_short(name)} {rows / present:.1%}" for name, rows in pairs[:4])
@@ -133,6 +135,9 @@ def _feature(profile: FeatureProfile, counts: NDArray[np.int64], rows: int) -> d
             "quantiles": {f"{level:g}": quantile(profile, counts, level) for level in LEVELS},
         }
         return data
+    if profile.vector is not None:
+        own = {"length": profile.vector.length, "bandwidth": profile.vector.bandwidth}
+        return data | {"non_finite": int(counts[NON_FINITE]) / max(rows, 1), **own}
     return data | {
         "categories": [
             {"category": name, "rows": rows_of} for name, rows_of in top_categories(profile, counts, most=20)

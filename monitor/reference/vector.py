@@ -106,6 +106,11 @@ def stacked(profiles: Sequence[VectorProfile]) -> Vectors:
     )
 
 
+def without_waves(of: Vectors) -> Vectors:
+    """The same features, of which only presence and moments are counted: a tenth of the work."""
+    return stacked([plain_vector(length) for length in np.diff(of.dim_start).tolist()])
+
+
 def mean_words(of: Vectors) -> NDArray[np.int64]:
     """Numbers of the words that are sums of values, not of squares: those that means are made of."""
     kept = [np.empty(0, np.int64)]

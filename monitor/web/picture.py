@@ -38,6 +38,8 @@ class Counts:
 
     def labels(self) -> list[str]:
         """One name per slot."""
+        if self.profile.kind is Kind.VECTOR:
+            return ["missing", "non-finite", "unused", *self.profile.labels]
         if self.profile.kind is not Kind.NUMERIC:
             return ["missing", "novel", "other", *self.profile.categories]
         edges = [f"{edge:.6g}" for edge in self.profile.edges]
@@ -117,7 +119,7 @@ def _categorical(
     largest = np.maximum(before, after)[FIRST_BIN:]
     shown = np.sort(np.argsort(-largest, kind="stable")[:CATEGORIES_SHOWN])
     values = [
-        Bar(profile.categories[i], float(before[FIRST_BIN + i]), float(after[FIRST_BIN + i])) for i in shown
+        Bar(profile.labels[i], float(before[FIRST_BIN + i]), float(after[FIRST_BIN + i])) for i in shown
     ]
     rest = np.setdiff1d(np.arange(len(largest)), shown) + FIRST_BIN
     other = Bar(
@@ -128,7 +130,7 @@ def _categorical(
     )
     return (
         *_special("missing", MISSING, before, after),
-        *_special("novel", NOVEL, before, after),
+        *_special("non-finite" if profile.kind is Kind.VECTOR else "novel", NOVEL, before, after),
         *values,
         *((other,) if other.reference or other.window else ()),
     )
