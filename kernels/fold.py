@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.bins import add_values
-from kernels.counts import add_codes, add_rows, add_violations
+from kernels.contract import judge_codes, judge_values
+from kernels.counts import add_codes, add_rows, find_only
 from kernels.fourier import add_vectors
-from kernels.latency import EDGES, add_latency
-from kernels.layout import Array, CellArrays, Layout, Rules
+from kernels.latency import EDGES, STEPS, add_latency
+from kernels.layout import BLOCK, Array, CellArrays, Layout, Rules
+from kernels.lookup import lookup
 from kernels.moments import add_moments
 
 
@@ -50,16 +52,21 @@ def fold(
     values = np.ascontiguousarray(values)
     codes = np.ascontiguousarray(codes)
     errors = np.ascontiguousarray(errors)
-    add_rows(cells.rows, cells.errors, cells.first, cells.last, cell, errors, np.ascontiguousarray(offsets))
-    add_latency(cells.latency, cell, np.ascontiguousarray(latency), EDGES)
+    offsets = np.ascontiguousarray(offsets)
+    only = np.empty(-(-rows // BLOCK), np.int32)
+    find_only(only, cell)
+    add_rows(cells.rows, cells.errors, cells.first, cells.last, cell, only, errors, offsets)
+    add_latency(cells.latency, cell, only, np.ascontiguousarray(latency), EDGES, STEPS)
     where = (layout.kind, layout.column, layout.start)
     if rules.count:
-        add_violations(cells.violations, cell, values, codes, *where, *rules[1:])
+        limits = (rules.null, rules.range, rules.low, rules.high)
+        judge_values(cells.violations, cell, only, values, *where[:2], *limits)
+        judge_codes(cells.violations, cell, codes, *where, rules.null, rules.category, rules.forbidden)
     if layout.categorical:
-        add_codes(cells.counts, cell, codes, *where)
+        add_codes(cells.counts, cell, only, codes, *where)
     if layout.numeric:
-        add_values(cells.counts, cell, values, layout.edges, layout.edge_start, *where)
-        add_moments(cells.sums, cells.extremes, cell, values, layout.center, layout.scale)
+        add_values(cells.counts, cell, only, values, *where, *lookup(layout))
+        add_moments(cells.sums, cells.extremes, cell, only, values, layout.center, layout.scale)
     if layout.vectors.count:
         vectors = np.ascontiguousarray(vectors)
         add_vectors(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.jit import kernel
-from kernels.layout import LATENCY_BINS, LATENCY_GAMMA, LATENCY_MIN_MS, Array
+from kernels.layout import BLOCK, LATENCY_BINS, LATENCY_GAMMA, LATENCY_MIN_MS, SEVERAL, Array
 
 
 def latency_edges() -> Array:
@@ -31,35 +31,67 @@ EDGES = latency_edges()
 EDGES.flags.writeable = False
 
 
-@kernel("int64(const float64[::1], float64)")
-def latency_bin(edges: Array, ms: float) -> int:
+DROP = 46
+"""Bits of a latency that are dropped to number its step: steps of 0.8 to 1.6 %, so at most one edge in each."""
+FIRST_STEP = int(np.float64(LATENCY_MIN_MS).view(np.int64)) >> DROP
+
+
+def latency_steps() -> Array:
+    """The first bin that a step reaches into: int32[steps]. Below the first and above the last, as in them."""
+    last = int(EDGES[-2].view(np.int64)) >> DROP
+    lowest = np.arange(FIRST_STEP, last + 1) << DROP
+    steps = np.searchsorted(EDGES[1:], lowest.view(np.float64)).astype(np.int32) + 1
+    steps[0] = 1
+    return steps
+
+
+STEPS = latency_steps()
+STEPS.flags.writeable = False
+
+
+@kernel("int64(const float64[::1], const int32[::1], float64)")
+def latency_bin(edges: Array, steps: Array, ms: float) -> int:
     """The bin of a latency: 0 when it is missing (NaN) or negative, else the first edge >= ms.
 
     edges  float64[LATENCY_BINS]   of `latency_edges`
+    steps  int32[steps]            of `latency_steps`
     """
-    if not ms >= 0.0:
-        return 0
-    base = 1
-    length = len(edges) - 1
-    while length > 1:
-        half = length >> 1
-        base += half * (edges[base + half - 1] < ms)
-        length -= half
-    return base
+    step = (np.float64(ms).view(np.int64) >> DROP) - FIRST_STEP
+    found = steps[np.uint64(min(max(step, 0), len(steps) - 1))]
+    found += edges[np.uint64(found)] < ms
+    return found if ms >= 0.0 else 0
 
 
-@kernel("void(int64[:, ::1], const int32[::1], const float64[::1], const float64[::1])")
-def add_latency(latency: Array, cell: Array, ms: Array, edges: Array) -> None:
+@kernel(
+    "void(int64[:, ::1], const int32[::1], const int32[::1], const float64[::1], const float64[::1],"
+    " const int32[::1])"
+)
+def add_latency(latency: Array, cell: Array, only: Array, ms: Array, edges: Array, steps: Array) -> None:
     """Count every latency in its bin.
 
     latency  int64[cells, LATENCY_BINS]   mutated
     cell     int32[rows]                  cell of each row; negative rows are skipped
+    only     int32[blocks]                of `kernels.counts.find_only`
     ms       float64[rows]                milliseconds; NaN and negative ones land in bin 0
     edges    float64[LATENCY_BINS]        of `latency_edges`
+    steps    int32[steps]                 of `latency_steps`
     """
-    for row in range(len(cell)):
-        if cell[row] >= 0:
-            latency[cell[row], latency_bin(edges, ms[row])] += 1
+    for block in range(len(only)):
+        begin = block * BLOCK
+        to = only[block]
+        own = ms[begin : begin + BLOCK]
+        if to >= 0:
+            present = 0
+            for row in range(len(own)):
+                present += np.int64(own[row] >= 0.0)
+            if present == 0:  # no latency is configured
+                latency[to, 0] += len(own)
+                continue
+        elif to != SEVERAL:
+            continue
+        for row in range(len(own)):
+            if cell[begin + row] >= 0:
+                latency[cell[begin + row], latency_bin(edges, steps, own[row])] += 1
 
 
 def latency_quantile(hist: Array, q: float) -> float:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels.latency import add_latency, latency_bin, latency_edges, latency_quantile
-from kernels.layout import LATENCY_BINS, LATENCY_GAMMA, LATENCY_MIN_MS
+from kernels.latency import STEPS, add_latency, latency_bin, latency_edges, latency_quantile
+from kernels.layout import BLOCK, LATENCY_BINS, LATENCY_GAMMA, LATENCY_MIN_MS
 from tests import naive
 
 EDGES = latency_edges()
@@ -19,7 +19,8 @@ near = st.sampled_from([e for e in EDGES.tolist() if math.isfinite(e)]).flatmap(
 
 def histogram(ms):
     hist = np.zeros((1, LATENCY_BINS), np.int64)
-    add_latency(hist, np.zeros(len(ms), np.int32), np.array(ms, float), EDGES)
+    cell = np.zeros(len(ms), np.int32)
+    add_latency(hist, cell, cell[: -(-len(ms) // BLOCK)], np.array(ms, float), EDGES, STEPS)
     return hist[0]
 
 
@@ -39,7 +40,7 @@ def test_edges_are_the_same_everywhere():
 @given(near | st.floats())
 def test_bin_is_the_first_edge_that_is_not_below(ms):
     """Every double, edges and their neighbours fall where a linear search finds them."""
-    assert latency_bin(EDGES, ms) == naive.latency_bin(ms)
+    assert latency_bin(EDGES, STEPS, ms) == naive.latency_bin(ms)
 
 
 def test_missing_and_negative_are_counted_apart():
