@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from kernels.jit import kernel
 from kernels.layout import Array
 
@@ -63,6 +65,8 @@ def place(
     Each row is judged by the rows before it, so cutting the log into other batches changes nothing.
     """
     last = len(largest) - 1
+    start = np.int64(0)
+    size = np.int64(0)
     for row in range(len(events)):
         event = events[row]
         marks[row] = watermark(largest, log_append, bound)
@@ -76,9 +80,16 @@ def place(
             out[row] = LATE
             continue
         else:
-            out[row] = event // pane[row] * pane[row]
+            if pane[row] != size or event < start or event - start >= size:  # a division costs 4 ns
+                size = pane[row]
+                start = event // size * size
+            out[row] = start
         if event > largest[last]:
             spot = last
+            if event > largest[0]:
+                for at in range(last, 0, -1):
+                    largest[at] = largest[at - 1]
+                spot = 0
             while spot > 0 and largest[spot - 1] < event:
                 largest[spot] = largest[spot - 1]
                 spot -= 1

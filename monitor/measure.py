@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,8 +21,8 @@ def count(batch: Batch, scanned: Scanned, folded: Folded, *, now: int) -> None:
     metrics.RECORDS_CONSUMED_TOTAL.labels(topic).inc(len(batch))
     metrics.CONSUMED_BYTES_TOTAL.labels(topic).inc(int(np.maximum(batch.sizes, 0).sum()))
     metrics.LAST_RECORD_PROCESSED_TIMESTAMP_SECONDS.labels(topic).set(now / 1000)
-    for reject in scanned.rejects:
-        metrics.RECORDS_REJECTED_TOTAL.labels(topic, str(reject.reason)).inc()
+    for reason, rejects in Counter(reject.reason for reject in scanned.rejects).items():
+        metrics.RECORDS_REJECTED_TOTAL.labels(topic, str(reason)).inc(rejects)
     for model, late in folded.late.items():
         metrics.RECORDS_LATE_TOTAL.labels(model).inc(late)
     metrics.RECORDS_FUTURE_TOTAL.labels(topic).inc(sum(folded.future.values()))
