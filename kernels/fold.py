@@ -47,7 +47,7 @@ def fold(
         return
     if vectors is None:
         vectors = np.empty((rows, 0))
-    _check(cells, layout, rules, cell, values, codes, vectors, (latency, errors, offsets))
+    check_arrays(cells, layout, rules, cell, values, codes, vectors, (latency, errors, offsets))
     cell = np.ascontiguousarray(cell)
     values = np.ascontiguousarray(values)
     codes = np.ascontiguousarray(codes)
@@ -74,7 +74,7 @@ def fold(
         )
 
 
-def _check(
+def check_arrays(
     cells: CellArrays,
     layout: Layout,
     rules: Rules,

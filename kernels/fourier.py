@@ -36,9 +36,9 @@ cache, while each frequency is read once per block instead of once per row."""
 LARGEST = 1.7976931348623157e308
 LARGEST_ROOT = float(2**32 - 1)
 LOW_WORD = 2**32 - 1
-_TURN = 2.0**-32
-_SINE = tuple((-1) ** (n // 2) * (2.0 * math.pi) ** n / math.factorial(n) for n in range(1, 19, 2))
-_S1, _S3, _S5, _S7, _S9, _S11, _S13, _S15, _S17 = _SINE
+TURN = 2.0**-32
+SINE = tuple((-1) ** (n // 2) * (2.0 * math.pi) ** n / math.factorial(n) for n in range(1, 19, 2))
+_S1, _S3, _S5, _S7, _S9, _S11, _S13, _S15, _S17 = SINE
 """Taylor series of sin(2 pi v), right to 5e-14 for |v| <= 1/4: what is kept, 2**-20, is rounded as
 the true value would be but once in 1e8. Plain products and sums, as no two libraries' cosines agree."""
 
@@ -120,7 +120,7 @@ def _add_cosines(sums: Array, turns: Array, phases: Array, shift: int) -> None:
     """
     for frequency in range(len(sums)):
         turn = np.int32((np.int64(turns[frequency]) << shift) + np.int64(phases[frequency]))
-        v = 0.25 - abs(np.float64(turn)) * _TURN
+        v = 0.25 - abs(np.float64(turn)) * TURN
         s = v * v
         sine = _S13 + s * (_S15 + s * _S17)
         sine = _S3 + s * (_S5 + s * (_S7 + s * (_S9 + s * (_S11 + s * sine))))

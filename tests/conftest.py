@@ -144,3 +144,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def _reason(report: pytest.TestReport) -> str:
     text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     return text.removeprefix("Skipped: ")
+
+
+@pytest.fixture(scope="session")
+def gpu():
+    """The backend of the GPU."""
+    from kernels.select import BackendMissing, select
+
+    try:
+        return select("gpu")
+    except BackendMissing as error:
+        _missing("gpu", error.wrong)
+
+
+@pytest.fixture(scope="session")
+def compiler():
+    """Path of a C++ compiler, for the CUDA source."""
+    return _tool("g++", "g++")
