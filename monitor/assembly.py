@@ -13,7 +13,6 @@ from monitor.config.load import load
 from monitor.config.plans import build_plans, reference_paths
 from monitor.config.settings import Settings
 from monitor.config.values import Plans
-from monitor.ingest import Input
 from monitor.intake.dead_letter import DeadLetters
 from monitor.intake.decode import Decoder
 from monitor.judge.prepare import prepare
@@ -23,6 +22,7 @@ from monitor.plan import Kind, ModelPlan, SourcePlan
 from monitor.reference.file import read
 from monitor.reference.profile import Reference
 from monitor.reference.vector import plain_vector, stacked
+from monitor.steps import Input
 
 _KINDS = {Kind.NUMERIC: NUMERIC, Kind.VECTOR: VECTOR}
 """Of a layout; all others are categorical there."""

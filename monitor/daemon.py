@@ -18,13 +18,14 @@ from monitor.errands import Errands
 from monitor.errors import DriftlineError, StateError, UsageError
 from monitor.evaluate import Evaluate
 from monitor.incident.intend import acknowledge
-from monitor.ingest import Cadence, Ingest, Input
+from monitor.ingest import Cadence, Ingest
 from monitor.intake.consumer import Consumer
 from monitor.intake.dead_letter import open_dead_letters
 from monitor.names import Source, content_id
 from monitor.retrain.rules import approve, reject
 from monitor.state.local import LocalLog
 from monitor.state.log import Entry, Ledger
+from monitor.steps import Input
 from monitor.version import read_version
 from monitor.view import View
 from monitor.web.app import create
@@ -356,11 +357,10 @@ class Daemon:
                     next_look = self.clock.monotonic() + (1.0 if self._lacking else METADATA_EVERY)
                 self.ingest.tick()
                 self._on_ingest.serve()
+            self.ingest.close()
         except Exception as error:  # noqa: BLE001 boundary: the process must not linger half alive
             self._end("ingest", error)
             self.ingest.abandon()
-            return
-        self.ingest.close()
 
     def _end(self, loop: str, error: Exception) -> None:
         """A loop cannot go on: say why, and end the process."""

@@ -1,15 +1,15 @@
 """The ingest loop: Kafka to sketches. Steps 1 to 6 of the data path, readable top to bottom.
 
-One thread polls, scans, folds and checkpoints. It does no I/O besides Kafka, the dead letters and
-the state log; kernels run with the GIL released.
+One thread polls and checkpoints, and hands what it polled to another, which scans and folds it
+(`pipeline.py`). There is no I/O besides Kafka, the dead letters and the state log.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 
-import numpy as np
 import structlog
 
 from monitor import metrics
@@ -17,15 +17,14 @@ from monitor.clock import Clock
 from monitor.columns import Batch, Reject
 from monitor.errors import DeadLetterError, DriftlineError, StateError
 from monitor.intake.consumer import Consumer
-from monitor.intake.dead_letter import DeadLetters, Limit
-from monitor.intake.decode import Decoder
+from monitor.intake.dead_letter import Limit
 from monitor.intake.gap import GapKind
-from monitor.measure import count, timed
+from monitor.measure import timed
 from monitor.names import Source
-from monitor.partition import Model, Partition
-from monitor.plan import SourcePlan
-from monitor.salvage import cut, scan
+from monitor.partition import Partition
+from monitor.pipeline import Pipeline, Work
 from monitor.state.log import Marker, Progress, StateLog
+from monitor.steps import Input, fold_batch, say_refused
 
 log = structlog.get_logger(__name__)
 
@@ -37,16 +36,6 @@ BATCH = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
-    """One source as ingest needs it."""
-
-    plan: SourcePlan
-    decoder: Decoder
-    models: Mapping[str, Model]
-    dead_letters: DeadLetters
-
-
-@dataclass(frozen=True, slots=True)
 class Cadence:
     """Seconds between checkpoints; idle time in seconds by topic comes from the source plan."""
 
@@ -55,7 +44,11 @@ class Cadence:
 
 
 class Ingest:
-    """Owns the consumer and the fold state of every assigned partition. One thread calls `tick`."""
+    """Owns the consumer and the fold state of every assigned partition. One thread calls `tick`.
+
+    What it polls is folded by the pipeline's thread. Which partitions there are, and how far they
+    are durable, is this thread's; a partition's counts are too, once the pipeline is drained.
+    """
 
     def __init__(
         self,
@@ -87,6 +80,7 @@ class Ingest:
         self._idle: set[Source] = set()
         self._begun: set[Source] = set()
         """Partitions whose position is known; the others wait for the broker to say where they start."""
+        self._pipeline = Pipeline(clock)
         self._raised = 0
         self._broken = False
         self._accept_loss = accept_loss
@@ -95,16 +89,29 @@ class Ingest:
         self.consumer = connect(self)
 
     def tick(self) -> int:
-        """One turn of the loop: at most one poll and one checkpoint. Returns the records applied."""
-        self.last_tick = self._clock.monotonic()
+        """One turn of the loop: at most one poll and one checkpoint. Returns the records handed on.
+
+        Raises what polling, folding or a checkpoint raised; then only `abandon` may follow.
+        """
+        self._live()
         batches = self._poll()  # step 1
         self._note_gaps()
-        applied = sum(self._apply(batch) for batch in batches)
-        news = self._watch_idle()
-        if news or self._clock.monotonic() >= self._next_checkpoint:
-            self.checkpoint(list(self.partitions))
+        awake = self._note_folded()
+        handed = sum(self._hand_on(batch) for batch in batches)  # steps 2 to 5, in `fold_batch`
+        if self._watch_idle() or awake or self._clock.monotonic() >= self._next_checkpoint:
+            self.checkpoint(list(self.partitions))  # step 6
             self._next_checkpoint = self._clock.monotonic() + self._cadence.checkpoint
-        return applied
+        return handed
+
+    def settle(self) -> None:
+        """Wait until everything that was handed on is folded. Raises what folding raised."""
+        self._pipeline.drain()
+        self._note_rows()
+
+    def _live(self) -> None:
+        """Say that the loop lives: it does not while the pipeline is stuck in one batch."""
+        now, began = self._clock.monotonic(), self._pipeline.began
+        self.last_tick = now if began is None else max(self.last_tick, began)
 
     # Assignments: called by the consumer inside poll
 
@@ -136,6 +143,7 @@ class Ingest:
 
     def lost(self, sources: Collection[Source]) -> None:
         """Drop at once: somebody else folds these partitions already, from the last checkpoint."""
+        self._pipeline.discard(sources)
         for source in sources:
             for held in (self.partitions, self._limits, self._paused, self._markers, self._caught_up):
                 held.pop(source, None)
@@ -150,12 +158,16 @@ class Ingest:
             self.consumer.resume(source)
 
     def checkpoint(self, sources: Collection[Source]) -> bool:
-        """Step 6: dead letters first, then sketches and marker, then the advisory commit."""
+        """Step 6: dead letters first, then sketches and marker, then the advisory commit.
+
+        Whatever is in the pipeline is folded before. Raises what folding raised.
+        """
+        self.settle()
         refused = ""
         with timed("checkpoint", self._clock):
             unflushed = self._flush({source.topic for source in sources})
             for source in sources:
-                self.last_tick = self._clock.monotonic()
+                self._live()
                 refused = unflushed.get(source.topic) or self._checkpoint(source) or refused
         if refused or self.partitions.keys() <= set(sources):
             self._set_stalled(refused)
@@ -170,6 +182,8 @@ class Ingest:
         at the current offset. Raises StateError, and keeps the old inputs, when the checkpoint
         that must come first is refused.
         """
+        self.settle()
+        self._note_folded()
         if not self.checkpoint(list(self.partitions)):
             raise StateError(self._stalled)
         old = self._inputs
@@ -187,12 +201,14 @@ class Ingest:
         durable it must be refused again, and not find that there are none.
         """
         self.checkpoint(list(self.partitions))
+        self._pipeline.close()
         self.consumer.close()
         for item in self._inputs.values():
             item.dead_letters.close()
 
     def abandon(self) -> None:
         """Leave without a checkpoint: after an unexpected error the counts may hold half a batch."""
+        self._pipeline.close()
         self.lost(list(self.partitions))
         self.close()
 
@@ -216,7 +232,7 @@ class Ingest:
     def _open(self, source: Source) -> int | None:
         item = self._inputs[source.topic]
         partition = Partition(source, item.plan, item.models, position=0)
-        self.last_tick = self._clock.monotonic()
+        self._live()
         found = self._state.recover(source)
         if found is not None:
             partition.restore(found)
@@ -253,51 +269,40 @@ class Ingest:
         self._raised = 0
         return batches
 
-    def _apply(self, batch: Batch) -> int:
-        """Steps 2 to 5 for one batch of one partition."""
-        partition = self.partitions.get(batch.source)
-        if partition is None or batch.source in self._paused:
+    def _hand_on(self, batch: Batch) -> int:
+        """Give a batch to the pipeline; waits while that is full. How many records it takes."""
+        source = batch.source
+        partition = self.partitions.get(source)
+        if partition is None or source in self._paused:
             return 0
-        batch = _beyond(batch, partition.position)
-        if not len(batch):
-            return 0
-        item = self._inputs[batch.source.topic]
-        with timed("scan", self._clock):
-            scanned = scan(item.decoder, batch)  # step 2
-        if self._diverts_too_much(batch, scanned.rejects):
-            return 0
-        if scanned.rejects:
-            item.dead_letters.put(batch, scanned.rejects)
-        with timed("fold", self._clock):
-            folded = partition.fold(batch, scanned.columns, scanned.rejects)  # steps 3 to 5
-        if folded.rows:
-            # Quiet begins anew with each row. Rejects alone do not move the watermark: a producer of
-            # nothing else would keep every window open for ever.
-            self._caught_up.pop(batch.source, None)
-        count(batch, scanned, folded, now=self._clock.now_ms())
+        item, limit = self._inputs[source.topic], self._limits[source]
+        fold = partial(fold_batch, partition=partition, item=item, limit=limit, clock=self._clock)
+        self._pipeline.put(Work(batch, fold))
         return len(batch)
 
-    def _diverts_too_much(self, batch: Batch, rejects: Collection[Reject]) -> bool:
-        """Pause the partition, before this batch, when a bad deploy would divert everything."""
-        source = batch.source
-        if not self._limits[source].exceeds(len(rejects), len(batch)):
-            return False
+    def _note_folded(self) -> bool:
+        """Take up what the pipeline did; True when a partition that was idle is no longer."""
+        for source, (batch, rejects) in self._pipeline.refused().items():
+            self._pause(source, batch, rejects)
+        return self._note_rows()
+
+    def _note_rows(self) -> bool:
+        """Quiet begins anew with each row. Rejects alone do not move the watermark: a producer of
+        nothing else would keep every window open for ever."""
+        sources = self._pipeline.rows()
+        for source in sources:
+            self._caught_up.pop(source, None)
+        awake = self._idle & sources
+        self._idle -= awake
+        return bool(awake)
+
+    def _pause(self, source: Source, batch: Batch, rejects: Collection[Reject]) -> None:
+        """Stop a partition before a batch: a bad deploy would divert everything."""
+        self._pipeline.discard([source])
         self._paused[source] = "too many rejects"
         self.consumer.seek(source, int(batch.offsets[0]))
         self.consumer.pause(source)
-        reasons = sorted({str(reject.reason) for reject in rejects})
-        first = min(rejects, key=lambda reject: reject.index)
-        log.error(
-            "partition_paused",
-            source=str(source),
-            offset=int(batch.offsets[first.index]),
-            rejects=len(rejects),
-            records=len(batch),
-            reasons=reasons,
-            first=first.detail,
-            remedy="fix the mapping, or raise dead_letter.limit, then reload",
-        )
-        return True
+        say_refused(batch, rejects)
 
     def _flush(self, topics: Collection[str]) -> dict[str, str]:
         """Make rejects durable, once for each topic; why it was refused, by topic.
@@ -307,7 +312,7 @@ class Ingest:
         """
         refused = {}
         for topic in topics:
-            self.last_tick = self._clock.monotonic()
+            self._live()
             try:
                 self._inputs[topic].dead_letters.flush()
             except DeadLetterError as error:
@@ -353,42 +358,40 @@ class Ingest:
             if gap.kind is GapKind.TRUNCATED:
                 self._paused[gap.source] = "the log ends before the applied offset"
             else:
+                self.settle()
                 partition.skip_to(gap.resumed, since=self._clock.now_ms())
 
     def _watch_idle(self) -> bool:
         """Note which partitions have known zero lag; True when one became or ceased to be idle."""
         now = self._clock.monotonic()
         idle = set()
+        unsettled = self._pipeline.unsettled()
         for source in self._begun:
-            self.last_tick = self._clock.monotonic()  # a broker that does not answer takes a second for each
+            self._live()  # a broker that does not answer takes a second for each
             partition = self.partitions[source]
             end = self.consumer.end_offset(source)
             held = source in self._paused or self._stalled
-            if not held:
+            position = max(partition.position, self.consumer.position(source))
+            if not held and source not in unsettled:
                 # Transaction markers and compacted records are offsets without records.
-                partition.position = max(partition.position, self.consumer.position(source))
-            if held or not 0 <= end <= partition.position:
+                partition.position = position
+            if held or not 0 <= end <= position:
                 self._caught_up.pop(source, None)
                 continue
+            # What is still to be folded counts as quiet until it turns out to hold rows: see `_note_rows`.
             waited = now - self._caught_up.setdefault(source, now)
-            if waited >= self._inputs[source.topic].plan.idle / 1000 and self._is_at_end(source, partition):
+            if waited >= self._inputs[source.topic].plan.idle / 1000 and self._is_at_end(source, position):
                 idle.add(source)
         changed = idle != self._idle
         self._idle = idle
         return changed
 
-    def _is_at_end(self, source: Source, partition: Partition) -> bool:
+    def _is_at_end(self, source: Source, position: int) -> bool:
         """Ask the broker once, before a partition is called idle: on a busy machine the end offset
         of the last fetch may be older than the idle time, and the newest records unseen."""
         if source in self._idle:
             return True
-        if self.consumer.query(source)[1] == partition.position:
+        if self.consumer.query(source)[1] == position:
             return True
         self._caught_up[source] = self._clock.monotonic()
         return False
-
-
-def _beyond(batch: Batch, position: int) -> Batch:
-    """The records of `batch` that were not applied yet; after a seek a client may hand out older ones."""
-    skip = int(np.searchsorted(batch.offsets, position))
-    return cut(batch, skip, len(batch)) if skip else batch

@@ -50,7 +50,7 @@ class Model:
 
 
 class Partition:
-    """Fold state of one source partition, from assignment to revocation. Ingest thread only."""
+    """Fold state of one source partition, from assignment to revocation. One thread at a time."""
 
     def __init__(
         self, source: Source, plan: SourcePlan, models: Mapping[str, Model], *, position: int

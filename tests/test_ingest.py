@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import threading
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,16 @@ import pytest
 from monitor.clock import ManualClock
 from monitor.columns import Batch
 from monitor.errors import DeadLetterError
-from monitor.ingest import Cadence, Ingest, Input
+from monitor.ingest import Cadence, Ingest
 from monitor.intake.dead_file import FileDeadLetters
 from monitor.intake.dead_letter import Counted, DeadLetters
 from monitor.intake.decode import Decoder
 from monitor.names import Source
 from monitor.partition import Model
 from monitor.plan import DeadLetterPlan, SourcePlan
+from monitor.salvage import scan
 from monitor.state.simulated import SimulatedLog
+from monitor.steps import Input
 from tests.test_partition import LAYOUT, MINUTE, PLAN, START
 
 SOURCE = Source("predictions", 0)
@@ -79,16 +83,25 @@ class Script:
 
     def commit(self, source: Source, offset: int) -> None: ...
 
+    def seek(self, _source: Source, offset: int) -> None:
+        self.at = offset
+
     def pause(self, source: Source) -> None: ...
 
     def resume(self, source: Source) -> None: ...
 
 
-def started(letters: DeadLetters, clock: ManualClock) -> tuple[Ingest, Any, SimulatedLog]:
+def inputs_of(letters: DeadLetters, plan: SourcePlan = INTAKE) -> dict[str, Input]:
+    decoder = Decoder(plan, {"m": PLAN}, {})
+    return {"predictions": Input(plan, decoder, {"m": Model(PLAN, LAYOUT)}, letters)}
+
+
+def started(
+    letters: DeadLetters, clock: ManualClock, plan: SourcePlan = INTAKE
+) -> tuple[Ingest, Any, SimulatedLog]:
     """A loop, its consumer and its state."""
     state = SimulatedLog(0, clock=clock)
-    decoder = Decoder(INTAKE, {"m": PLAN}, {})
-    inputs = {"predictions": Input(INTAKE, decoder, {"m": Model(PLAN, LAYOUT)}, letters)}
+    inputs = inputs_of(letters, plan)
     connect: Any = Script
     ingest = Ingest(inputs, connect=connect, state=state, clock=clock, cadence=Cadence())
     return ingest, ingest.consumer, state
@@ -107,6 +120,7 @@ def test_closing_covers_no_reject_that_is_not_durable(tmp_path: Path) -> None:
     ingest.checkpoint([SOURCE])
     script.give(record(0), b"not json")
     ingest.tick()
+    ingest.settle()
     with pytest.raises(DeadLetterError):
         letters.flush()
     ingest.close()
@@ -161,3 +175,130 @@ def test_a_broker_that_does_not_answer_leaves_the_loop_alive() -> None:
     ingest.tick()
     assert seen == [0.0, 0.0]
     assert not ingest.progress(SOURCE).idle
+
+
+class Gate(threading.Event):
+    """Folding waits until this is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = threading.Event()
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    made = Gate()
+
+    def held(decoder: Decoder, batch: Batch) -> Any:
+        made.reached.set()
+        assert made.wait(10)
+        return scan(decoder, batch)
+
+    monkeypatch.setattr("monitor.steps.scan", held)
+    yield made
+    made.set()
+
+
+def counted(state: SimulatedLog) -> tuple[int, int]:
+    """Rows and offset that are durable."""
+    found = state.recover(SOURCE)
+    assert found is not None
+    return sum(sketch.rows for sketch in found.sketches), found.marker.applied
+
+
+def test_a_revoked_partition_is_durable_with_all_that_was_polled(gate: Gate) -> None:
+    """Batches that still waited to be folded are neither lost nor counted twice by the next owner."""
+    ingest, script, state = started(Counted(), ManualClock(START))
+    script.begin(0)
+    for minute in range(3):
+        script.give(record(minute), record(minute))
+        ingest.tick()
+    threading.Timer(0.1, gate.set).start()
+    ingest.revoked([SOURCE])
+    assert counted(state) == (6, 6)
+    assert ingest.positions([SOURCE]) == {SOURCE: 6}
+
+
+def test_a_lost_partition_leaves_no_trace_of_what_was_not_folded(gate: Gate) -> None:
+    """Somebody else folds it from the last checkpoint; when it comes back it goes on from theirs."""
+    ingest, script, state = started(Counted(), ManualClock(START))
+    script.begin(0)
+    ingest.checkpoint([SOURCE])
+    for minute in range(3):
+        script.give(record(minute))
+        ingest.tick()
+    threading.Timer(0.1, gate.set).start()
+    ingest.lost([SOURCE])
+    assert ingest.positions([SOURCE]) == {SOURCE: 0}
+    script.at = 0
+    script.give(record(0), record(1))
+    ingest.tick()
+    ingest.checkpoint([SOURCE])
+    assert counted(state) == (2, 2)
+
+
+def test_an_error_while_folding_is_raised_by_the_loop_and_nothing_of_it_is_durable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The counts may hold half a batch: the loop ends without a checkpoint, and the log is read again."""
+    ingest, script, state = started(Counted(), ManualClock(START))
+    script.begin(0)
+    script.give(record(0))
+    ingest.tick()
+    ingest.checkpoint([SOURCE])
+    monkeypatch.setattr("monitor.partition.OpenCells.add", _broken)
+    script.give(record(1))
+    ingest.tick()
+    with pytest.raises(ZeroDivisionError):
+        ingest.settle()
+    with pytest.raises(ZeroDivisionError):
+        ingest.tick()
+    ingest.abandon()
+    assert counted(state) == (1, 1)
+
+
+def _broken(*_: object) -> None:
+    raise ZeroDivisionError("a defect")
+
+
+def test_a_partition_stops_before_the_batch_that_would_be_diverted(gate: Gate) -> None:
+    """Batches polled behind it are dropped, whatever they hold; after a reload all are counted once."""
+    strict = replace(INTAKE, dead_letter=DeadLetterPlan(limit=0.5, over=1))
+    ingest, script, state = started(Counted(), ManualClock(START), strict)
+    script.begin(0)
+    records = [record(0)], [b"not json"] * 3, [record(1)], [b"not json"], [record(2)]
+    for values in records:
+        script.give(*values)
+        ingest.tick()
+    gate.set()
+    ingest.settle()
+    ingest.tick()
+    ingest.checkpoint([SOURCE])
+    assert counted(state) == (1, 1)
+    assert (ingest.progress(SOURCE).paused, script.at) == ("too many rejects", 1)
+    ingest.renew(inputs_of(Counted()))
+    assert ingest.progress(SOURCE).paused == ""
+    for values in records[1:]:
+        script.give(*values)
+        ingest.tick()
+    ingest.checkpoint([SOURCE])
+    assert counted(state) == (3, 7)
+
+
+def test_a_fold_that_hangs_is_seen_by_the_liveness_probe(gate: Gate) -> None:
+    """The loop polls on, but what it says of itself is no newer than the batch that is stuck."""
+    clock = ManualClock(START)
+    ingest, script, _ = started(Counted(), clock)
+    script.begin(0)
+    script.give(record(0))
+    clock.advance(5.0)
+    ingest.tick()
+    assert gate.reached.wait(10)
+    for _ in range(4):
+        clock.advance(1.0)
+        ingest.tick()
+    assert ingest.last_tick == 5.0
+    gate.set()
+    ingest.settle()
+    ingest.tick()
+    assert ingest.last_tick == clock.monotonic()

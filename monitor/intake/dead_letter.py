@@ -34,7 +34,8 @@ STAGES = {
 
 
 class DeadLetters(Protocol):
-    """Takes rejects. Belongs to the ingest thread."""
+    """Takes rejects. One thread at a time: the fold thread puts, the ingest thread does all else when that
+    one has nothing left to do."""
 
     def put(self, batch: Batch, rejects: Sequence[Reject]) -> None:
         """Take the rejects of a batch; never raises for what is wrong outside, `flush` does."""

@@ -33,7 +33,7 @@ class Scanned:
 
 
 class Decoder:
-    """Reads the records of one source. Lives as long as its plan; belongs to the ingest thread.
+    """Reads the records of one source. Lives as long as its plan; belongs to the fold thread.
 
     Never raises for any bytes. What becomes of a record depends on nothing but the record, its
     offset and its record timestamp. Raises IntakeError at construction when the plan cannot be

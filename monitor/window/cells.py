@@ -51,7 +51,7 @@ class _Cell:
 
 
 class OpenCells:
-    """Counts by (group, pane). Lives as long as the partition is assigned; ingest thread only."""
+    """Counts by (group, pane). Lives as long as the partition is assigned; one thread at a time."""
 
     def __init__(
         self,

@@ -1,0 +1,72 @@
+"""Steps 2 to 5 of the data path, for one batch of one partition."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+
+from monitor.clock import Clock
+from monitor.columns import Batch, Reject
+from monitor.intake.dead_letter import DeadLetters, Limit
+from monitor.intake.decode import Decoder
+from monitor.measure import count, timed
+from monitor.partition import Model, Partition
+from monitor.pipeline import Folding
+from monitor.plan import SourcePlan
+from monitor.salvage import cut, scan
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One source as ingest needs it."""
+
+    plan: SourcePlan
+    decoder: Decoder
+    models: Mapping[str, Model]
+    dead_letters: DeadLetters
+
+
+def fold_batch(batch: Batch, *, partition: Partition, item: Input, limit: Limit, clock: Clock) -> Folding:
+    """Scan a batch and count its rows; refused, and nothing of it counted, when too many are rejects.
+
+    Runs on the pipeline's thread. Records that were applied before are left out.
+    """
+    batch = _beyond(batch, partition.position)
+    if not len(batch):
+        return Folding(0)
+    with timed("scan", clock):
+        scanned = scan(item.decoder, batch)  # step 2
+    if limit.exceeds(len(scanned.rejects), len(batch)):
+        return Folding(0, scanned.rejects)
+    if scanned.rejects:
+        item.dead_letters.put(batch, scanned.rejects)
+    with timed("fold", clock):
+        folded = partition.fold(batch, scanned.columns, scanned.rejects)  # steps 3 to 5
+    count(batch, scanned, folded, now=clock.now_ms())
+    return Folding(folded.rows)
+
+
+def say_refused(batch: Batch, rejects: Collection[Reject]) -> None:
+    """Log why a partition stopped before a batch, and what helps."""
+    first = min(rejects, key=lambda reject: reject.index)
+    log.error(
+        "partition_paused",
+        source=str(batch.source),
+        offset=int(batch.offsets[first.index]),
+        rejects=len(rejects),
+        records=len(batch),
+        reasons=sorted({str(reject.reason) for reject in rejects}),
+        first=first.detail,
+        remedy="fix the mapping, or raise dead_letter.limit, then reload",
+    )
+
+
+def _beyond(batch: Batch, position: int) -> Batch:
+    """The records of `batch` that were not applied yet; after a seek a client may hand out older ones."""
+    skip = int(np.searchsorted(batch.offsets, position))
+    return cut(batch, skip, len(batch)) if skip else batch
