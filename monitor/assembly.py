@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from kernels.layout import CATEGORICAL, FIRST_BIN, NUMERIC, VECTOR, VECTOR_SLOTS, Layout
+from kernels.select import Backend, BackendMissing, select
 from monitor.config.effective import render
-from monitor.config.load import load
+from monitor.config.finding import Problem
+from monitor.config.load import load, refusal
 from monitor.config.plans import build_plans, reference_paths
 from monitor.config.settings import Settings
 from monitor.config.values import Plans
@@ -39,6 +41,7 @@ class Assembly:
     contexts: Mapping[str, Context]
     redacted: str
     """The effective configuration as YAML, secrets as <secret>."""
+    backend: Backend
 
     @property
     def topics(self) -> dict[str, str]:
@@ -63,6 +66,7 @@ def assemble(files: Sequence[str]) -> Assembly:
     ConfigError with every finding, and ReferenceInvalid.
     """
     settings = load(files)
+    backend = backend_of(settings)
     found = {name: read(path) for name, path in reference_paths(settings).items()}
     plans = build_plans(settings, found)
     references = {plan.name: found.get(plan.name) for plan in plans.models}
@@ -71,14 +75,25 @@ def assemble(files: Sequence[str]) -> Assembly:
     for plan in plans.models:
         reference = references[plan.name]
         layout = reference.layout() if reference is not None else _bare_layout(plan)
-        models[plan.name] = Model(plan, layout, reference.categories() if reference is not None else ())
+        categories = reference.categories() if reference is not None else ()
+        models[plan.name] = Model(plan, layout, categories, backend)
         prepared = (
             {spec.name: prepare(reference, plan, spec) for spec in plan.windows}
             if reference is not None
             else {}
         )
         contexts[plan.name] = Context(plan, layout, reference, prepared)
-    return Assembly(settings, plans, references, models, contexts, redacted=render(settings))
+    return Assembly(settings, plans, references, models, contexts, render(settings), backend)
+
+
+def backend_of(settings: Settings) -> Backend:
+    """Where counts will live. Raises ConfigError where `gpu` is asked for and cannot be had."""
+    try:
+        return select(settings.backend)
+    except BackendMissing as error:
+        right = f"{error.right} - or backend: auto, which takes the CPU here"
+        problem = Problem("no-backend", ("backend",), error.wrong, help=right)
+        raise refusal([settings.locate(problem)]) from error
 
 
 def _bare_layout(plan: ModelPlan) -> Layout:

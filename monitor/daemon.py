@@ -119,6 +119,8 @@ class Daemon:
             thread.start()
             self._threads.append(thread)
         self._deliver()
+        backend = self.assembly.backend
+        log.info("backend", name=backend.name, device=backend.device, note=backend.note)
         log.info("started", url=self.server.url, models=sorted(self.assembly.models), pid=os.getpid())
 
     def wait(self) -> None:
@@ -211,6 +213,7 @@ class Daemon:
             config_loaded=self._config_loaded,
             checkpoint_last=self.ingest.checkpoint_last,
             checkpoint_bytes=self.ingest.checkpoint_bytes,
+            backend=f"{self.assembly.backend.name}-{self.assembly.backend.device}",
             warm_seconds=self._warm_seconds,
         )
 

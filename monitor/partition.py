@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from kernels.layout import Layout
 from kernels.place import FUTURE, LATE, place, watermark
+from kernels.select import CPU, Backend
 from monitor.columns import Batch, Columns, Reject
 from monitor.names import REASONS, Reason, SketchKey, Source
 from monitor.plan import ModelPlan, SourcePlan
@@ -47,6 +48,7 @@ class Model:
     layout: Layout
     categories: tuple[tuple[str, ...], ...] = ()
     """Names of the categories of each categorical column, in slot order from slot 3; empty: unknown."""
+    backend: Backend = CPU
 
 
 class Partition:
@@ -68,7 +70,7 @@ class Partition:
         self._models = models
         self._largest = np.full(AGREE, -1, np.int64)
         self._cells = {
-            name: OpenCells(model.plan, model.layout, source, model.categories)
+            name: OpenCells(model.plan, model.layout, source, model.categories, backend=model.backend)
             for name, model in models.items()
         }
         self._ledger: dict[int, NDArray[np.int64]] = {}

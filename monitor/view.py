@@ -63,4 +63,5 @@ class View:
     checkpoint_last: int = -1
     checkpoint_bytes: int = 0
     backend: str = "numba-cpu"
+    """Its name, a hyphen, and what the device calls itself."""
     warm_seconds: float = 0.0

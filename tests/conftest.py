@@ -161,3 +161,20 @@ def gpu():
 def compiler():
     """Path of a C++ compiler, for the CUDA source."""
     return _tool("g++", "g++")
+
+
+@pytest.fixture(scope="session")
+def emulated(compiler, tmp_path_factory):
+    """The GPU's backend without a GPU."""
+    from kernels.select import on_device
+    from tests.kernels.emulator import Emulator
+
+    return on_device(Emulator(compiler, tmp_path_factory.mktemp("cuda")))
+
+
+@pytest.fixture(params=["cpu", "emulated", "gpu"])
+def backend(request):
+    """Each backend that this machine can run."""
+    from kernels.select import CPU
+
+    return CPU if request.param == "cpu" else request.getfixturevalue(request.param)

@@ -37,7 +37,7 @@ def size() -> CellBytes:
 def test_a_dense_cell_takes_what_its_arrays_take() -> None:
     """To the byte, and no more cells are dense than there is room for."""
     cells = DenseCells(LAYOUT, RULES)
-    assert sum(array.nbytes for array in cells._arrays) == FEWEST_DENSE * size().dense
+    assert sum(array.nbytes for array in cells._cells) == FEWEST_DENSE * size().dense
     assert cells.limit == dense_limit(size().dense) == DENSE_BYTES // size().dense
     assert dense_limit(DENSE_BYTES) == FEWEST_DENSE
 

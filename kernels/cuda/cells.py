@@ -106,7 +106,8 @@ def fold(cells: DeviceCells, layout: Layout, rules: Rules, _places: Array, **bat
     rows = len(batch["cell"])
     if not rows:
         return 0
-    batch.setdefault("vectors", np.empty((rows, 0)))
+    if batch.get("vectors") is None:
+        batch["vectors"] = np.empty((rows, 0))
     flat = (batch["latency"], batch["errors"], batch["offsets"])
     check_arrays(
         cells.arrays, layout, rules, *(batch[name] for name in ("cell", "values", "codes", "vectors")), flat

@@ -49,6 +49,7 @@ def examine(settings: Settings, *, network: bool) -> Iterator[Line]:
 
     yield Line(Sign.OK, "configuration", _inventory(settings))
     yield from (doubtful("configuration", _place(finding)) for finding in settings.warnings)
+    yield local.check_backend(settings)
     references, lines = local.read_references(settings)
     yield from lines
     unread = [name for name, model in settings.models.items() if model.reference and name not in references]

@@ -59,6 +59,15 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
+def check_backend(settings: Settings) -> Line:
+    """Where counts will be kept. Raises ConfigError where that cannot be had."""
+    from monitor.assembly import backend_of
+
+    backend = backend_of(settings)
+    where = "the CPU" if backend.device == "cpu" else backend.device
+    return ok("backend", f"{where}; {backend.note}" if backend.note else where)
+
+
 def check_secrets(plans: Plans) -> Iterator[Line]:
     """Files of secrets can be read and hold what they should; what they hold is never shown."""
     from monitor.config.crosscheck_out import KEY_LENGTH, is_signing_secret

@@ -50,6 +50,7 @@ class Change:
 
 _RESTART: tuple[tuple[str, ...], ...] = (
     ("kafka",),
+    ("backend",),
     ("state", "log"),
     ("state", "dir"),
     ("web", "listen"),

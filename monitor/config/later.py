@@ -38,9 +38,6 @@ _LATER = {
     ("mlflow",): "MLflow",
     ("feast",): "Feast",
     ("labels",): "labels from another topic",
-    ("kernels",): "GPU kernels",
-    ("backend",): "GPU kernels",
-    ("gpu",): "GPU kernels",
     ("otel",): "OpenTelemetry",
     ("tracing",): "OpenTelemetry",
 }

@@ -192,6 +192,12 @@ class Settings(Group):
     memory: MemorySettings = Field(
         default=MemorySettings(), description="Limits on memory.", examples=[{"max": "2GiB"}]
     )
+    backend: Annotated[str, Choice(("auto", "cpu", "gpu"))] = Field(
+        default="auto",
+        description="Where counts are kept and added to. auto: a GPU where there is one and "
+        "driftline[gpu] is installed, else the CPU. Counts are the same.",
+        examples=["cpu"],
+    )
     metrics: MetricsSettings = Field(
         default=MetricsSettings(), description="What /metrics exports.", examples=[{"per_feature": "top"}]
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kernels.layout import NOVEL, Layout
 from kernels.pairs import number_pairs
+from kernels.select import CPU, Backend
 from monitor.columns import Columns, Novel
 from monitor.contract import contract
 from monitor.memory import DENSE_BYTES
@@ -61,12 +62,13 @@ class OpenCells:
         categories: Sequence[Sequence[str]] = (),
         *,
         room: int = DENSE_BYTES,
+        backend: Backend = CPU,
     ) -> None:
         """`categories`: see `monitor.contract.contract`; `room`: see `DenseCells`."""
         self.plan = plan
         self.source = source
         rules, self._named = contract(plan, layout, categories)
-        self._dense = DenseCells(layout, rules, room=room)
+        self._dense = DenseCells(layout, rules, room=room, backend=backend)
         self._cells: dict[Key, _Cell] = {}
         self._awake: dict[Key, _Cell] = {}
         """The dense cells, the one that has waited longest for a row first."""

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import structlog
 from click.testing import CliRunner
 
+from kernels.select import INSTALL, Backend, BackendMissing
 from monitor.cli.check import command, exit_code
 from monitor.cli.check_line import Line, Sign, doubtful, ok, wrong
 from monitor.cli.check_local import check_state, page_range
+from monitor.cli.main import driftline
 from monitor.cli.options import Exit
 from monitor.plan import Budget, ModelPlan, WindowSpec
 
@@ -87,8 +90,30 @@ def test_without_a_network(tmp_path: Path) -> None:
     assert "√ memory: counts need at most" in text
     assert "for one partition per topic" in text
     assert "√ metrics: at most 4 per-feature series" in text
-    assert text.endswith("0 wrong, 1 doubtful, 4 right\n")
+    assert "√ backend: " in text
+    assert text.endswith("0 wrong, 1 doubtful, 5 right\n")
     assert not (tmp_path / "state").exists()
+
+
+def test_a_gpu_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for, it is an invalid configuration, at `check` and at `run`; left open, the CPU with the reason."""
+    monkeypatch.setattr("kernels.select._gpu", _no_gpu)
+    path = write(tmp_path, "backend: gpu\n")
+    text = run("-c", path, "--no-network", code=Exit.CONFIG)
+    assert f"error[no-backend]: the GPU cannot be used: cupy is not installed\n --> {path}:8:10\n" in text
+    assert "pip install 'driftline[gpu]' - or backend: auto, which takes the CPU here" in text
+    monkeypatch.setattr("sys.argv", ["driftline", "run", "-c", path])
+    with pytest.raises(SystemExit) as ended:
+        driftline()
+    structlog.reset_defaults()
+    assert ended.value.code == Exit.CONFIG
+    text = run("-c", write(tmp_path, "backend: auto\n"), "--no-network")
+    assert "√ backend: the CPU; the GPU cannot be used: cupy is not installed\n" in text
+    assert "√ backend: the CPU\n" in run("-c", write(tmp_path, "backend: cpu\n"), "--no-network")
+
+
+def _no_gpu() -> Backend:
+    raise BackendMissing("the GPU cannot be used: cupy is not installed", INSTALL)
 
 
 def test_strict(tmp_path: Path) -> None:

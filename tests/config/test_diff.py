@@ -72,6 +72,7 @@ def test_changes_of_a_model(before: str, after: str, effect: Effect, text: str) 
         ("state: {dir: /x}", Effect.RESTART, "state.dir"),
         ("state: {checkpoint_every: 1s}", Effect.LIVE, "state.checkpoint_every"),
         ("log: {level: debug}", Effect.LIVE, "log.level"),
+        ("backend: cpu", Effect.RESTART, "backend"),
         ("metrics: {top_k: 1}", Effect.LIVE, "metrics.top_k"),
         ("targets: {t: {url: https://x.example}}", Effect.LIVE, "targets.t"),
     ],

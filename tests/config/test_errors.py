@@ -29,6 +29,7 @@ ROOT_CASES = [
     ("web: {external_url: 'https://h:0/'}", "bad-url", "web.external_url", "'https://h:0/'", "https://host"),
     ("web: {route_prefix: 'a b'}", "bad-value", "web.route_prefix", "'a b'", "/driftline"),
     ("web: {tls: {}}", "not-supported", "web.tls", "tls", "TLS"),
+    ("backend: gpus", "bad-value", "backend", "gpus", "`gpu`"),
     ("log: {level: verbose}", "bad-value", "log.level", "verbose", "debug"),
     ("log: {format: jsno}", "bad-value", "log.format", "jsno", "`json`"),
     ("log: [info]", "wrong-type", "log", "log", "expected a mapping, got a list"),

@@ -12,26 +12,13 @@ from kernels import scores
 from kernels.cuda.program import OPTIONS, PROGRAMS, Shape, source
 from kernels.fold import fold
 from kernels.layout import NUMERIC, allocate, no_rules
-from kernels.select import CPU, BackendMissing, on_device, select
+from kernels.select import CPU, BackendMissing, select
 from tests.kernels import cases
-from tests.kernels.emulator import Emulator
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
 """numpy warns of 1e308 - -1e308 where the compiler is off (NUMBA_DISABLE_JIT=1)."""
 
 CELLS = 5
-
-
-@pytest.fixture(scope="session")
-def emulated(compiler, tmp_path_factory):
-    """The GPU's backend without a GPU."""
-    return on_device(Emulator(compiler, tmp_path_factory.mktemp("cuda")))
-
-
-@pytest.fixture(params=["cpu", "emulated", "gpu"])
-def backend(request):
-    """Each backend that this machine can run."""
-    return CPU if request.param == "cpu" else request.getfixturevalue(request.param)
 
 
 def whole(backend, state, cells=CELLS):

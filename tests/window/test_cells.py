@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels.layout import NOVEL, OTHER
+from kernels.select import CPU
 from monitor.columns import Columns, Novel
 from monitor.memory import FEWEST_DENSE
 from monitor.names import SketchKey
@@ -85,6 +86,17 @@ def test_coming_to_rest_changes_no_count(batches: list[tuple[int, int, bool]]) -
     digests(busy, wide)
     digests(small, narrow)
     assert narrow == wide
+
+
+def test_every_backend_counts_the_same(backend) -> None:
+    """Taken, given back, grown, packed and gone on with: the digests are those of the CPU."""
+    stored: list[dict[SketchKey, bytes]] = []
+    for each, room in ((CPU, 1 << 26), (backend, 0), (backend, 1 << 26)):
+        cells, found = OpenCells(CONTRACT, LAYOUT, SOURCE, CATEGORIES, room=room, backend=each), {}
+        broken = [cells.add(*columns_of(seed, 150)) for seed in range(4)]
+        digests(cells, found)
+        stored.append({**found, "broken": broken})
+    assert stored[0] == stored[1] == stored[2]
 
 
 def test_a_burst_makes_no_more_dense_cells_than_there_is_room_for() -> None:
