@@ -175,7 +175,10 @@ def _cell_bytes(model: ModelPlan, reference: Reference | None) -> CellBytes:
 
     rules = len(model.rules)
     if reference is None:
-        return cell_bytes(slots=5 * len(model.features), numeric=len(model.features), rules=rules)
+        words = sum(3 * feature.length for feature in model.features)
+        return cell_bytes(
+            slots=5 * len(model.features), numeric=len(model.features), words=words, rules=rules
+        )
     layout = reference.layout()
     return cell_bytes(slots=layout.slots, numeric=layout.numeric, words=layout.vectors.words, rules=rules)
 
