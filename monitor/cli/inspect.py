@@ -119,6 +119,8 @@ def _seen(one: Field) -> str:
     if one.minimum is not None and set(one.kinds) <= {"integer", "number"}:
         sign = ",.0f" if set(one.kinds) == {"integer"} else ".6g"
         return f"{one.minimum:{sign}} … {one.maximum:{sign}}"
+    if one.length:
+        return f"{one.length} numbers"
     if one.is_unique_text or not one.categories:
         return ""
     return _plain(", ".join(name for name, _ in one.categories[:3])) + (" …" if one.distinct > 3 else "")
@@ -145,6 +147,7 @@ def _data(schema: Schema, text: str) -> dict[str, Any]:
                 "distinct": one.distinct,
                 "min": one.minimum,
                 "max": one.maximum,
+                "length": one.length or None,
                 "categories": [] if one.is_unique_text else [name for name, _ in one.categories],
             }
             for one in schema.fields

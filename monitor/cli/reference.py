@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from monitor.reference.table import FeatureDeclaration
 
 UNITS = ("auto", "s", "ms", "us", "ns", "rfc3339")
-KINDS = ("numeric", "categorical", "boolean")
+KINDS = ("numeric", "categorical", "boolean", "vector")
 TOPIC = "topic:"
 
 

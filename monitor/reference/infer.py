@@ -12,7 +12,7 @@ import msgspec
 from monitor.plan import Kind, Path, TimeUnit
 from monitor.reference.category import canonical
 from monitor.reference.moment import guess_unit
-from monitor.reference.paths import flatten, format_path
+from monitor.reference.paths import find, flatten, format_path, outside, vectors_in
 from monitor.reference.role import CONTAINERS, Candidate, assign, candidates, plain_name
 from monitor.reference.survey import LOW_CARDINALITY
 
@@ -46,6 +46,8 @@ class Field:
     samples: tuple[str, ...]
     time_unit: TimeUnit | None
     """The unit in which all values are plausible times, None when they are not."""
+    length: int = 0
+    """Numbers in a vector; such a field has no distinct values and no smallest one."""
 
     @property
     def is_unique_text(self) -> bool:
@@ -103,18 +105,21 @@ def infer(values: Sequence[bytes | None]) -> Schema:
         for path, column in columns.items()
         if path not in above or any(value is not None for value in column)
     }
-    fields = tuple(_describe(path, column, records=len(records)) for path, column in columns.items())
-    unusable = _unusable(columns)
-    usable = tuple(one for one in fields if one.path not in unusable)
+    lengths = vectors_in(records)
+    columns = {path: column for path, column in columns.items() if outside(path, lengths)}
+    vectors = tuple(_vector(path, length, records) for path, length in lengths.items())
+    scalars = tuple(_describe(path, column, records=len(records)) for path, column in columns.items())
+    unusable = _unusable((*columns, *lengths))
+    usable = tuple(one for one in scalars if one.path not in unusable)
     roles = assign(usable)
     features, left_out = _split(usable, roles)
     return Schema(
         records=len(records),
         refused=refused,
-        fields=fields,
+        fields=scalars + vectors,
         roles=roles,
         candidates=tuple(one for found in usable for one in candidates(found)),
-        features=features,
+        features=features + tuple(one for one in vectors if one.path not in unusable),
         left_out=unusable | left_out,
         models=_models(columns, roles),
     )
@@ -144,6 +149,14 @@ def _describe(path: Path, column: Sequence[Any], *, records: int) -> Field:
         samples=tuple(value for value in values[:20] if isinstance(value, str)),
         time_unit=guess_unit(values),
     )
+
+
+def _vector(path: Path, length: int, records: Sequence[Mapping[str, Any]]) -> Field:
+    present = sum(find(record, path) is not None for record in records)
+    return Field(
+        path=path, present=present, nulls=len(records) - present, kinds={"array": present}, kind=Kind.VECTOR,
+        distinct=0, minimum=None, maximum=None, categories=(), samples=(), time_unit=None, length=length,
+    )  # fmt: skip
 
 
 def _kind(kinds: Mapping[str, int], *, distinct: int) -> Kind:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from monitor.plan import Path
+from monitor.plan import LONGEST_VECTOR, Path
 
 DEEPEST = 32
 LONGEST_ARRAY = 256
-"""Elements of an array that become columns of their own; an embedding is longer and is none."""
+"""Elements of an array that become columns of their own; one that is longer is a vector or nothing."""
+SHORTEST_VECTOR = 64
+"""Numbers in a list that is taken for a vector whatever it is called: shorter ones are often features."""
+_CALLED = re.compile(r"embed|(^|_)(emb|vec|vector|latent|encoding)s?($|_)", re.IGNORECASE)
 
 
 def format_path(path: Path) -> str:
@@ -60,3 +64,47 @@ def _scalars(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
                 yield from _scalars(below, (*path, index))
     else:
         yield path, value
+
+
+def vectors_in(records: Iterable[Mapping[str, Any]]) -> dict[Path, int]:
+    """Path → length of the lists that are vectors: of numbers alone, of one length in all records.
+
+    Those of at least SHORTEST_VECTOR numbers, and shorter ones that are called so.
+    """
+    lengths: dict[Path, set[int]] = {}
+    for record in records:
+        for path, length in _lists(record, ()):
+            lengths.setdefault(path, set()).add(length)
+    above = {path[:depth] for path in lengths for depth in range(1, len(path))}
+    return {
+        path: max(found)
+        for path, found in lengths.items()
+        if len(found) == 1 and _is_vector(path, max(found)) and path not in above and outside(path, lengths)
+    }
+
+
+def outside(path: Path, others: Collection[Path]) -> bool:
+    """Whether a path is below none of the others."""
+    return not any(path[:depth] in others for depth in range(1, len(path)))
+
+
+def _is_vector(path: Path, length: int) -> bool:
+    name = next((step for step in reversed(path) if isinstance(step, str)), "")
+    shortest = 2 if _CALLED.search(name) else SHORTEST_VECTOR
+    return shortest <= length <= LONGEST_VECTOR
+
+
+def _lists(value: Any, path: Path) -> Iterator[tuple[Path, int]]:
+    """Every list of numbers with its length; -1 for what is neither one nor null nor holds others."""
+    if len(path) > DEEPEST or value is None:
+        return
+    if isinstance(value, dict):
+        for key, below in value.items():
+            yield from _lists(below, (*path, key))
+    elif isinstance(value, list) and value and all(type(one) in {int, float} for one in value):
+        yield path, len(value)
+    elif isinstance(value, list) and any(isinstance(one, dict | list) for one in value):
+        for index, below in enumerate(value[:LONGEST_ARRAY]):
+            yield from _lists(below, (*path, index))
+    else:
+        yield path, -1

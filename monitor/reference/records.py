@@ -20,7 +20,7 @@ from monitor.plan import Kind, Path
 from monitor.reference.category import canonical
 from monitor.reference.csv_file import known_unit
 from monitor.reference.moment import guess_unit
-from monitor.reference.paths import find, flatten, format_path
+from monitor.reference.paths import find, flatten, format_path, outside, vectors_in
 from monitor.reference.selection import Selection, assemble, resolve
 from monitor.reference.table import FeatureDeclaration, Table
 
@@ -105,11 +105,15 @@ class RecordTables:
         self.rows = self.stream.size
         self.selection = replace(self.selection, record_time=self.selection.record_time and self.stream.timed)
         records = [record for record, _ in islice(self._records(), DISCOVERED)]
-        columns = discover(records)
-        self._paths = {format_path(path): path for path in columns} | dict(self.selection.paths)
+        vectors = vectors_in(records)
+        columns = {path: found for path, found in discover(records).items() if outside(path, vectors)}
+        self._paths = {format_path(path): path for path in (*columns, *vectors)} | dict(self.selection.paths)
         for feature in (*(self.selection.features or ()), *self.selection.outcomes):
             self._paths.setdefault(format_path(feature.live_path), feature.live_path)
-        self.features = resolve(self.selection, self._paths, where=self.stream.name)
+        self.features = tuple(
+            self._with_length(one, vectors, records)
+            for one in resolve(self.selection, self._paths, where=self.stream.name)
+        )
         self._texts = {text: not _numeric(columns.get(path, ())) for text, path in self._paths.items()}
         selection = self.selection
         if selection.time and selection.time_unit is None:
@@ -118,13 +122,26 @@ class RecordTables:
                 selection, time_unit=known_unit(unit, selection.time, where=self.stream.name)
             )
 
+    def _with_length(
+        self, feature: FeatureDeclaration, vectors: Mapping[Path, int], records: list[Mapping[str, Any]]
+    ) -> FeatureDeclaration:
+        """The feature as a vector, if it is declared or found to be one; of the commonest length."""
+        path = self._paths[feature.source]
+        if feature.length or (feature.kind is not Kind.VECTOR and (feature.kind or path not in vectors)):
+            return feature
+        found = (find(record, path) for record in records)
+        lengths = Counter(len(value) for value in found if isinstance(value, list))
+        length = max(lengths, key=lambda one: (lengths[one], one), default=0)
+        return replace(feature, kind=Kind.VECTOR, length=length)
+
     def __iter__(self) -> Iterator[Table]:
         self.refused.clear()
         source = self._records()
         needed = list(dict.fromkeys([*self.selection.roles, *(one.source for one in self.features)]))
         checks = [(self._paths[one.source], one) for one in self.features]
         taken = 0
-        while batch := list(islice(source, CHUNK)):
+        rows = CHUNK // 16 if any(one.kind is Kind.VECTOR for one in self.features) else CHUNK
+        while batch := list(islice(source, rows)):
             kept = [(record, time) for record, time in batch if self._fits(record, checks)]
             columns, integral = {}, set()
             for name in needed:
@@ -170,7 +187,9 @@ class RecordTables:
     def _column(self, name: str, values: list[Any]) -> tuple[NDArray[Any], bool]:
         """The column, and whether its numbers are all integers."""
         if self._texts[name]:
-            return np.array(values, object).reshape(len(values)), False
+            column = np.empty(len(values), object)
+            column[:] = [*values, None][:-1]  # lists of one length are no second axis
+            return column, False
         integral = all(value is None or type(value) is int for value in values)
         return np.array([np.nan if value is None else float(value) for value in values]), integral
 
@@ -182,6 +201,14 @@ class RecordTables:
                 f"{refused} of {taken + refused} records cannot be used, {count} of them: {why} -"
                 f" {self.stream.name} - at most {REFUSED_SHARE:.0%} would be right"
             )
+
+
+def _is_vector(value: Any, length: int) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == (length or len(value))
+        and all(type(one) is float or (type(one) is int and abs(one) < 1 << 1023) for one in value)
+    )
 
 
 def discover(records: list[Mapping[str, Any]]) -> dict[Path, list[Any]]:
@@ -207,6 +234,8 @@ def _name(value: Any) -> str | None:
 
 def _allowed(value: Any, feature: FeatureDeclaration, *, text: bool) -> bool:
     """Whether live ingest would take the value: the kinds of `plan.Kind`, no arrays or objects."""
+    if feature.kind is Kind.VECTOR:
+        return _is_vector(value, feature.length)
     if feature.kind is Kind.NUMERIC or (feature.kind is None and not text):
         if isinstance(value, str) and feature.numbers_in_strings:
             return number(value) is not None

@@ -115,7 +115,7 @@ def _features(schema: Schema) -> Iterator[str]:
         name = _unique(one, names)
         names.add(name)
         path = _quote(format_path(one.path))
-        settings = [f"path: {path}", f"kind: {one.kind}"]
+        settings = [f"path: {path}", f"kind: {one.kind}"] + [f"length: {one.length}"] * (one.length > 0)
         yield f"      {_key(name)}: {{{', '.join(settings)}}}  # {_seen(one)}"
 
 
@@ -141,6 +141,8 @@ def _seen(one: Field) -> str:
     parts = [f"null in {one.nulls} of {one.present + one.nulls}"] if one.nulls else []
     if one.kind is Kind.NUMERIC and one.minimum is not None:
         parts.append(f"seen {one.minimum:g} to {one.maximum:g}")
+    elif one.kind is Kind.VECTOR:
+        parts.append("a list of numbers")
     elif one.kind is not Kind.NUMERIC:
         parts.append(f"{one.distinct} categories")
     return ", ".join(parts) or "check"
