@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.cut import coarsen
 from kernels.layout import (
     BELOW,
     CATEGORICAL,
@@ -85,6 +84,7 @@ class Frame:
     spreads  float64[dims] each    standard deviation of each dimension of each vector feature, in
                                    its scales; 1 where the reference knows but one value
     slow_from                      first latency bin above the reference's p99
+    labels                         feature of each test that votes, and the tests, in their order
     ratios                         in this order: "slot", "breach" (one per breach), "error", "latency"
     """
 
@@ -113,6 +113,7 @@ class Frame:
     breaches: tuple[Breach, ...]
     ratios: tuple[Ratio, ...]
     detectors: tuple[str, ...]
+    labels: tuple[tuple[str, ...], tuple[str, ...]]
 
     @property
     def numeric(self) -> NDArray[np.int64]:
@@ -130,14 +131,13 @@ def build_frame(reference: Reference, plan: ModelPlan) -> Frame:
     """The frame of a reference. Raises ValueError when its counts do not fit its features."""
     layout = _layout(reference)
     group, start, special = _coarse_slots(reference, layout)
-    coarse = np.zeros((1, int(start[-1])), np.int64)
     counts = np.ascontiguousarray(reference.counts, np.int64)
-    coarsen(coarse, counts[None, :].copy(), group)
-    whole = coarse[0].astype(np.float64)
+    whole = np.bincount(group, counts, minlength=int(start[-1])).astype(np.float64)
     live, novel = as_live(whole, reference.features, start)
     slow_from = _slow_from(reference.latency)
     breaches = _breaches(reference, plan, layout)
     ratios = _ratios(reference, start, breaches, has_latency=slow_from > 0)
+    detectors = tuple(name for name in names.DETECTORS if name in plan.detectors)
     return Frame(
         features=reference.features,
         layout=layout,
@@ -163,7 +163,8 @@ def build_frame(reference: Reference, plan: ModelPlan) -> Frame:
         slow_from=slow_from,
         breaches=breaches,
         ratios=ratios,
-        detectors=tuple(name for name in names.DETECTORS if name in plan.detectors),
+        detectors=detectors,
+        labels=_labels(reference, ratios, detectors),
     )
 
 
@@ -337,3 +338,17 @@ def _ratios(
     if has_latency:
         ratios.append(Ratio(names.LATENCY, names.LATENCY, names.LATENCY))
     return tuple(ratios)
+
+
+def _labels(
+    reference: Reference, ratios: Sequence[Ratio], detectors: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    numeric = [profile for profile in reference.features if profile.kind is Kind.NUMERIC]
+    own = [
+        (profile.name, names.PSI if profile.kind is Kind.NUMERIC else names.G)
+        for profile in reference.features
+    ]
+    own += [(profile.name, names.KS) for profile in numeric]
+    own += [(ratio.feature, ratio.test) for ratio in ratios]
+    own += [(profile.name, detector) for profile in reference.features for detector in detectors]
+    return tuple(feature for feature, _ in own), tuple(test for _, test in own)

@@ -111,27 +111,21 @@ def _judged(
 def _tests(evidence: Evidence, prepared: Prepared) -> tuple[Test, ...]:
     """The tests of one window, largest x first, scaled so that x > 1 pages. Broken ones are left out."""
     scale = prepared.critical
+    x, p = evidence.x[0] / scale, evidence.p[0]
+    fit = np.flatnonzero(np.isfinite(x) & np.isfinite(p) & np.isfinite(evidence.score[0]))
+    order = fit[np.argsort(-x[fit], kind="stable")]
+    columns = [evidence.score[0], evidence.threshold[0], x, p]
+    columns += [values[0] for values in (evidence.n, evidence.m, evidence.tolerance, evidence.effect)]
     found = []
-    for i, (feature, test) in enumerate(zip(evidence.features, evidence.tests, strict=True)):
-        x, p = float(evidence.x[0, i]) / scale, float(evidence.p[0, i])
-        if not (np.isfinite(x) and np.isfinite(p) and np.isfinite(evidence.score[0, i])):
-            continue
+    for i, row in zip(order.tolist(), np.stack(columns, axis=1)[order].tolist(), strict=True):
+        feature, test = evidence.features[i], evidence.tests[i]
+        score, threshold, ratio, probability, n, m, tolerance, effect = row
+        threshold *= scale ** (2 if test in names.QUADRATIC else 1)
+        state = _state(ratio, probability, prepared)
         found.append(
-            Test(
-                feature=feature,
-                test=test,
-                score=float(evidence.score[0, i]),
-                threshold=float(evidence.threshold[0, i]) * scale ** (2 if test in names.QUADRATIC else 1),
-                x=x,
-                p=p,
-                n=float(evidence.n[0, i]),
-                m=float(evidence.m[0, i]),
-                tolerance=float(evidence.tolerance[0, i]),
-                effect=float(evidence.effect[0, i]),
-                state=_state(x, p, prepared),
-            )
+            Test(feature, test, score, threshold, ratio, probability, n, m, tolerance, effect, state)
         )
-    return tuple(sorted(found, key=lambda t: -t.x))
+    return tuple(found)
 
 
 def _state(x: float, p: float, prepared: Prepared) -> State:
@@ -150,15 +144,18 @@ def _holm(tests: Sequence[Test]) -> float:
 def _blind(window: Window, evidence: Evidence, prepared: Prepared) -> tuple[str, ...]:
     """Features whose distribution could not be compared: no values on one side, or a broken number."""
     frame = prepared.frame
-    start = frame.layout.start
+    layout = frame.layout
     broken = {evidence.features[i] for i in np.flatnonzero(~np.isfinite(evidence.x[0]))}
-    blind = []
-    for i, profile in enumerate(frame.features):
-        low = start[i] + _FIRST.get(int(frame.layout.kind[i]), NOVEL)
-        sides = (window.counts[low : start[i + 1]], frame.counts[low : start[i + 1]])
-        if profile.name in broken or not all(side.any() for side in sides):
-            blind.append(profile.name)
-    return tuple(blind)
+    low = layout.start[:-1] + [_FIRST.get(kind, NOVEL) for kind in layout.kind.tolist()]
+    empty = np.zeros(layout.features, np.bool_)
+    for counts in (window.counts, frame.counts):
+        above = np.concatenate([[0], np.cumsum(counts)])
+        empty |= above[layout.start[1:]] == above[low]
+    return tuple(
+        profile.name
+        for profile, is_empty in zip(frame.features, empty.tolist(), strict=True)
+        if is_empty or profile.name in broken
+    )
 
 
 def _counts(window: Window, prepared: Prepared) -> Counts:

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from kernels.layout import NUMERIC
 from kernels.scores import PEARSON, PSI, SLOTS, THINNEST, G, M, N
-from monitor.judge import catalogue as names
 from monitor.judge import chi, ratios
 from monitor.judge.extract import Extract
 from monitor.judge.frame import Frame
@@ -61,8 +60,7 @@ def weigh(windows: Extract, frame: Frame, tolerances: Tolerances, level: float, 
         _ratio(windows, frame, tolerances, level),
         _detectors(windows, frame, tolerances, level, past),
     ]
-    features, tests = _names(frame)
-    return Evidence(features, tests, *(np.concatenate(column, axis=1) for column in zip(*parts, strict=True)))
+    return Evidence(*frame.labels, *(np.concatenate(column, axis=1) for column in zip(*parts, strict=True)))
 
 
 def statistics(
@@ -74,17 +72,6 @@ def statistics(
     m = np.maximum(m, _distance_x(windows, frame, tolerances, level)[1].max(axis=1, initial=0.0))
     m = np.maximum(m, _detectors_x(windows, tolerances, level)[2].max(axis=1, initial=0.0))
     return np.maximum(m, _largest_ratio(windows, frame, tolerances, level, m, left_out=left_out))
-
-
-def _names(frame: Frame) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    own = [
-        (f.name, names.PSI if k == NUMERIC else names.G)
-        for f, k in zip(frame.features, frame.layout.kind, strict=True)
-    ]
-    own += [(frame.features[i].name, names.KS) for i in frame.numeric]
-    own += [(r.feature, r.test) for r in frame.ratios]
-    own += [(f.name, d) for f in frame.features for d in frame.detectors]
-    return tuple(f for f, _ in own), tuple(t for _, t in own)
 
 
 def _divergence_x(
