@@ -49,7 +49,7 @@ GROUPS = {
     "binning": Group("bench.binning", 300),
     "counting": Group("bench.counting", 300),
     "stream": Group("bench.stream", 900, smoke=False),
-    "drift": Group("bench.drift", 1200),
+    "drift": Group("bench.drift", 1800),
     "memory": Group("bench.memory", 300),
     "scaling": Group("bench.scaling", 300),
     "vectors": Group("bench.vectors", 300),
