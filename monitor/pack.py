@@ -43,23 +43,27 @@ def pack(array: NDArray[np.int64], *, signed: bool = False) -> bytes:
     """
     if len(array) > MAX_LENGTH:
         raise ValueError(f"array too long - {len(array)} elements - at most {MAX_LENGTH}")
-    filled = np.flatnonzero(array)
-    if not len(filled):
+    count = int(np.count_nonzero(array))
+    if not count:
         return _HEAD.pack(_SPARSE, len(array))
-    values = array[filled]
-    if not signed and values.min() < 0:
-        raise ValueError(f"count below zero - element {filled[values.argmin()]} - at least 0")
-    code = _code(int(values.max()), int(values.min()))
-    gaps = np.diff(filled, prepend=0)
-    gap_code = _code(int(gaps.max()))
+    from kernels.filled import gather  # whoever only names a sketch needs no compiler
+
+    gaps, values, span = np.empty(count + 1, np.int64), np.empty(count + 1, np.int64), np.empty(3, np.int64)
+    gather(gaps, values, span, np.ascontiguousarray(array, np.int64))
+    gaps, values = gaps[:count], values[:count]
+    largest, smallest, widest = span.tolist()
+    if not signed and smallest < 0:
+        at = int(np.cumsum(gaps)[values.argmin()])
+        raise ValueError(f"count below zero - element {at} - at least 0")
+    code, gap_code = _code(largest, smallest), _code(widest)
     width = _TYPES[code].itemsize
-    sparse = _SPARSE_HEAD.size + len(filled) * (_TYPES[gap_code].itemsize + width)
+    sparse = _SPARSE_HEAD.size + count * (_TYPES[gap_code].itemsize + width)
     if sparse >= len(array) * width:
         return _HEAD.pack(code, len(array)) + array.astype(_TYPES[code]).tobytes()
     return b"".join(
         (
             _HEAD.pack(_SPARSE | code, len(array)),
-            _SPARSE_HEAD.pack(len(filled), gap_code),
+            _SPARSE_HEAD.pack(count, gap_code),
             gaps.astype(_TYPES[gap_code]).tobytes(),
             values.astype(_TYPES[code]).tobytes(),
         )

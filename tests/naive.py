@@ -201,3 +201,10 @@ def number_pairs(rows) -> tuple[list[int], list[int]]:
             first.append(row)
         numbers.append(met[group, pane])
     return numbers, first
+
+
+def gather(array: list[int]) -> tuple[list[int], list[int], list[int]]:
+    """Gaps and values of the elements that are not zero; largest, smallest (or 0), widest gap."""
+    places = [at for at, value in enumerate(array) if value]
+    gaps = [place - before for before, place in zip([0, *places], places, strict=False)]
+    return gaps, [array[at] for at in places], [max([0, *array]), min([0, *array]), max([0, *gaps])]

@@ -87,6 +87,12 @@ class OpenCells:
         pairs = zip(columns.group[first].tolist(), panes[first].tolist(), strict=True)
         cells = [self._cell((columns.groups[group], pane)) for group, pane in pairs]
         limit = self._dense.limit
+        if len(cells) > limit:  # those that are dense first, before others take their places
+            order = sorted(range(len(cells)), key=lambda at: cells[at].place < 0)
+            cells = [cells[at] for at in order]
+            rank = np.empty(len(cells) + 1, np.int32)
+            rank[[*order, -1]] = [*range(len(cells)), -1]
+            number = rank[number]
         broken = 0
         for start in range(0, len(cells), limit):
             rows, own = columns, number
