@@ -37,7 +37,7 @@ SHAPES: dict[str, Callable[[np.random.Generator, tuple[int, int]], Any]] = {
     "30 % missing": lambda rng, size: np.where(rng.random(size) < 0.3, np.nan, rng.normal(size=size)),
     "two tight clusters": lambda rng, size: rng.choice([0.0, 1e6], size) + rng.normal(size=size) * 1e-3,
 }
-"""What the values of a column look like; the last one is the worst that was found for our tables."""
+"""What the values of a column look like; the last one is the hardest for tables."""
 
 
 def figures(*, smoke: bool = False) -> list[dict[str, Any]]:

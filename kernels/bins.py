@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.jit import kernel
-from kernels.layout import BELOW, BLOCK, MISSING, NON_FINITE, NUMERIC, Array
+from kernels.layout import BELOW, BLOCK, FIRST_BIN, MISSING, NON_FINITE, NUMERIC, SEVERAL, Array
 
 LARGEST = float(np.finfo(np.float64).max)
 MAGNITUDE = 2**63 - 1
@@ -13,6 +13,8 @@ MAGNITUDE = 2**63 - 1
 ONE = 1023 << 52
 """Bits of 1.0."""
 
+DROP, HALF, BELOW_FROM, BELOW_TO, BOUNDS_FROM, EDGES, NESTS_FROM, NESTS = range(8)
+"""Columns of `kernels.lookup.Lookup.spans`."""
 FULL = 65_535 // BLOCK
 """Blocks whose rows fit in 16 bits. Counts of 16 bits are found where counts of 64 are not: 4,096
 bins take 8 kB of a first-level cache of 32."""
@@ -59,35 +61,99 @@ def search(below: Array, bounds: Array, step: int, low: int, x: float) -> int:
     return low + np.int64(bounds[np.uint64(low)] <= x)
 
 
-@kernel("void(uint16[::1], const int32[::1], const float64[::1], const int32[::1], const float64[::1])")
-def count_bins(found: Array, steps: Array, x: Array, below: Array, bounds: Array) -> None:
-    """Count rows by the number of edges that are <= x, infinities as if they were finite, NaN anywhere.
+@kernel("void(int32[::1], const float64[::1], const int32[::1], const float64[::1])")
+def find_ranks(ranks: Array, x: Array, below: Array, bounds: Array) -> None:
+    """Put every row's rank, the number of edges <= x, in the place of its step.
 
-    found   uint16[edges + 1]     mutated
-    steps   int32[at least rows]  of `find_steps`
-    x       float64[rows]
+    ranks   int32[at least rows]  mutated; steps of `find_steps` on entry
+    x       float64[rows]         what is not finite gets any rank
     below, bounds                 those of the feature, as in `kernels.lookup.Lookup`
     """
     for row in range(np.uint64(len(x))):
-        count = np.int64(below[np.uint64(steps[row])])
+        count = np.int64(below[np.uint64(ranks[row])])
         if count < 0:
-            count = search(below, bounds, steps[row], ~count, x[row])
+            count = search(below, bounds, ranks[row], ~count, x[row])
         else:
             base = np.uint64(count)
             count += np.int64(bounds[base] <= x[row]) + np.int64(bounds[base + np.uint64(1)] <= x[row])
-        found[np.uint64(count)] += 1
+        ranks[row] = count
+
+
+@kernel("void(int32[::1], const float64[::1], const int32[::1], const float64[::1], const float64[:, ::1])")
+def find_nested_ranks(ranks: Array, x: Array, below: Array, bounds: Array, nests: Array) -> None:
+    """The same for a feature whose crowded steps have steps of their own.
+
+    ranks   int32[at least rows]  mutated; steps of `find_steps` on entry
+    x       float64[rows]         what is not finite gets any rank
+    below, bounds, nests          those of the feature, as in `kernels.lookup.Lookup`
+
+    Whether a step is crowded is no branch: where two clusters take turns no machine foresees it.
+    Measured on two tight clusters with 256 edges: 4 ns per value; with `find_ranks` 27.
+    """
+    for row in range(np.uint64(len(x))):
+        outer = np.int64(below[np.uint64(ranks[row])])
+        crowded = outer >> 63
+        nest = np.uint64(~outer & crowded)
+        y = (x[row] - nests[nest, 0]) * nests[nest, 1]
+        inner = np.int64(max(0.0, min(nests[nest, 2], y)) + nests[nest, 3])
+        count = (outer & ~crowded) | (np.int64(below[np.uint64(inner)]) & crowded)
+        if count < 0:
+            count = search(below, bounds, inner, ~count, x[row])
+        else:
+            base = np.uint64(count)
+            count += np.int64(bounds[base] <= x[row]) + np.int64(bounds[base + np.uint64(1)] <= x[row])
+        ranks[row] = count
+
+
+@kernel("void(int32[::1], const float64[::1])")
+def set_odd(ranks: Array, x: Array) -> None:
+    """Give what is not finite the rank that leads to its slot.
+
+    ranks  int32[at least rows]  mutated
+    x      float64[rows]
+
+    Afterwards and without a branch, which would cost more than all the rest where values are missing.
+    """
+    for row in range(len(x)):
+        rank = ranks[row] if abs(x[row]) <= LARGEST else np.int32(NON_FINITE - BELOW)
+        ranks[row] = rank if x[row] == x[row] else np.int32(MISSING - BELOW)
+
+
+@kernel("void(uint16[::1], const int32[::1], int64)")
+def count_ranks(found: Array, ranks: Array, rows: int) -> None:
+    """Count rows of one cell in the slots of their ranks.
+
+    found  uint16[at least slots of the feature]   mutated
+    ranks  int32[at least rows]
+    """
+    for row in range(np.uint64(rows)):
+        found[np.uint64(BELOW + ranks[row])] += 1
 
 
 @kernel("void(int64[::1], uint16[::1])")
 def add_found(own: Array, found: Array) -> None:
-    """Add what `count_bins` found to the counts, and begin anew.
+    """Add what `count_ranks` found to the counts, and begin anew.
 
-    own    int64[edges + 1]     mutated
-    found  uint16[edges + 1]    mutated; zeros afterwards
+    own    int64[slots of the feature]              mutated
+    found  uint16[at least slots of the feature]    mutated; zeros afterwards
     """
-    for i in range(len(own)):
-        own[i] += np.int64(found[i])
-        found[i] = 0
+    for slot in range(len(own)):
+        own[slot] += np.int64(found[slot])
+        found[slot] = 0
+
+
+@kernel("void(int64[:, ::1], const int32[::1], const int32[::1], int64)")
+def scatter_ranks(counts: Array, cell: Array, ranks: Array, start: int) -> None:
+    """Count rows of several cells in the slots of their ranks.
+
+    counts  int64[cells, slots]   mutated
+    cell    int32[rows]           cell of each row; negative rows are skipped
+    ranks   int32[at least rows]
+    start   first slot of the feature
+    """
+    for row in range(np.uint64(len(cell))):
+        if cell[row] >= 0:
+            counts[np.uint64(cell[row]), np.uint64(start + BELOW + ranks[row])] += 1
 
 
 @kernel("int64(const int32[::1], const float64[::1])")
@@ -107,68 +173,10 @@ def touch(below: Array, bounds: Array) -> int:
     return seen
 
 
-@kernel("void(int64[::1], const float64[::1], const int32[::1], int64, int64)")
-def move_odd(slots: Array, x: Array, below: Array, last: int, edges: int) -> None:
-    """Move what `count_bins` counted of values that are not finite to the slots where they belong.
-
-    slots  int64[edges + 3]   mutated; all slots of the feature
-    x      float64[rows]
-    below  int32[steps + 1]   as in `kernels.lookup.Lookup`
-    last   the last step
-    edges  number of edges
-
-    Counting first and moving afterwards takes no branch, whatever part of the values is missing.
-    """
-    missing = 0
-    high = 0
-    low = 0
-    for row in range(len(x)):
-        missing += np.int64(x[row] != x[row])
-        high += np.int64(x[row] > LARGEST)
-        low += np.int64(x[row] < -LARGEST)
-    lowest = below[last]
-    slots[BELOW + (~lowest if lowest < 0 else lowest)] -= missing
-    slots[BELOW + edges] -= high
-    slots[BELOW] -= low
-    slots[MISSING] += missing
-    slots[NON_FINITE] += high + low
-
-
-@kernel(
-    "void(int64[:, ::1], const int32[::1], const int32[::1], const float64[::1], const int32[::1],"
-    " const float64[::1], int64)"
-)
-def scatter_bins(
-    counts: Array, cell: Array, steps: Array, x: Array, below: Array, bounds: Array, start: int
-) -> None:
-    """Count rows of several cells.
-
-    counts  int64[cells, slots]   mutated
-    cell    int32[rows]           cell of each row; negative rows are skipped
-    steps   int32[at least rows]  of `find_steps`
-    x       float64[rows]
-    below, bounds                 those of the feature, as in `kernels.lookup.Lookup`
-    start   first slot of the feature
-    """
-    for row in range(np.uint64(len(x))):
-        if cell[row] < 0:
-            continue
-        found = np.int64(below[np.uint64(steps[row])])
-        if found < 0:
-            found = search(below, bounds, steps[row], ~found, x[row])
-        else:
-            base = np.uint64(found)
-            found += np.int64(bounds[base] <= x[row]) + np.int64(bounds[base + np.uint64(1)] <= x[row])
-        slot = BELOW + found
-        slot = slot if abs(x[row]) <= LARGEST else NON_FINITE
-        slot = slot if x[row] == x[row] else MISSING
-        counts[np.uint64(cell[row]), np.uint64(start + slot)] += 1
-
-
 @kernel(
     "void(int64[:, ::1], const int32[::1], const int32[::1], const float64[:, ::1], const int8[::1],"
     " const int32[::1], const int32[::1], const float64[:, ::1], const int64[:, ::1], const int32[::1],"
-    " const float64[::1])"
+    " const float64[::1], const float64[:, ::1])"
 )
 def add_values(
     counts: Array,
@@ -182,6 +190,7 @@ def add_values(
     spans: Array,
     below: Array,
     bounds: Array,
+    nests: Array,
 ) -> None:
     """Count every value of the numeric features in its slot.
 
@@ -190,36 +199,39 @@ def add_values(
     only    int32[blocks]                     of `kernels.counts.find_only`
     values  float64[numeric, rows]            NaN is missing
     kind, column, start                       as in `kernels.layout.Layout`
-    scales, spans, below, bounds              as in `kernels.lookup.Lookup`
+    scales, spans, below, bounds, nests       as in `kernels.lookup.Lookup`
 
     Edges 0, 1, 2 of a feature with three edges: slot 0 NaN, 1 infinite, 2 x < 0, 3 [0, 1),
     4 [1, 2), 5 x >= 2.
     """
-    steps = np.empty(BLOCK, np.int32)
-    found = np.zeros(1 + np.max(spans[:, 4]), np.uint16)
+    ranks = np.empty(BLOCK, np.int32)
+    found = np.zeros(FIRST_BIN + np.max(spans[:, EDGES]), np.uint16)
     for feature in range(len(kind)):
         if kind[feature] != NUMERIC:
             continue
-        numeric = column[feature]
-        center, inverse, top = scales[numeric, 0], scales[numeric, 1], scales[numeric, 2]
-        drop, half, edges = spans[numeric, 0], spans[numeric, 1], spans[numeric, 4]
+        span = spans[column[feature]]
+        center, inverse, top = scales[column[feature]]
         first, last = start[feature], start[feature + 1]
-        own_below = below[spans[numeric, 2] :]
-        own_bounds = bounds[spans[numeric, 3] :]
-        if edges < len(cell):
-            steps[0] = touch(own_below[: 2 * half], own_bounds[:edges])
+        own_below = below[span[BELOW_FROM] : span[BELOW_TO]]
+        own_bounds = bounds[span[BOUNDS_FROM] :]
+        if span[EDGES] < len(cell):
+            ranks[0] = touch(own_below, own_bounds[: span[EDGES]])
         for block in range(len(only)):
             begin = block * BLOCK
             to = only[block]
             if to == -1:
                 continue
-            x = values[numeric, begin : begin + BLOCK]
-            odd = find_steps(steps, x, center, inverse, top, drop, half)
-            if to < 0:
-                scatter_bins(counts, cell[begin : begin + BLOCK], steps, x, own_below, own_bounds, first)
-                continue
-            count_bins(found, steps, x, own_below, own_bounds)
+            x = values[column[feature], begin : begin + BLOCK]
+            odd = find_steps(ranks, x, center, inverse, top, span[DROP], span[HALF])
+            if span[NESTS] > 0:
+                find_nested_ranks(ranks, x, own_below, own_bounds, nests[span[NESTS_FROM] :])
+            else:
+                find_ranks(ranks, x, own_below, own_bounds)
             if odd > 0:
-                move_odd(counts[to, first:last], x, own_below, 2 * half - 1, edges)
+                set_odd(ranks, x)
+            if to == SEVERAL:
+                scatter_ranks(counts, cell[begin : begin + BLOCK], ranks, first)
+                continue
+            count_ranks(found, ranks, len(x))
             if block % FULL == FULL - 1 or block == len(only) - 1 or only[block + 1] != to:
-                add_found(counts[to, first + BELOW : last], found)
+                add_found(counts[to, first:last], found)

@@ -24,6 +24,10 @@ FAR = 24
 """Most octaves of steps on either side; edges further out share the last step."""
 PARTS = (2, 8, 32)
 """The steps are equally wide where this part of all edges lies closest together; the best is taken."""
+RARE = 32
+"""Of this many edges one may lie in a crowded step before such steps get steps of their own."""
+WIDER = 4
+"""Steps per edge of a crowded step."""
 MANTISSA = 52
 BIAS = 1023
 LARGEST = float(np.finfo(np.float64).max)
@@ -34,17 +38,22 @@ SMALLEST = float(np.finfo(np.float64).tiny)
 class Lookup(NamedTuple):
     """Tables of all numeric features; derived from a layout, immutable.
 
-    scales  float64[numeric, 3]   center, inverse (finite, > 0) and the largest |z| of a step
-    spans   int64[numeric, 5]     bits of z that are dropped, steps on either side, first entry in
-                                  `below`, first entry in `bounds`, number of edges
-    below   int32[all steps + 1]  edges in earlier steps; ~edges where the step holds more than two
-    bounds  float64[all edges]    edges of each feature, and PAD NaNs
+    scales  float64[numeric, 3]  center, inverse (finite, > 0) and the largest |z| of a step
+    spans   int64[numeric, 8]    bits of z that are dropped; steps on either side; where the feature
+                                 begins and ends in `below`; where it begins in `bounds`; its edges;
+                                 where it begins in `nests`; its nests, 0 for most
+    below   int32[all steps]     edges in earlier steps, for each step and once for all of them. A step
+                                 that is crowded, with more than PAD edges, has ~edges, or ~its nest
+    bounds  float64[all edges]   edges of each feature, and PAD NaNs
+    nests   float64[nests, 4]    steps inside a crowded one: (x - origin) * inverse, at most `last`, is
+                                 the distance from the entry `begin` of the feature's `below`
     """
 
     scales: NDArray[np.float64]
     spans: NDArray[np.int64]
     below: NDArray[np.int32]
     bounds: NDArray[np.float64]
+    nests: NDArray[np.float64]
 
 
 def lookup(layout: Layout) -> Lookup:
@@ -65,20 +74,22 @@ _known: dict[int, tuple[weakref.ref[Array], Array, Lookup]] = {}
 def build(edges: Array, starts: Array) -> Lookup:
     """Tables for finite edges, ascending within a feature: edges[starts[c]:starts[c + 1]] is feature c."""
     numeric = len(starts) - 1
-    scales, spans = np.empty((numeric, 3)), np.empty((numeric, 5), np.int64)
-    below, bounds = [np.empty(0, np.int32)], [np.empty(0)]
-    steps = padded = 0
+    scales, spans = np.empty((numeric, 3)), np.empty((numeric, 8), np.int64)
+    below, bounds, nests = [np.empty(0, np.int32)], [np.empty(0)], [np.empty((0, 4))]
+    entries = padded = known = 0
     for column in range(numeric):
         own = edges[starts[column] : starts[column + 1]]
         scale, drop, half = _choose(own)
-        table = _table(_steps(own, scale, drop, half), half)
+        table, inner = _tables(own, _steps(own, scale, drop, half), half)
         scales[column] = scale
-        spans[column] = drop, half, steps, padded, len(own)
+        spans[column] = drop, half, entries, entries + len(table), padded, len(own), known, len(inner)
         below.append(table)
         bounds += [own, np.full(PAD, np.nan)]
-        steps += len(table)
+        nests.append(inner)
+        entries += len(table)
         padded += len(own) + PAD
-    return Lookup(scales, spans, np.concatenate(below), np.concatenate(bounds))
+        known += len(inner)
+    return Lookup(scales, spans, np.concatenate(below), np.concatenate(bounds), np.concatenate(nests))
 
 
 def _choose(own: Array) -> tuple[tuple[float, float, float], int, int]:
@@ -118,7 +129,32 @@ def _steps(x: Array, scale: tuple[float, float, float], drop: int, half: int) ->
     return np.where(z < 0.0, half - 1 - size, half + size)
 
 
-def _table(found: Array, half: int) -> NDArray[np.int32]:
-    below = np.searchsorted(found, np.arange(2 * half + 1)).astype(np.int32)
-    crowded = np.diff(below, append=below[-1]) > PAD
-    return np.where(crowded, ~below, below)
+def _tables(own: Array, found: Array, half: int) -> tuple[NDArray[np.int32], Array]:
+    """The feature's part of `below` and its nests."""
+    outer = np.searchsorted(found, np.arange(2 * half + 1)).astype(np.int32)
+    crowd = np.diff(outer, append=outer[-1])
+    crowded = np.flatnonzero(crowd > PAD)
+    if int(crowd[crowded].sum()) * RARE <= len(own):
+        outer[crowded] = ~outer[crowded]
+        return outer, np.empty((0, 4))
+    tables, nests, begin = [outer], [], len(outer)
+    for nest, (step, low, more) in enumerate(zip(crowded, outer[crowded], crowd[crowded], strict=True)):
+        table, scale = _nest(own[low : low + more], int(low), begin)
+        tables.append(table)
+        nests.append(scale)
+        outer[step] = ~nest
+        begin += len(table)
+    return np.concatenate(tables), np.array(nests)
+
+
+def _nest(own: Array, low: int, begin: int) -> tuple[NDArray[np.int32], tuple[float, float, float, float]]:
+    """Equally wide steps for the edges of one crowded step; edges that crowd even those are searched."""
+    size = WIDER * len(own)
+    origin = float(own[0])
+    with np.errstate(over="ignore"):
+        width = min(max(float(own[-1] - own[0]), SMALLEST), LARGEST)
+        inverse = min(size / width, LARGEST)
+        found = (np.clip((own - origin) * inverse, 0.0, size - 1.0) + begin).astype(np.int64) - begin
+    table = (low + np.searchsorted(found, np.arange(size + 1))).astype(np.int32)
+    crowded = np.diff(table, append=table[-1]) > PAD
+    return np.where(crowded, ~table, table), (origin, inverse, size - 1.0, float(begin))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels.bins import add_values
+from kernels.bins import HALF, NESTS, add_values, find_steps
 from kernels.counts import find_only
 from kernels.layout import BLOCK, NUMERIC, Layout
 from kernels.lookup import FAR, PAD, build, lookup
@@ -145,8 +145,6 @@ def test_blocks_of_one_cell_of_several_and_of_none_agree():
 @given(clusters(), st.lists(doubles, min_size=2, max_size=20))
 def test_steps_keep_the_order_of_values(edges, xs):
     """What the tables rest on: a larger value never has a smaller step, and every step exists."""
-    from kernels.bins import find_steps
-
     tables = build(np.array(edges), np.array([0, len(edges)]))
     drop, half = tables.spans[0, :2].tolist()
     steps = np.empty(len(xs) + 2, np.int32)
@@ -154,6 +152,18 @@ def test_steps_keep_the_order_of_values(edges, xs):
     assert find_steps(steps, ordered, *tables.scales[0], drop, half) == 2
     assert (np.diff(steps) >= 0).all()
     assert (steps[0], steps[-1]) == (0, 2 * half - 1)
+
+
+@pytest.mark.parametrize("size", [20, 300, 4000])
+def test_crowded_steps_have_steps_of_their_own(size):
+    """Clusters far from each other are not searched edge by edge."""
+    rng = np.random.default_rng(size)
+    edges = np.unique(np.concatenate([place + rng.normal(size=size) for place in (-1e9, 0.0, 3e8, 7e12)]))
+    tables = build(edges, np.array([0, len(edges)]))
+    half, nests = int(tables.spans[0, HALF]), int(tables.spans[0, NESTS])
+    assert nests > 0
+    assert np.count_nonzero(tables.below[: 2 * half] < 0) == nests
+    assert np.mean(tables.below[2 * half + 1 :] < 0) < 0.05
 
 
 @pytest.mark.parametrize("shape", ["normal", "lognormal", "integers"])
