@@ -31,6 +31,7 @@ def command(*, config: tuple[str, ...], accept_data_loss: bool) -> None:
     from monitor.clock import SystemClock
     from monitor.config.load import load
     from monitor.errors import UsageError
+    from monitor.interpreter import tune
     from monitor.log import configure
 
     settings = load(config)
@@ -49,6 +50,7 @@ def command(*, config: tuple[str, ...], accept_data_loss: bool) -> None:
     _obey_signals(daemon)
     try:
         daemon.start()
+        tune()
         daemon.wait()
     except OSError as error:
         raise UsageError(f"{error.strerror} - web.listen {settings.web.listen} - a free address") from error

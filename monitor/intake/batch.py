@@ -7,8 +7,7 @@ keys and headers stay in the client's records until a reject is kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import chain, pairwise
-from operator import ne
+from itertools import chain, groupby, pairwise
 from typing import Generic, TypeVar, overload
 
 import numpy as np
@@ -43,20 +42,21 @@ class Fetched(Sequence[_Field], Generic[_Field]):
         return self._get(self._records[at])
 
 
-def by_source(records: Sequence[Message]) -> dict[Source, list[Message]]:
+def by_source(records: Sequence[Message], *, one_topic: bool = False) -> dict[Source, list[Message]]:
     """The records of each partition, in the order they came; none may be an error.
 
-    One answer to a fetch holds many records of one partition, so they come in long runs.
+    One answer to a fetch holds many records of one partition, so they come in long runs. Of one
+    topic they are told apart by number alone: comparing names would cost as much again.
     """
-    if not records:
-        return {}
-    partitions = np.fromiter(map(Message.partition, records), np.int64, len(records))
-    topics = list(map(Message.topic, records))
-    moved = np.fromiter(map(ne, topics, topics[1:]), np.bool_, len(records) - 1)
-    cuts = [0, *(np.flatnonzero(moved | (np.diff(partitions) != 0)) + 1).tolist(), len(records)]
     taken: dict[Source, list[Message]] = {}
-    for a, b in pairwise(cuts):
-        taken.setdefault(Source(topics[a] or "", int(partitions[a])), []).extend(records[a:b])
+    topics = [(None, records)] if one_topic else groupby(records, Message.topic)
+    for _, mine in topics:
+        for number, run in groupby(mine, Message.partition):
+            found = list(run)
+            source = Source(found[0].topic() or "", int(number or 0))
+            held = taken.setdefault(source, found)
+            if held is not found:
+                held.extend(found)
     return taken
 
 
@@ -76,18 +76,35 @@ def batches_of(source: Source, records: Sequence[Message], *, start: int) -> lis
     appended = kind == TIMESTAMP_LOG_APPEND_TIME
     cuts = [0, *(np.flatnonzero(np.diff(appended)) + 1).tolist(), len(records)]
     return [
-        Batch(
-            source=source,
-            values=list(map(Message.value, records[a:b])),
-            keys=Fetched(Message.key, records[a:b]),
-            headers=Fetched(Message.headers, records[a:b]),  # type: ignore[arg-type]
-            offsets=offsets[a:b],
-            timestamps=timestamps[a:b],
+        _batch(
+            source,
+            records if b - a == len(records) else records[a:b],
+            offsets[a:b],
+            timestamps[a:b],
             log_append=bool(appended[a]),
         )
         for a, b in pairwise(cuts)
         if b > a
     ]
+
+
+def _batch(
+    source: Source,
+    records: Sequence[Message],
+    offsets: NDArray[np.int64],
+    timestamps: NDArray[np.int64],
+    *,
+    log_append: bool,
+) -> Batch:
+    return Batch(
+        source=source,
+        values=list(map(Message.value, records)),
+        keys=Fetched(Message.key, records),
+        headers=Fetched(Message.headers, records),  # type: ignore[arg-type]
+        offsets=offsets,
+        timestamps=timestamps,
+        log_append=log_append,
+    )
 
 
 def _offsets(records: Sequence[Message]) -> NDArray[np.int64]:

@@ -243,7 +243,7 @@ class Consumer:
         if any(map(Message.error, records)):
             ends = self._note_all(records)
             records = [record for record in records if record.error() is None]
-        taken = by_source(records)
+        taken = by_source(records, one_topic=len(self._start) == 1)
         # Taken away and given back during this very call: records of both lives may be in hand.
         twice = self._let_go & self._next.keys()
         self._rewind(twice)

@@ -37,6 +37,8 @@ def test_records_are_kept_apart_by_partition_in_the_order_they_came(places):
         expected.setdefault(Source(one.topic(), one.partition()), []).append(one.offset())
     found = {source: [one.offset() for one in mine] for source, mine in by_source(records).items()}
     assert found == expected
+    if len({topic for topic, _ in places}) < 2:
+        assert by_source(records, one_topic=True) == by_source(records)
 
 
 @given(st.sets(st.integers(0, 40)), st.integers(0, 45))
