@@ -78,11 +78,12 @@ def select(wanted: str) -> Backend:
 def on_device(device: Any) -> Backend:
     """The backend of a `kernels.cuda.device.Device`."""
     from kernels.cuda import cells
+    from kernels.cuda.stage import Stage
 
     return Backend(
         name="cupy",
         device=device.name,
-        allocate=functools.partial(cells.allocate, device),
+        allocate=functools.partial(cells.allocate, Stage(device)),
         grow=cells.grow,
         clear=cells.clear,
         fold=cells.fold,

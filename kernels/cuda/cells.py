@@ -24,12 +24,38 @@ SHARED_BYTES = 40 << 10
 """Memory of a block for the counts of one feature; a wider feature is counted without."""
 
 
+_TYPES: dict[str, type[np.generic]] = {
+    **dict.fromkeys(("kind",), np.int8),
+    **dict.fromkeys(("column", "start", "edge_start", "dim_start", "word_start", "wave_start"), np.int32),
+    **dict.fromkeys(("edges", "center", "scale", "low", "high"), np.float64),
+    **dict.fromkeys(("phases", "shift", "null", "range", "category"), np.int32),
+    "waves": np.int16,
+    "forbidden": np.uint8,
+    "cell": np.int32,
+    "values": np.float64,
+    "codes": np.int32,
+    "latency": np.float64,
+    "errors": np.uint8,
+    "offsets": np.int64,
+    "vectors": np.float64,
+}
+"""Of what the kernels are handed: they get addresses, and would read other types as these."""
+
+_SCORED = (
+    *(np.int64, np.int64, np.float64, np.int64, np.float64, np.int32, np.int32, np.int64, np.float64),
+    *(np.int8, np.int32, np.int32, np.float64, np.int32, np.float64, np.float64),
+)
+"""Of the arrays from `counts` to `scale` of `kernels.scores.score`."""
+
+
 class DeviceCells:
     """State of the open cells of one model and one source partition; one thread at a time."""
 
-    def __init__(self, device: Device, arrays: CellArrays, layout: Layout) -> None:
+    def __init__(self, stage: Stage, arrays: CellArrays, layout: Layout) -> None:
         """`arrays` lie on the device."""
+        device = stage.device
         self.device = device
+        self.stage = stage
         self.arrays = arrays
         self.layout = _uploaded(device, layout)
         self.waves = [  # a column of the CPU's in a row: threads of neighbouring frequencies read neighbours
@@ -40,7 +66,6 @@ class DeviceCells:
         self.rate = device.xp.asarray(1.0 / layout.vectors.scale)
         self.sine, self.bins = device.xp.asarray(SINE), device.xp.asarray(EDGES)
         self.broken = device.xp.zeros(1, np.int64)
-        self.stage = Stage(device)
         self.known: tuple[Rules, Any] | None = None
         """The rules that were folded with last, here and on the device."""
 
@@ -52,11 +77,11 @@ class DeviceCells:
         return self.known[1]
 
 
-def allocate(device: Device, layout: Layout, *, cells: int, rules: int, reasons: int) -> DeviceCells:
+def allocate(stage: Stage, layout: Layout, *, cells: int, rules: int, reasons: int) -> DeviceCells:
     """Empty state for `cells` cells."""
-    arrays = _empty(device, layout, cells=cells, rules=rules, reasons=reasons)
-    with device.computing():
-        return DeviceCells(device, arrays, layout)
+    arrays = _empty(stage.device, layout, cells=cells, rules=rules, reasons=reasons)
+    with stage.device.computing():
+        return DeviceCells(stage, arrays, layout)
 
 
 def _empty(device: Device, layout: Layout, *, cells: int, rules: int, reasons: int) -> CellArrays:
@@ -112,6 +137,11 @@ def fold(cells: DeviceCells, layout: Layout, rules: Rules, _places: Array, **bat
     check_arrays(
         cells.arrays, layout, rules, *(batch[name] for name in ("cell", "values", "codes", "vectors")), flat
     )
+    wrong = [name for name, array in batch.items() if array.dtype != _TYPES[name]]
+    if wrong:
+        raise TypeError(
+            f"arrays of other types - fold of {rows} rows: {', '.join(wrong)} - see `kernels.fold`"
+        )
     width = sum(array.nbytes for array in batch.values()) // rows + 1
     step = max(STAGE_BYTES // width, 1)
     for begin in range(0, rows, step):
@@ -121,7 +151,9 @@ def fold(cells: DeviceCells, layout: Layout, rules: Rules, _places: Array, **bat
             else array[begin : begin + step]
             for name, array in batch.items()
         }
-        _fold_part(cells, layout, rules, part)
+        with cells.stage.moved(part) as moved:
+            is_one = bool((part["cell"] == part["cell"][0]).all())
+            _fold_part(cells, layout, rules, moved, is_one=is_one)
     if not rules.count:
         return 0
     broken = int(cells.device.download(cells.broken)[0])
@@ -130,15 +162,17 @@ def fold(cells: DeviceCells, layout: Layout, rules: Rules, _places: Array, **bat
     return broken
 
 
-def _fold_part(cells: DeviceCells, layout: Layout, rules: Rules, part: dict[str, Array]) -> None:
+def _fold_part(
+    cells: DeviceCells, layout: Layout, rules: Rules, moved: dict[str, Any], *, is_one: bool
+) -> None:
     device, state, own = cells.device, cells.arrays, cells.layout
     shape = device.shape
-    rows = len(part["cell"])
-    is_ordered = bool((part["cell"] != part["cell"][0]).any())
-    moved = cells.stage.put(part)
-    with device.computing():
-        order = device.xp.argsort(moved["cell"]).astype(np.int32) if is_ordered else moved["cell"]
-    sorted_cells = (order, np.int32(is_ordered), moved["cell"])
+    rows = len(moved["cell"])
+    order = moved["cell"]
+    if not is_one:
+        with device.computing():
+            order = device.xp.argsort(order).astype(np.int32)
+    sorted_cells = (order, np.int32(not is_one), moved["cell"])
     blocks = -(-rows // shape.rows)
     device.launch(
         "fold_rows", (blocks, 1), shape.threads, 4 * LATENCY_BINS,
@@ -159,7 +193,6 @@ def _fold_part(cells: DeviceCells, layout: Layout, rules: Rules, part: dict[str,
         )  # fmt: skip
     for feature in np.flatnonzero(layout.kind == host.VECTOR).tolist():
         _fold_vectors(cells, layout, rules, feature, moved, sorted_cells)
-    cells.stage.done()
 
 
 def _fold_vectors(
@@ -205,7 +238,10 @@ def score(device: Device, out: Array, coarse: Array, *arguments: Any) -> None:
     if not windows or not features:
         return
     with device.computing():
-        arrays = [device.xp.asarray(array) for array in arguments[:-4]]
+        arrays = [
+            device.xp.asarray(np.ascontiguousarray(array, dtype))
+            for array, dtype in zip(arguments[:-4], _SCORED, strict=True)
+        ]
         result, sums = device.xp.empty(out.shape), device.xp.empty(coarse.shape, np.int64)
         expected, a, b = (device.xp.empty((windows, room)) for _ in range(3))
         slots = device.xp.empty((windows, room), np.int64)
@@ -219,10 +255,12 @@ def score(device: Device, out: Array, coarse: Array, *arguments: Any) -> None:
 
 
 def _uploaded(device: Device, of: Any) -> Any:
-    """A named tuple with its arrays on the device."""
+    """A named tuple with its arrays on the device, in the types that the kernels read."""
     return of._replace(
         **{
-            name: _uploaded(device, value) if isinstance(value, tuple) else device.xp.asarray(value)
+            name: _uploaded(device, value)
+            if isinstance(value, tuple)
+            else device.xp.asarray(np.ascontiguousarray(value, _TYPES[name]))
             for name, value in of._asdict().items()
             if not isinstance(value, int)
         }

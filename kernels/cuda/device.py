@@ -52,11 +52,10 @@ class CudaDevice:
         self.shape = Shape()
         self._copies = cupy.cuda.Stream(non_blocking=True)
         self._work = cupy.cuda.Stream(non_blocking=True)
-        self._kernels = {
-            kernel: cupy.RawModule(code=source(program, self.shape), options=OPTIONS).get_function(kernel)
-            for program, kernels in PROGRAMS.items()
-            for kernel in kernels
-        }
+        self._kernels = {}
+        for program, kernels in PROGRAMS.items():
+            module = cupy.RawModule(code=source(program, self.shape), options=OPTIONS)
+            self._kernels |= {kernel: module.get_function(kernel) for kernel in kernels}
 
     def pinned(self, size: int) -> Array:
         return np.frombuffer(self.xp.cuda.alloc_pinned_memory(size), np.uint8, size)

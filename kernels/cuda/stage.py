@@ -1,8 +1,13 @@
-"""Columns on their way to the device: two slots of pinned memory, one of which is filled while the other is read."""
+"""Columns on their way to the device: two slots of pinned memory, one of which is filled while the other is read.
+
+One stage serves all open cells of a device, so that pinned memory does not grow with partitions and models.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,18 +29,25 @@ class _Slot:
 
 
 class Stage:
-    """Moves batches of arrays. While the device computes with one batch, the next is copied."""
+    """Moves batches of arrays. While the device computes with one batch, the next is copied.
+
+    Threads take turns.
+    """
 
     def __init__(self, device: Device) -> None:
-        self._device = device
+        self.device = device
+        self._lock = threading.Lock()
         self._slots: list[_Slot] = []
         self._turn = 0
 
-    def put(self, arrays: Mapping[str, Array]) -> dict[str, Any]:
-        """The same arrays on the device, C-contiguous; they stay until `put` was called twice more.
+    @contextmanager
+    def moved(self, arrays: Mapping[str, Array]) -> Iterator[dict[str, Any]]:
+        """The same arrays on the device, C-contiguous; all work that reads them is launched inside."""
+        with self._lock:
+            yield self._put(arrays)
+            self._slots[self._turn].free = self.device.mark()
 
-        `done` must follow when all work that reads them has been launched.
-        """
+    def _put(self, arrays: Mapping[str, Array]) -> dict[str, Any]:
         places, end = {}, 0
         for name, array in arrays.items():
             places[name] = end
@@ -46,12 +58,8 @@ class Stage:
             span = slice(places[name], places[name] + array.nbytes)
             slot.host[span].view(array.dtype).reshape(array.shape)[...] = array
             found[name] = slot.device[span].view(array.dtype).reshape(array.shape)
-        self._device.upload(slot.device[:end], slot.host[:end])
+        self.device.upload(slot.device[:end], slot.host[:end])
         return found
-
-    def done(self) -> None:
-        """Everything that reads what `put` returned last has been launched."""
-        self._slots[self._turn].free = self._device.mark()
 
     def _slot(self, size: int) -> _Slot:
         if len(self._slots) < 2:
@@ -67,4 +75,4 @@ class Stage:
 
     def _made(self, size: int) -> _Slot:
         room = 1 << (size - 1).bit_length()
-        return _Slot(self._device.pinned(room), self._device.xp.empty(room, np.uint8), lambda: None)
+        return _Slot(self.device.pinned(room), self.device.xp.empty(room, np.uint8), lambda: None)

@@ -12,8 +12,9 @@ from kernels import scores
 from kernels.cuda.program import OPTIONS, PROGRAMS, Shape, source
 from kernels.fold import fold
 from kernels.layout import NUMERIC, allocate, no_rules
-from kernels.select import CPU, BackendMissing, select
+from kernels.select import CPU, BackendMissing, on_device, select
 from tests.kernels import cases
+from tests.kernels.emulator import LateEmulator
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
 """numpy warns of 1e308 - -1e308 where the compiler is off (NUMBA_DISABLE_JIT=1)."""
@@ -105,6 +106,24 @@ def test_batches_larger_than_what_is_moved_at_once(backend, monkeypatch):
     assert whole(backend, state) == whole(CPU, expected(layout, rules, *batches))
 
 
+def test_nothing_relies_on_work_that_is_not_done(compiler, tmp_path, monkeypatch):
+    """A device that begins as late as it may: memory that it still has to read is not written again."""
+    monkeypatch.setattr("kernels.cuda.cells.STAGE_BYTES", 4096)
+    device = LateEmulator(compiler, tmp_path)
+    late = on_device(device)
+    layout = cases.layout(4, vectors=())
+    rules = no_rules(layout)
+    batches = [cases.batch(seed, layout, rows=200, cells=1) for seed in range(3)]
+    state = empty(late, layout, rules)
+    for number, batch in enumerate(batches):
+        batch["cell"][:] = number
+        late.fold(
+            state, layout, rules, places(batch), **{name: array.copy() for name, array in batch.items()}
+        )
+    assert device._done < device._begun
+    assert whole(late, state) == whole(CPU, expected(layout, rules, *batches))
+
+
 def test_cells_are_read_written_cleared_and_grown(backend):
     """One cell at a time moves between host and backend; growing keeps all, clearing one leaves the others."""
     layout = cases.layout(5)
@@ -136,6 +155,18 @@ def test_rules_may_change_between_folds(backend):
         backend.fold(state, layout, rules, places(batch), **batch)
     fold(want, layout, second, **batch)
     assert whole(backend, state) == whole(CPU, want)
+
+
+@pytest.mark.parametrize("name", ["cell", "values", "codes", "latency", "errors", "offsets", "vectors"])
+def test_other_types_are_refused(backend, name):
+    """Neither backend reads the bytes of one type as another."""
+    layout = cases.layout(7)
+    rules = cases.rules(7, layout)
+    batch = cases.batch(7, layout, rows=20, cells=CELLS)
+    batch[name] = batch[name].astype(np.float32 if batch[name].dtype == np.float64 else np.int16)
+    state = empty(backend, layout, rules)
+    with pytest.raises(TypeError):
+        backend.fold(state, layout, rules, places(batch), **batch)
 
 
 def test_what_does_not_fit_is_refused(backend):
