@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+import numpy as np
+
 from kernels.layout import (
     CATEGORICAL,
     LATENCY_BINS,
@@ -147,6 +149,11 @@ def mean_std(xs, center: float, scale: float) -> tuple[float, float]:
     mean = sum(qs) / len(qs)
     variance = sum((q - mean) ** 2 for q in qs) / len(qs)
     return center + scale * float(mean), scale * math.sqrt(variance)
+
+
+def ordered(values) -> np.ndarray:
+    """Ascending; of equal numbers, which are zeros or the same, the negative sign first."""
+    return np.array(sorted(values, key=lambda x: (x, math.copysign(1.0, x))), np.float64)
 
 
 def quantile(xs, q: float) -> float:
