@@ -8,6 +8,9 @@ import pytest
 from kernels.fourier import add_vectors
 from kernels.layout import FREQUENCIES, PHASE_SCALE, VECTOR, VECTOR_SLOTS, WAVE_WIDTH, Vectors
 
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
+"""numpy warns of 1e308 - -1e308 where the compiler is off (NUMBA_DISABLE_JIT=1)."""
+
 
 def vectors(waves, *, phases=None, shift=0) -> Vectors:
     """One feature of centre 0 and scale 1 whose frequencies are `waves`, int16[frequencies, dims]."""
@@ -117,3 +120,31 @@ def test_without_frequencies_only_moments_are_kept():
     counts, words = fold([[1.0, -2.0], [np.nan, np.nan]], of)
     assert counts == [1, 0, 0, 1]
     assert words.tolist() == [65536, -131072, 0, 0, 1, 4]
+
+
+@pytest.mark.parametrize(
+    "triple", ["x86_64-unknown-linux-gnu +avx2", "x86_64-unknown-linux-gnu +sse2", "aarch64-linux +neon"]
+)
+def test_every_processor_has_products(monkeypatch, triple):
+    """Whatever instruction is taken, also that of processors this is not: the sums are the same."""
+    product = pytest.importorskip("kernels.product")
+    if not hasattr(product, "_instruction"):
+        pytest.skip("plain array code here")
+    import llvmlite.binding
+    import numba
+
+    name = product._instruction(*triple.split()[:1], "", triple.split()[1])
+    if "avx2" in name and not llvmlite.binding.get_host_cpu_features().get("avx2"):
+        pytest.skip("this processor has no AVX2")
+    monkeypatch.setattr(product, "_instruction", lambda *_: name)
+
+    @numba.njit
+    def products(steps, waves, turns):
+        product.tile(steps, 0, waves, 0, 0, turns)
+
+    rng = np.random.default_rng(4)
+    steps, waves = (rng.integers(-32767, 32768, (rows, 64)).astype(np.int16) for rows in (4, 2))
+    turns = np.empty((4, 2), np.int32)
+    products(steps, waves, turns)
+    want = steps.astype(np.int64) @ waves.T.astype(np.int64)
+    assert not ((turns - want) % 2**32).any()
