@@ -86,6 +86,7 @@ class Ingest:
         self._broken = False
         self._accept_loss = accept_loss
         self._next_checkpoint = clock.monotonic() + cadence.checkpoint
+        self._next_look = clock.monotonic()
         self._stalled = ""
         self.consumer = connect(self)
 
@@ -99,7 +100,8 @@ class Ingest:
         self._note_gaps()
         awake = self._note_folded()
         handed = sum(self._hand_on(batch) for batch in batches)  # steps 2 to 5, in `fold_batch`
-        if self._watch_idle() or awake or self._clock.monotonic() >= self._next_checkpoint:
+        awake |= self._watch_idle(is_busy=bool(batches))
+        if awake or self._clock.monotonic() >= self._next_checkpoint:
             self.checkpoint(list(self.partitions))  # step 6
             self._next_checkpoint = self._clock.monotonic() + self._cadence.checkpoint
         return handed
@@ -187,8 +189,7 @@ class Ingest:
         self._note_folded()
         if not self.checkpoint(list(self.partitions)):
             raise StateError(self._stalled)
-        old = self._inputs
-        self._inputs = inputs
+        old, self._inputs = self._inputs, inputs
         for source in list(self.partitions):
             self._open(source)
         self.resume()
@@ -353,8 +354,7 @@ class Ingest:
     def _note_gaps(self) -> None:
         """Windows that a hole in the log touches are judged as partial, never as if nothing was lost."""
         for gap in self.consumer.gaps():
-            partition = self.partitions.get(gap.source)
-            if partition is None:
+            if (partition := self.partitions.get(gap.source)) is None:
                 continue
             if gap.kind is GapKind.TRUNCATED:
                 self._paused[gap.source] = "the log ends before the applied offset"
@@ -362,9 +362,12 @@ class Ingest:
                 self.settle()
                 partition.skip_to(gap.resumed, since=self._clock.now_ms())
 
-    def _watch_idle(self) -> bool:
+    def _watch_idle(self, *, is_busy: bool) -> bool:
         """Note which partitions have known zero lag; True when one became or ceased to be idle."""
         now = self._clock.monotonic()
+        if is_busy and now < self._next_look:  # there are 500 polls a second
+            return False
+        self._next_look = now + self._cadence.poll
         idle = set()
         unsettled = self._pipeline.unsettled()
         for source in self._begun:
@@ -383,9 +386,8 @@ class Ingest:
             waited = now - self._caught_up.setdefault(source, now)
             if waited >= self._inputs[source.topic].plan.idle / 1000 and self._is_at_end(source, position):
                 idle.add(source)
-        changed = idle != self._idle
-        self._idle = idle
-        return changed
+        before, self._idle = self._idle, idle
+        return idle != before
 
     def _is_at_end(self, source: Source, position: int) -> bool:
         """Ask the broker once, before a partition is called idle: on a busy machine the end offset
