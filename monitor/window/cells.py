@@ -83,16 +83,8 @@ class OpenCells:
 
         Returns how often the contract was broken.
         """
-        number, first = self._pairs.number(columns.group, panes)
-        pairs = zip(columns.group[first].tolist(), panes[first].tolist(), strict=True)
-        cells = [self._cell((columns.groups[group], pane)) for group, pane in pairs]
+        number, cells = self._numbered(columns, panes)
         limit = self._dense.limit
-        if len(cells) > limit:  # those that are dense first, before others take their places
-            order = sorted(range(len(cells)), key=lambda at: cells[at].place < 0)
-            cells = [cells[at] for at in order]
-            rank = np.empty(len(cells) + 1, np.int32)
-            rank[[*order, -1]] = [*range(len(cells)), -1]
-            number = rank[number]
         broken = 0
         for start in range(0, len(cells), limit):
             rows, own = columns, number
@@ -142,6 +134,22 @@ class OpenCells:
             cell.rest = sketch.compact(novel={})
             cell.rejects[:] = sketch.rejects
             cell.novel = {column: Sample(counts, NOVEL_KEPT) for column, counts in sketch.novel.items()}
+
+    def _numbered(self, columns: Columns, panes: NDArray[np.int64]) -> tuple[NDArray[np.int32], list[_Cell]]:
+        """The cells of the rows, each once, and int32[rows]: which of them a row belongs to, -1 for none.
+
+        Dense ones come first where not all can be dense, before others take their places.
+        """
+        number, first = self._pairs.number(columns.group, panes)
+        pairs = zip(columns.group[first].tolist(), panes[first].tolist(), strict=True)
+        found = [self._cell((columns.groups[group], pane)) for group, pane in pairs]
+        cells = list({id(cell): cell for cell in found}.values())
+        if len(cells) == len(found) <= self._dense.limit:
+            return number, cells
+        cells.sort(key=lambda cell: cell.place < 0)
+        places = {id(cell): at for at, cell in enumerate(cells)}
+        rank = np.array([*(places[id(cell)] for cell in found), -1], np.int32)
+        return rank[number], cells
 
     @property
     def _home(self) -> Group:

@@ -20,7 +20,7 @@ from monitor.pack import Packed
 from monitor.plan import Rule, RuleKind
 from monitor.sketch import NOVEL_KEPT
 from monitor.state.codec import decode_sketch, digest, encode
-from monitor.window.cells import OpenCells
+from monitor.window.cells import GROUPS_PER_PANE, OpenCells
 from tests.test_partition import LAYOUT, MINUTE, PLAN, SOURCE, START
 
 CONTRACT = replace(
@@ -107,6 +107,19 @@ def test_a_burst_makes_no_more_dense_cells_than_there_is_room_for() -> None:
     assert len(cells) == 60
     assert len(cells._awake) == cells._dense.limit == FEWEST_DENSE
     assert sum(sketch.rows for sketch in cells.changed(1)) == np.count_nonzero(panes >= 0)
+
+
+def test_a_flood_of_versions_is_counted_in_one_part() -> None:
+    """Rows that share a cell are of one cell, however many versions they name."""
+    cells = opened(room=0)
+    columns, _ = columns_of(1, 300)
+    columns.group = np.arange(300, dtype=np.int32)
+    columns.groups = tuple((f"request-{i}", "champion", "") for i in range(300))
+    cells.add(columns, np.full(300, START))
+    assert len(cells) == GROUPS_PER_PANE + 1
+    columns.group[:] = np.arange(300) % 200 + 100
+    assert len(cells._numbered(columns, np.full(300, START))[1]) == 1
+    assert sum(sketch.rows for sketch in cells.changed(1)) == 300
 
 
 def test_a_cell_without_rows_comes_to_rest_at_the_checkpoint() -> None:
