@@ -62,22 +62,13 @@ else:
         zero = ir.Constant(ir.VectorType(_I32, width // 2), [0] * (width // 2))
         rows = [_place(builder, steps, builder.add(row, _I64(i)), _I64(0), _I16) for i in range(ROWS)]
         own = [_place(builder, waves, builder.add(wave, _I64(j)), first, _I16) for j in range(WAVES)]
-        before, loop, after = (
-            builder.block, builder.append_basic_block("dims"), builder.append_basic_block("summed")
-        )  # fmt: skip
+        before = builder.block
+        loop, after = builder.append_basic_block("dims"), builder.append_basic_block("summed")
         builder.branch(loop)
         builder.position_at_end(loop)
         dim = builder.phi(_I64)
         sums = [builder.phi(zero.type) for _ in range(ROWS * WAVES)]
-        left, right = (
-            [
-                builder.load(
-                    builder.gep(place, [dim], source_etype=_I16), typ=ir.VectorType(_I16, width), align=2
-                )
-                for place in places
-            ]
-            for places in (rows, own)
-        )
+        left, right = ([_load(builder, place, dim, width) for place in places] for places in (rows, own))
         products = [_product(builder, a, b, name) for a in left for b in right]
         more = [builder.add(total, product) for total, product in zip(sums, products, strict=True)]
         further = builder.add(dim, _I64(width))
@@ -90,13 +81,21 @@ else:
             builder.icmp_unsigned("<", further, builder.extract_value(steps.shape, 1)), loop, after
         )
         builder.position_at_end(after)
-        add = get_or_insert_function(
-            builder.module, ir.FunctionType(_I32, [zero.type]), f"llvm.vector.reduce.add.v{width // 2}i32"
-        )
         for at, total in enumerate(more):
             i, j = builder.add(row, _I64(at // WAVES)), builder.add(wave, _I64(at % WAVES))
-            builder.store(builder.call(add, [total]), _place(builder, turns, i, j, _I32))
+            builder.store(_sum(builder, total), _place(builder, turns, i, j, _I32))
         return context.get_dummy_value()
+
+    def _sum(builder: Any, vector: Any) -> Any:
+        """The sum of the elements of a vector."""
+        name = f"llvm.vector.reduce.add.v{vector.type.count}i32"
+        add = get_or_insert_function(builder.module, ir.FunctionType(_I32, [vector.type]), name)
+        return builder.call(add, [vector])
+
+    def _load(builder: Any, place: Any, dim: Any, width: int) -> Any:
+        """`width` numbers that begin `dim` behind a place."""
+        at = builder.gep(place, [dim], source_etype=_I16)
+        return builder.load(at, typ=ir.VectorType(_I16, width), align=2)
 
     def _place(builder: Any, array: Any, row: Any, column: Any, element: Any) -> Any:
         at = builder.add(builder.mul(row, builder.extract_value(array.shape, 1)), column)
