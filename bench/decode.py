@@ -6,7 +6,7 @@ its own environment and process; ours and theirs take turns on one core.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench import data
@@ -27,41 +27,45 @@ PEERS = {
 def figures(*, smoke: bool = False) -> list[dict[str, Any]]:
     """The headline record against all peers, then every kind of record against msgspec."""
     rows, rounds = (10_000, 3) if smoke else (100_000, 7)
+    few = 5_000 if smoke else 50_000
+    found = []
     with one_core():
-        found = [
-            _against(name, HEADLINE, "scan + fold", rows, rounds, smoke=smoke, goal=PEERS[name][1])
-            for name in PEERS
-        ]
-        found += _kinds(5_000 if smoke else 50_000, rounds)
+        for name, (what, goal) in PEERS.items():
+            jobs = [(job(HEADLINE, rows=rows, seed=seed()), goal)]
+            found += _against(name, what, jobs, rounds, smoke=smoke)
+        jobs = [(job(kind, rows=few, seed=seed()), "") for kind in KINDS if kind is not HEADLINE]
+        found += _against("msgspec", PEERS["msgspec"][0], jobs, rounds, smoke=smoke)
     return found
 
 
-def _kinds(rows: int, rounds: int) -> list[dict[str, Any]]:
-    return [_against("msgspec", kind, "scan + fold", rows, rounds) for kind in KINDS if kind is not HEADLINE]
-
-
 def _against(
-    name: str, kind, what: str, rows: int, rounds: int, *, smoke: bool = False, goal: str = ""
-) -> dict[str, Any]:
-    work = job(kind, rows=rows, seed=seed())
-    title = f"{what}, {kind.title}" + ("" if kind is HEADLINE else f", {work.size:.0f} bytes")
-    against = f"{name}: {PEERS[name][0]}"
+    name: str, what: str, jobs: Sequence[tuple[Job, str]], rounds: int, *, smoke: bool
+) -> list[dict[str, Any]]:
+    """One peer at the records of each job, with the goal."""
+    found: list[dict[str, Any]] = []
     try:
         with Peer(name, smoke=smoke) as peer:
-            peer.load(path=data.lines(work, rows=rows, seed=seed()), fields=fields(work))
-            against = f"{peer.label}: {PEERS[name][0]}"
-            return pair(
-                title,
-                bytes_to_counts(work),
-                peer.run,
-                rows,
-                rounds,
-                unit="records/s",
-                against=against,
-                goal=goal,
-            )
+            for work, goal in jobs:
+                rows = len(work.values)
+                peer.load(path=data.lines(work, rows=rows, seed=seed()), fields=fields(work))
+                found.append(
+                    pair(
+                        _title(work), bytes_to_counts(work), peer.run, rows, rounds, unit="records/s",
+                        against=f"{peer.label}: {what}", goal=goal,
+                    )
+                )  # fmt: skip
     except (NotInstalled, PeerFailed) as error:
-        return absent(title, against, str(error), goal=goal, unit="records/s")
+        rest = jobs[len(found) :]
+        found += [
+            absent(_title(work), f"{name}: {what}", str(error), goal=goal, unit="records/s")
+            for work, goal in rest
+        ]
+    return found
+
+
+def _title(work: Job) -> str:
+    size = "" if work.kind is HEADLINE else f", {work.size:.0f} bytes"
+    return f"scan + fold, {work.kind.title}{size}"
 
 
 def fields(work: Job) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def figures(*, smoke: bool) -> list[dict]:
     return [
         *against_features(rounds),
         *against_segments(rounds),
-        *against_windows(hours=20 if smoke else 24, hourly=50_000 if smoke else 500_000),
+        *against_windows(hours=20 if smoke else 24, hourly=10_000 if smoke else 500_000),
     ]
 
 
