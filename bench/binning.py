@@ -15,9 +15,9 @@ import numpy as np
 from bench.figure import figure, pair, spent
 from bench.machine import one_core
 from kernels.bins import add_values
-from kernels.counts import find_only
+from kernels.blocks import find_blocks, room
 from kernels.fold import fold
-from kernels.layout import BLOCK, CellArrays, Layout, Rules, allocate, no_rules
+from kernels.layout import CellArrays, Layout, Rules, allocate, no_rules
 from kernels.lookup import lookup
 from monitor.names import REASONS
 from monitor.reference.build import BuildSettings, build
@@ -85,8 +85,8 @@ def job(shape: str, bins: int, rows: int, *, cells: int = 1) -> Job:
 def jobs_of(layout: Layout, batches: list[np.ndarray], cell: np.ndarray, cells: int) -> Job:
     rules = _rules(layout)
     state: CellArrays = allocate(layout, cells=cells, rules=rules.count, reasons=len(REASONS))
-    only = np.empty(-(-BATCH // BLOCK), np.int32)
-    find_only(only, cell)
+    blocks = np.empty((room(BATCH), 3), np.int32)
+    blocks = blocks[: find_blocks(blocks, cell)]
     rest = {
         "cell": cell, "codes": np.zeros((0, BATCH), np.int32), "latency": np.full(BATCH, 12.5),
         "errors": np.zeros(BATCH, np.uint8), "offsets": np.arange(BATCH),
@@ -96,7 +96,7 @@ def jobs_of(layout: Layout, batches: list[np.ndarray], cell: np.ndarray, cells: 
 
     def ours() -> None:
         for values in batches:
-            add_values(state.counts, cell, only, values, *where, *tables)
+            add_values(state.counts, cell, blocks, values, *where, *tables)
 
     def whole() -> None:
         for values in batches:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from kernels.blocks import BLOCK, NONE, SEVERAL
 from kernels.jit import kernel
-from kernels.layout import BELOW, BLOCK, FIRST_BIN, MISSING, NON_FINITE, NUMERIC, SEVERAL, Array
+from kernels.layout import BELOW, FIRST_BIN, MISSING, NON_FINITE, NUMERIC, Array
 
 LARGEST = float(np.finfo(np.float64).max)
 MAGNITUDE = 2**63 - 1
@@ -15,9 +16,9 @@ ONE = 1023 << 52
 
 DROP, HALF, BELOW_FROM, BELOW_TO, BOUNDS_FROM, EDGES, NESTS_FROM, NESTS = range(8)
 """Columns of `kernels.lookup.Lookup.spans`."""
-FULL = 65_535 // BLOCK
-"""Blocks whose rows fit in 16 bits. Counts of 16 bits are found where counts of 64 are not: 4,096
-bins take 8 kB of a first-level cache of 32."""
+FULL = 65_535 - BLOCK
+"""Rows after which no block fits in 16 bits. Counts of 16 bits are found where counts of 64 are not:
+4,096 bins take 8 kB of a first-level cache of 32."""
 
 
 @kernel("int64(int32[::1], const float64[::1], float64, float64, float64, int64, int64)")
@@ -115,8 +116,10 @@ def set_odd(ranks: Array, x: Array) -> None:
     Afterwards and without a branch, which would cost more than all the rest where values are missing.
     """
     for row in range(len(x)):
-        rank = ranks[row] if abs(x[row]) <= LARGEST else np.int32(NON_FINITE - BELOW)
-        ranks[row] = rank if x[row] == x[row] else np.int32(MISSING - BELOW)
+        is_odd = np.int64(not abs(x[row]) <= LARGEST)
+        is_missing = np.int64(x[row] != x[row])
+        odd = is_odd * (NON_FINITE - BELOW) + is_missing * (MISSING - NON_FINITE)
+        ranks[row] = (ranks[row] & (is_odd - 1)) + odd
 
 
 @kernel("void(uint16[::1], const int32[::1], int64)")
@@ -174,14 +177,14 @@ def touch(below: Array, bounds: Array) -> int:
 
 
 @kernel(
-    "void(int64[:, ::1], const int32[::1], const int32[::1], const float64[:, ::1], const int8[::1],"
+    "void(int64[:, ::1], const int32[::1], const int32[:, ::1], const float64[:, ::1], const int8[::1],"
     " const int32[::1], const int32[::1], const float64[:, ::1], const int64[:, ::1], const int32[::1],"
     " const float64[::1], const float64[:, ::1])"
 )
 def add_values(
     counts: Array,
     cell: Array,
-    only: Array,
+    blocks: Array,
     values: Array,
     kind: Array,
     column: Array,
@@ -196,7 +199,7 @@ def add_values(
 
     counts  int64[cells, slots]               mutated
     cell    int32[rows]                       cell of each row; negative rows are skipped
-    only    int32[blocks]                     of `kernels.counts.find_only`
+    blocks  int32[blocks, 3]                  of `kernels.blocks.find_blocks`
     values  float64[numeric, rows]            NaN is missing
     kind, column, start                       as in `kernels.layout.Layout`
     scales, spans, below, bounds, nests       as in `kernels.lookup.Lookup`
@@ -216,12 +219,12 @@ def add_values(
         own_bounds = bounds[span[BOUNDS_FROM] :]
         if span[EDGES] < len(cell):
             ranks[0] = touch(own_below, own_bounds[: span[EDGES]])
-        for block in range(len(only)):
-            begin = block * BLOCK
-            to = only[block]
-            if to == -1:
+        held = 0
+        for block in range(len(blocks)):
+            to, begin, end = blocks[block]
+            if to == NONE:
                 continue
-            x = values[column[feature], begin : begin + BLOCK]
+            x = values[column[feature], begin:end]
             odd = find_steps(ranks, x, center, inverse, top, span[DROP], span[HALF])
             if span[NESTS] > 0:
                 find_nested_ranks(ranks, x, own_below, own_bounds, nests[span[NESTS_FROM] :])
@@ -229,9 +232,12 @@ def add_values(
                 find_ranks(ranks, x, own_below, own_bounds)
             if odd > 0:
                 set_odd(ranks, x)
-            if to == SEVERAL:
-                scatter_ranks(counts, cell[begin : begin + BLOCK], ranks, first)
+            is_last = block == len(blocks) - 1 or blocks[block + 1, 0] != to
+            if to == SEVERAL or (held == 0 and is_last and len(x) < last - first):
+                scatter_ranks(counts, cell[begin:end], ranks, first)
                 continue
             count_ranks(found, ranks, len(x))
-            if block % FULL == FULL - 1 or block == len(only) - 1 or only[block + 1] != to:
+            held += len(x)
+            if is_last or held > FULL:
                 add_found(counts[to, first:last], found)
+                held = 0

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from kernels.blocks import SEVERAL
 from kernels.jit import kernel
-from kernels.layout import BLOCK, CATEGORICAL, MISSING, NUMERIC, OTHER, SEVERAL, Array
+from kernels.layout import CATEGORICAL, MISSING, NUMERIC, OTHER, Array
 
 LARGEST = float(np.finfo(np.float64).max)
 
 
 @kernel(
-    "void(int64[:, ::1], const int32[::1], const int32[::1], const float64[:, ::1], const int8[::1],"
+    "void(int64[:, ::1], const int32[::1], const int32[:, ::1], const float64[:, ::1], const int8[::1],"
     " const int32[::1], const int32[::1], const int32[::1], const float64[::1], const float64[::1])"
 )
 def judge_values(
     violations: Array,
     cell: Array,
-    only: Array,
+    blocks: Array,
     values: Array,
     kind: Array,
     column: Array,
@@ -30,7 +31,7 @@ def judge_values(
 
     violations   int64[cells, rules]       mutated
     cell         int32[rows]               cell of each row; negative rows are skipped
-    only         int32[blocks]             of `kernels.counts.find_only`
+    blocks       int32[blocks, 3]          of `kernels.blocks.find_blocks`
     values       float64[numeric, rows]    NaN is missing
     kind, column                           as in `kernels.layout.Layout`
     null, low, high                        as in `kernels.layout.Rules`
@@ -43,10 +44,9 @@ def judge_values(
         most = min(high[feature], LARGEST)
         absent = null[feature]
         wrong = span[feature]
-        for block in range(len(only)):
-            begin = block * BLOCK
-            to = only[block]
-            x = values[column[feature], begin : begin + BLOCK]
+        for block in range(len(blocks)):
+            to, begin, end = blocks[block]
+            x = values[column[feature], begin:end]
             if to >= 0:
                 missing = 0
                 outside = 0

@@ -4,23 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from kernels.blocks import SEVERAL
 from kernels.jit import kernel
-from kernels.layout import BLOCK, CATEGORICAL, OTHER, SEVERAL, Array
-
-
-@kernel("void(int32[::1], const int32[::1])")
-def find_only(only: Array, cell: Array) -> None:
-    """Find the blocks whose rows belong to one cell, which are counted without looking at it again.
-
-    only  int32[blocks]   out; for each BLOCK rows their cell, -1 when they have none, or SEVERAL
-    cell  int32[rows]     cell of each row; negative rows have none
-    """
-    for block in range(len(only)):
-        own = cell[block * BLOCK : (block + 1) * BLOCK]
-        others = 0
-        for row in range(len(own)):
-            others += np.int64(own[row] != own[0])
-        only[block] = SEVERAL if others > 0 else max(own[0], -1)
+from kernels.layout import CATEGORICAL, OTHER, Array
 
 
 @kernel("int64(int32, int64)")
@@ -30,17 +16,17 @@ def slot_of(code: int, slots: int) -> int:
 
 
 @kernel(
-    "void(int64[:, ::1], const int32[::1], const int32[::1], const int32[:, ::1], const int8[::1],"
+    "void(int64[:, ::1], const int32[::1], const int32[:, ::1], const int32[:, ::1], const int8[::1],"
     " const int32[::1], const int32[::1])"
 )
 def add_codes(
-    counts: Array, cell: Array, only: Array, codes: Array, kind: Array, column: Array, start: Array
+    counts: Array, cell: Array, blocks: Array, codes: Array, kind: Array, column: Array, start: Array
 ) -> None:
     """Count every code of the categorical features; a code is the slot itself.
 
     counts  int64[cells, slots]        mutated
     cell    int32[rows]                cell of each row; negative rows are skipped
-    only    int32[blocks]              of `find_only`
+    blocks  int32[blocks, 3]           of `kernels.blocks.find_blocks`
     codes   int32[categorical, rows]   a code the feature has no slot for counts as OTHER
     kind, column, start                as in `kernels.layout.Layout`
     """
@@ -49,10 +35,9 @@ def add_codes(
             continue
         first = start[feature]
         slots = start[feature + 1] - first
-        for block in range(len(only)):
-            begin = block * BLOCK
-            to = only[block]
-            own = codes[column[feature], begin : begin + BLOCK]
+        for block in range(len(blocks)):
+            to, begin, end = blocks[block]
+            own = codes[column[feature], begin:end]
             if to >= 0:
                 into = counts[to, first : first + slots]
                 for row in range(len(own)):
@@ -64,7 +49,7 @@ def add_codes(
 
 
 @kernel(
-    "void(int64[::1], int64[::1], int64[::1], int64[::1], const int32[::1], const int32[::1],"
+    "void(int64[::1], int64[::1], int64[::1], int64[::1], const int32[::1], const int32[:, ::1],"
     " const uint8[::1], const int64[::1])"
 )
 def add_rows(
@@ -73,7 +58,7 @@ def add_rows(
     first: Array,
     last: Array,
     cell: Array,
-    only: Array,
+    blocks: Array,
     error: Array,
     offsets: Array,
 ) -> None:
@@ -82,14 +67,12 @@ def add_rows(
     rows, errors  int64[cells]    mutated
     first, last   int64[cells]    mutated; smallest and largest offset, -1 when none
     cell          int32[rows]     cell of each row; negative rows are skipped
-    only          int32[blocks]   of `find_only`
+    blocks        int32[blocks, 3]   of `kernels.blocks.find_blocks`
     error         uint8[rows]     not 0 when the record reports an error
     offsets       int64[rows]     in any order, not negative
     """
-    for block in range(len(only)):
-        begin = block * BLOCK
-        end = min(begin + BLOCK, len(cell))
-        to = only[block]
+    for block in range(len(blocks)):
+        to, begin, end = blocks[block]
         if to >= 0:
             failed = 0
             low = offsets[begin]

@@ -6,13 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.bins import add_values
+from kernels.blocks import SEVERAL, SHORT, find_blocks, room, sort_rows, take_rows
 from kernels.contract import judge_codes, judge_values
-from kernels.counts import add_codes, add_rows, find_only
+from kernels.counts import add_codes, add_rows
 from kernels.fourier import add_vectors
 from kernels.latency import EDGES, STEPS, add_latency
-from kernels.layout import BLOCK, Array, CellArrays, Layout, Rules
+from kernels.layout import Array, CellArrays, Layout, Rules
 from kernels.lookup import lookup
 from kernels.moments import add_moments
+
+SORTED = 1 << 16
+"""Most rows that are sorted by cell, which takes a copy of them."""
 
 
 def fold(
@@ -48,30 +52,51 @@ def fold(
     if vectors is None:
         vectors = np.empty((rows, 0))
     check_arrays(cells, layout, rules, cell, values, codes, vectors, (latency, errors, offsets))
-    cell = np.ascontiguousarray(cell)
-    values = np.ascontiguousarray(values)
-    codes = np.ascontiguousarray(codes)
-    errors = np.ascontiguousarray(errors)
-    offsets = np.ascontiguousarray(offsets)
-    only = np.empty(-(-rows // BLOCK), np.int32)
-    find_only(only, cell)
-    add_rows(cells.rows, cells.errors, cells.first, cells.last, cell, only, errors, offsets)
-    add_latency(cells.latency, cell, only, np.ascontiguousarray(latency), EDGES, STEPS)
+    cell, errors, latency, offsets = map(np.ascontiguousarray, (cell, errors, latency, offsets))
+    blocks = np.empty((room(rows), 3), np.int32)
+    blocks = blocks[: find_blocks(blocks, cell)]
     where = (layout.kind, layout.column, layout.start)
-    if rules.count:
-        limits = (rules.null, rules.range, rules.low, rules.high)
-        judge_values(cells.violations, cell, only, values, *where[:2], *limits)
-        judge_codes(cells.violations, cell, codes, *where, rules.null, rules.category, rules.forbidden)
-    if layout.categorical:
-        add_codes(cells.counts, cell, only, codes, *where)
-    if layout.numeric:
-        add_values(cells.counts, cell, only, values, *where, *lookup(layout))
-        add_moments(cells.sums, cells.extremes, cell, only, values, layout.center, layout.scale)
+    add_rows(cells.rows, cells.errors, cells.first, cells.last, cell, blocks, errors, offsets)
+    add_latency(cells.latency, cell, blocks, latency, EDGES, STEPS)
     if layout.vectors.count:
         vectors = np.ascontiguousarray(vectors)
         add_vectors(
             cells.counts, cells.vectors, cells.violations, cell, vectors, *where, rules.null, *layout.vectors
         )
+    cell, blocks, values, codes = _sorted(
+        len(cells.rows), cell, blocks, np.ascontiguousarray(values), np.ascontiguousarray(codes)
+    )
+    if rules.count:
+        limits = (rules.null, rules.range, rules.low, rules.high)
+        judge_values(cells.violations, cell, blocks, values, *where[:2], *limits)
+        judge_codes(cells.violations, cell, codes, *where, rules.null, rules.category, rules.forbidden)
+    if layout.categorical:
+        add_codes(cells.counts, cell, blocks, codes, *where)
+    if layout.numeric:
+        add_values(cells.counts, cell, blocks, values, *where, *lookup(layout))
+        add_moments(cells.sums, cells.extremes, cell, blocks, values, layout.center, layout.scale)
+
+
+def _sorted(
+    cells: int, cell: Array, blocks: Array, values: Array, codes: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Cells, blocks, values and codes; sorted by cell where cells are mixed and each has rows enough.
+
+    Measured with 24 columns of 256 bins and 8 cells mixed at random: 4.1 ns per value instead of 7.4.
+    """
+    rows = len(cell)
+    several = blocks[blocks[:, 0] == SEVERAL]
+    if rows > SORTED or 4 * int((several[:, 2] - several[:, 1]).sum()) < rows:
+        return cell, blocks, values, codes
+    order = np.empty(rows, np.int32)
+    if rows < SHORT * sort_rows(order, np.zeros(cells + 1, np.int64), cell):
+        return cell, blocks, values, codes
+    taken = np.empty_like(values), np.empty_like(codes)
+    take_rows(taken[0], values, order)
+    take_rows(taken[1], codes, order)
+    cell = cell[order]
+    blocks = np.empty((room(rows), 3), np.int32)
+    return cell, blocks[: find_blocks(blocks, cell)], *taken
 
 
 def check_arrays(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from kernels.blocks import SEVERAL
 from kernels.jit import kernel
-from kernels.layout import BLOCK, LATENCY_BINS, LATENCY_GAMMA, LATENCY_MIN_MS, SEVERAL, Array
+from kernels.layout import LATENCY_BINS, LATENCY_GAMMA, LATENCY_MIN_MS, Array
 
 
 def latency_edges() -> Array:
@@ -63,23 +64,22 @@ def latency_bin(edges: Array, steps: Array, ms: float) -> int:
 
 
 @kernel(
-    "void(int64[:, ::1], const int32[::1], const int32[::1], const float64[::1], const float64[::1],"
+    "void(int64[:, ::1], const int32[::1], const int32[:, ::1], const float64[::1], const float64[::1],"
     " const int32[::1])"
 )
-def add_latency(latency: Array, cell: Array, only: Array, ms: Array, edges: Array, steps: Array) -> None:
+def add_latency(latency: Array, cell: Array, blocks: Array, ms: Array, edges: Array, steps: Array) -> None:
     """Count every latency in its bin.
 
     latency  int64[cells, LATENCY_BINS]   mutated
     cell     int32[rows]                  cell of each row; negative rows are skipped
-    only     int32[blocks]                of `kernels.counts.find_only`
+    blocks   int32[blocks, 3]             of `kernels.blocks.find_blocks`
     ms       float64[rows]                milliseconds; NaN and negative ones land in bin 0
     edges    float64[LATENCY_BINS]        of `latency_edges`
     steps    int32[steps]                 of `latency_steps`
     """
-    for block in range(len(only)):
-        begin = block * BLOCK
-        to = only[block]
-        own = ms[begin : begin + BLOCK]
+    for block in range(len(blocks)):
+        to, begin, end = blocks[block]
+        own = ms[begin:end]
         if to >= 0:
             present = 0
             for row in range(len(own)):

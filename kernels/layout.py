@@ -37,11 +37,6 @@ LATENCY_MIN_MS = 1e-3
 LATENCY_BINS = 1152
 """0: missing or negative, 1: up to LATENCY_MIN_MS, then log bins up to about 2.6 hours, last: above."""
 
-BLOCK = 1024
-"""Rows that the fold takes at a time: what it notes of them, 8 kB, stays in the first-level cache."""
-SEVERAL = -2
-"""Instead of a cell: the rows of a block belong to more than one."""
-
 SUM_WORDS = 3
 """Words of the exact moments of a numeric feature: sum, low and high word of the sum of squares."""
 SUM_SCALE = 65536.0

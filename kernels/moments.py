@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
+from kernels.blocks import BLOCK, SEVERAL
 from kernels.jit import kernel
-from kernels.layout import BLOCK, SEVERAL, SUM_CLIP, SUM_SCALE, Array
+from kernels.layout import SUM_CLIP, SUM_SCALE, Array
 
 LARGEST_ROOT = 2**32 - 1
 """Largest |q| that is squared: its square still fits an unsigned 64-bit word."""
@@ -111,18 +112,18 @@ def scatter_block(
 
 
 @kernel(
-    "void(int64[:, :, ::1], float64[:, :, ::1], const int32[::1], const int32[::1],"
+    "void(int64[:, :, ::1], float64[:, :, ::1], const int32[::1], const int32[:, ::1],"
     " const float64[:, ::1], const float64[::1], const float64[::1])"
 )
 def add_moments(
-    sums: Array, extremes: Array, cell: Array, only: Array, values: Array, center: Array, scale: Array
+    sums: Array, extremes: Array, cell: Array, blocks: Array, values: Array, center: Array, scale: Array
 ) -> None:
     """Add finite values to the exact moments and the extremes.
 
     sums      int64[cells, numeric, 3]     mutated; sum of q, low and high words of the squares of q
     extremes  float64[cells, numeric, 2]   mutated; min and max, +inf and -inf when none
     cell      int32[rows]                  cell of each row; negative rows are skipped
-    only      int32[blocks]                of `kernels.counts.find_only`
+    blocks    int32[blocks, 3]             of `kernels.blocks.find_blocks`
     values    float64[numeric, rows]       NaN and infinities are skipped
     center    float64[numeric]             finite
     scale     float64[numeric]             finite, > 0
@@ -137,12 +138,11 @@ def add_moments(
     for numeric in range(len(center)):
         middle = center[numeric]
         unit = scale[numeric]
-        for block in range(len(only)):
-            begin = block * BLOCK
-            to = only[block]
-            x = values[numeric, begin : begin + BLOCK]
+        for block in range(len(blocks)):
+            to, begin, end = blocks[block]
+            x = values[numeric, begin:end]
             if to >= 0:
                 add_block(sums[to, numeric], extremes[to, numeric], x, middle, unit)
             elif to == SEVERAL:
-                own = cell[begin : begin + BLOCK]
+                own = cell[begin:end]
                 scatter_block(sums, extremes, own, x, numeric, middle, unit, whole, finite)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kernels.blocks import find_blocks, room
 from kernels.layout import (
     CATEGORICAL,
     FIRST_BIN,
@@ -105,6 +106,12 @@ def _vectors(rng: np.random.Generator, of: Vectors, rows: int) -> np.ndarray:
         for row in np.flatnonzero(kind > 0.7):
             out[row, rng.integers(low, high)] = rng.choice(ODD)
     return out
+
+
+def blocks_of(cell: np.ndarray) -> np.ndarray:
+    """The blocks of `find_blocks`."""
+    blocks = np.empty((room(len(cell)), 3), np.int32)
+    return blocks[: find_blocks(blocks, cell)]
 
 
 def take(of: dict[str, np.ndarray], index) -> dict[str, np.ndarray]:

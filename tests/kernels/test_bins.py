@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels.bins import HALF, NESTS, add_values, find_steps
-from kernels.counts import find_only
-from kernels.layout import BLOCK, NUMERIC, Layout
+from kernels.blocks import BLOCK
+from kernels.layout import NUMERIC, Layout
 from kernels.lookup import FAR, PAD, build, lookup
 from tests import naive
+from tests.kernels.cases import blocks_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
 """numpy warns of 1e308 - -1e308 where the compiler is off (NUMBA_DISABLE_JIT=1)."""
@@ -39,10 +40,8 @@ def layout_of(*features) -> Layout:
 def counted(layout, values, cell, *, cells=1):
     """What `add_values` leaves of zeros."""
     counts = np.zeros((cells, layout.slots), np.int64)
-    only = np.empty(-(-len(cell) // BLOCK), np.int32)
-    find_only(only, cell)
     tables = lookup(layout)
-    add_values(counts, cell, only, values, layout.kind, layout.column, layout.start, *tables)
+    add_values(counts, cell, blocks_of(cell), values, layout.kind, layout.column, layout.start, *tables)
     return counts
 
 

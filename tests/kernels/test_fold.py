@@ -115,6 +115,20 @@ def test_slots_of_special_values():
     assert cells.counts[0].tolist() == [1, 2, 1, 2, 1, 2, 1, 1, 6, 1]
 
 
+def test_mixed_cells_are_counted_like_cells_apart():
+    """Rows of cells that are sorted, in runs or one by one leave the bits that each cell's rows leave alone."""
+    batch = cases.batch(7, LAYOUT, rows=3000, cells=CELLS)
+    batch["cell"][1000:2200] = 1
+    apart = empty()
+    for cell in range(CELLS):
+        folded(cases.take(batch, np.flatnonzero(batch["cell"] == cell)), into=apart)
+    mixed = folded(batch)
+    one_by_one = empty()
+    for row in range(0, 3000, 40):
+        folded(cases.take(batch, np.arange(row, row + 40)), into=one_by_one)
+    assert cases.image(mixed) == cases.image(apart) == cases.image(one_by_one)
+
+
 def test_grow_and_clear_keep_the_other_cells():
     """Cells survive growing; a cleared one counts from nothing again."""
     batch = cases.batch(8, LAYOUT, rows=60, cells=CELLS)

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels.latency import STEPS, add_latency, latency_bin, latency_edges, latency_quantile
-from kernels.layout import BLOCK, LATENCY_BINS, LATENCY_GAMMA, LATENCY_MIN_MS
+from kernels.layout import LATENCY_BINS, LATENCY_GAMMA, LATENCY_MIN_MS
 from tests import naive
+from tests.kernels.cases import blocks_of
 
 EDGES = latency_edges()
 near = st.sampled_from([e for e in EDGES.tolist() if math.isfinite(e)]).flatmap(
@@ -20,7 +21,7 @@ near = st.sampled_from([e for e in EDGES.tolist() if math.isfinite(e)]).flatmap(
 def histogram(ms):
     hist = np.zeros((1, LATENCY_BINS), np.int64)
     cell = np.zeros(len(ms), np.int32)
-    add_latency(hist, cell, cell[: -(-len(ms) // BLOCK)], np.array(ms, float), EDGES, STEPS)
+    add_latency(hist, cell, blocks_of(cell), np.array(ms, float), EDGES, STEPS)
     return hist[0]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels.layout import BLOCK, SEVERAL
+from kernels.blocks import BLOCK, SEVERAL
 from kernels.moments import add_moments
 from kernels.scores import MEAN, OUTPUTS, STD, moments
 from tests import naive
@@ -17,11 +17,11 @@ def fold(xs, *, center=0.0, scale=1.0):
     sums = np.zeros((1, 1, 3), np.int64)
     extremes = np.array([[[np.inf, -np.inf]]])
     cell = np.zeros(len(xs), np.int32)
-    only = np.zeros(-(-len(xs) // BLOCK), np.int32)
-    add_moments(sums, extremes, cell, only, np.array([xs], float), np.array([center]), np.array([scale]))
+    blocks = np.array([[0, at, min(at + BLOCK, len(xs))] for at in range(0, len(xs), BLOCK)], np.int32)
+    add_moments(sums, extremes, cell, blocks, np.array([xs], float), np.array([center]), np.array([scale]))
     several = sums * 0, np.array([[[np.inf, -np.inf]]])
-    only[:] = SEVERAL
-    add_moments(*several, cell, only, np.array([xs], float), np.array([center]), np.array([scale]))
+    blocks[:, 0] = SEVERAL
+    add_moments(*several, cell, blocks, np.array([xs], float), np.array([center]), np.array([scale]))
     assert (sums.tobytes(), extremes.tobytes()) == tuple(array.tobytes() for array in several)
     return sums[0, 0], extremes[0, 0]
 
