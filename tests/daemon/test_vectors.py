@@ -95,6 +95,9 @@ def test_an_embedding_that_drifts_is_seen_over_a_restart(make):
             await_done(daemon, high)
             found = plain(verdicts(daemon).values())
             _, body = get(f"{daemon.server.url}/api/v1/models/{MODEL}/verdicts")
+            shown = [
+                get(f"{daemon.server.url}{path}") for path in ("/", "/metrics", f"/api/v1/models/{MODEL}")
+            ]
     drifting = [body["state"] == "drift" for _, body in sorted(found.items())]
     assert drifting == [False] * 4 + [True] * 2 + [False] * 2
     drift = found[START + 5 * WINDOW]
@@ -102,6 +105,7 @@ def test_an_embedding_that_drifts_is_seen_over_a_restart(make):
     assert drift["scores"]["e"]["mmd"] > 3 * drift["scores"]["e"]["mmd_noise"]
     assert 0 < drift["scores"]["e"]["missing_ratio"] < 0.1
     assert "mmd_noise" in body
+    assert [status for status, _ in shown] == [200, 200, 200]
     code, out = command("replay", "-c", str(scene.config), "--output", "json")
     assert code == 0
     assert plain(json.loads(out)["verdicts"]) == found
@@ -119,3 +123,21 @@ def test_without_detectors_scores_are_shown_and_do_not_vote(make):
         found = [body for _, body in sorted(verdicts(daemon).items())]
     assert [body["state"] for body in found] == ["ok"] * 3
     assert found[1]["scores"]["e"]["mmd"] > 3 * found[0]["scores"]["e"]["mmd"]
+
+
+def test_without_a_reference_vectors_are_counted_and_nothing_is_said_of_them(make):
+    """The model is unknown; its sketches hold presence and moments, ready for a reference to come."""
+    sent = stream(range(2))
+    scene = make("bare")
+    feature = {"path": "features.e", "kind": "vector", "length": LENGTH, "nullable": False}
+    scene.configure(models={MODEL: {"reference": None, "features": {"e": feature}, "tolerance": None}})
+    scene.send(sent)
+    with scene.daemon() as daemon:
+        await_done(daemon, len(sent))
+        found = [body for _, body in sorted(verdicts(daemon).items())]
+        sketches = [one for one in daemon.state.changes([MODEL], 0)[1] if one.rows]
+    assert [(body["state"], body["reason"]) for body in found] == [("unknown", "no_reference")] * 2
+    missing = sum(json.loads(one.value)["features"]["e"] is None for one in sent)
+    assert sum(one.counts for one in sketches).tolist() == [missing, 0, 0, len(sent) - missing]
+    assert sum(one.violations for one in sketches).tolist() == [missing]
+    assert {one.vectors.shape for one in sketches} == {(3 * LENGTH,)}

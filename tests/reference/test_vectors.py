@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kernels.layout import FREQUENCIES, PRESENT, SUM_SCALE
 from monitor.errors import ReferenceInvalid
 from monitor.plan import Kind
+from monitor.reference import file as reference_file
 from monitor.reference.build import build
 from monitor.reference.difference import compare
 from monitor.reference.file import pack, unpack
@@ -35,6 +39,7 @@ def made(of=None, **changes):
 
 
 REFERENCE = made()
+CONTENT = pack(REFERENCE)
 
 
 def vector_of(reference, name="e"):
@@ -172,6 +177,22 @@ def test_arrays_that_would_mislead_the_kernels_are_refused(changes):
     features = tuple(broken if one is profile else one for one in REFERENCE.features)
     with pytest.raises(ReferenceInvalid):
         check(replace(REFERENCE, features=features), where="x")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(22, len(CONTENT) - reference_file.TRAILER - 1), st.integers(0, 255))
+def test_damage_under_a_right_checksum_is_refused_or_harmless(at, byte):
+    """Nothing that somebody changed and sealed again reaches the kernels inconsistent."""
+    body = bytearray(CONTENT[: -reference_file.TRAILER])
+    body[at] = byte
+    sealed = bytes(body) + b"sha256 " + hashlib.sha256(body).hexdigest().encode() + b"\n"
+    try:
+        found = unpack(sealed, where="x")
+    except ReferenceInvalid:
+        return
+    of = found.layout().vectors
+    assert of.waves.shape == (FREQUENCIES, of.wave_start[-1])
+    assert found.vectors.shape == (of.words,)
 
 
 def test_sums_that_do_not_add_up_are_refused():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from kernels.layout import FIRST_BIN
+from monitor.plan import Kind
 from monitor.web.picture import CATEGORIES_SHOWN, Counts, counts_of
 from tests.web.view import categorical, drifting, numeric
 
@@ -59,7 +60,16 @@ def test_a_feature_that_the_reference_does_not_know_has_no_picture():
 
 def test_labels_fit_slots():
     """One label per slot, for numbers and categories, also when the window has no counts."""
-    for profile in (numeric("x", np.random.default_rng(1)), categorical("y", ("a", "b"))):
+    vector = replace(categorical("z", ()), kind=Kind.VECTOR)
+    for profile in (numeric("x", np.random.default_rng(1)), categorical("y", ("a", "b")), vector):
         counts = Counts(profile, np.zeros(profile.slots, np.int64), np.empty(0, np.int64))
         assert len(counts.labels()) == profile.slots
         assert counts.bars() is not None
+
+
+def test_of_vectors_it_is_drawn_whether_they_are_there():
+    """Present, missing and non-finite; what they hold has no bars."""
+    profile = replace(categorical("e", ()), kind=Kind.VECTOR)
+    counts = Counts(profile, np.array([1, 0, 0, 9]), np.array([4, 1, 0, 5]))
+    found = [(bar.label, bar.reference, bar.window) for bar in counts.bars()]
+    assert found == [("missing", 0.1, 0.4), ("non-finite", 0.0, 0.1), ("present", 0.9, 0.5)]
