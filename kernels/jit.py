@@ -95,9 +95,12 @@ def warm(progress: Callable[[Step], object] | None = None, *, backwards: bool = 
 
     `progress` is called after each module. Seconds on the first start of a version on a machine,
     then with a second process that compiles from the other end; milliseconds after. `backwards`
-    is that process.
+    is that process. Every process begins elsewhere, so that those that start together compile
+    different modules and load what the others have done.
     """
     names = sorted(m.name for m in pkgutil.iter_modules([str(_HERE)]) if not m.ispkg)
+    begin = os.getpid() % len(names)
+    names = names[begin:] + names[:begin]
     with _company(alone=backwards):
         for done, name in enumerate(reversed(names) if backwards else names, 1):
             before = tally["compiled"]
