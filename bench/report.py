@@ -49,7 +49,8 @@ def render(results: Mapping[str, Any], *, judged: bool = True) -> str:
         "",
         "Written by `make bench`; do not edit. Ours and each peer take turns in one run; peers run in processes and",
         "environments of their own (`bench/peers/`). Figures are medians with the smallest and largest round in",
-        "brackets; a ratio is the median of the rounds' ratios. `CPU` is the ratio by processor time of all threads.",
+        "brackets. A ratio is ours ÷ the peer's, the median of the rounds' ratios: of rates more is better, of costs less.",
+        "`CPU` is the same by processor time of all threads, which a busy machine changes less.",
         "",
         *_machines(groups),
     ]
@@ -83,19 +84,27 @@ _HARDWARE = ("processor", "cores", "memory_gib", "kernel")
 
 
 def _goals(groups: Mapping[str, Any]) -> list[str]:
-    """A line per figure that has a goal; goals without a figure say so."""
-    lines = ["| | against | goal | measured | |", "|---|---|---|---|---|"]
+    """What was aimed at in words, and below it a line per figure that has a limit."""
+    lines = ["| aim or figure | against | goal | measured | |", "|---|---|---|---|---|"]
     for name, what, goal in GOALS:
         found = [f for f in groups.get(name, {}).get("figures", ()) if f["goal"]]
-        if name not in groups:
-            lines.append(f"| {what} | | {goal} | not measured | – |")
-        elif not found:
-            lines.append(f"| {what} | | {goal} | see below | – |")
+        state = (
+            "not measured"
+            if name not in groups
+            else ""
+            if found
+            else f"see [below](#{_anchor(TITLES[name])})"
+        )
+        lines.append(f"| **{what}** | | {goal} | {state} | |")
         lines += [
             f"| {_cell(f['name'])} | {_cell(f['against'])} | {_limit(f)} | {_measured(f)} | {ANSWER[is_met(f)]} |"
             for f in found
         ]
     return lines
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(",", "").replace(" ", "-")
 
 
 def _group(group: Mapping[str, Any]) -> list[str]:
