@@ -10,6 +10,8 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitor.errors import ReferenceInvalid
 from monitor.plan import Kind, TimeUnit
@@ -342,3 +344,22 @@ def test_arrays_and_awkward_keys_have_paths(tmp_path):
         ("a.b", "c"),
     ]
     assert reference.features[2].name == '["a.b"].c'
+
+
+SPELT = st.one_of(
+    st.sampled_from(["0", "-0", "00", "01", "1.", ".5", "+1", "1e400", "1e5", "1E-3", "1e1234", "-", "true", "inf", "nan"]),
+    st.sampled_from(["1\n2", "1\n", "\n", " 1", "1 ", "٣", "1_000", "0x1", "9" * 31, "9" * 32, "9" * 401, "1." + "0" * 31]),
+    st.integers().map(str), st.floats().map(repr), st.text(max_size=3),
+)  # fmt: skip
+
+
+@given(st.lists(SPELT, max_size=4))
+def test_csv_types_do_not_depend_on_how_they_are_found(tokens):
+    """Many tokens at once are what they are one by one, also with line ends and foreign digits in them."""
+    found = csv_file._Type()
+    found.add(tokens)
+    is_number = all(map(csv_file._is_number, tokens))
+    assert found.empty == (not tokens)
+    assert found.number == is_number
+    assert found.integer == (is_number and all(map(csv_file._is_integer, tokens)))
+    assert found.boolean == (set(tokens) <= csv_file._BOOLEANS.keys())
