@@ -135,15 +135,17 @@ def window_size(panes: NDArray[np.int64], *, pane: int, rows: int, wanted: int) 
 
 def _shares(chunks: Iterable[Table], encoder: Encoder, place: Placement, *, cells: int) -> NDArray[np.int64]:
     """Counts per cell and share: int64[cells, features * _SHARES]."""
-    share_of_slot = np.concatenate(
+    from kernels.cut import coarsen  # compiles or loads the kernel
+
+    share = np.concatenate(
         [_share_of(profile) + _SHARES * index for index, profile in enumerate(encoder.profiles)]
-    )
-    order = np.argsort(share_of_slot, kind="stable")
-    present, starts = np.unique(share_of_slot[order], return_index=True)
+    ).astype(np.int32)
     total = np.zeros((cells, _SHARES * len(encoder.profiles)), np.int64)
     for chunk in chunks:
         for group, counted in encoder.counted(chunk, place(chunk)):
-            total[np.ix_(group, present)] += np.add.reduceat(counted.counts[:, order], starts, axis=1)
+            part = np.zeros((len(group), total.shape[1]), np.int64)
+            coarsen(part, counted.counts, share)
+            total[group] += part
     return total
 
 
