@@ -93,7 +93,7 @@ def against_segments(rounds: int) -> list[dict]:
     layout, plan = reference_of(USUAL).layout(), plan_of(USUAL)
     cost = {count: folded(plan, layout, blocks(USUAL, count, rounds + 1)) for count in SEGMENTS}
     return [
-        figure(f"fold, {count} segments, {USUAL} features", "ns/record", statistics.median(taken), ours_range=taken,
+        figure(f"fold, {USUAL} features, segments: {count}", "ns/record", statistics.median(taken), ours_range=taken,
                rounds=rounds, notes="segments in random order, one pane")
         for count, taken in cost.items()
     ]  # fmt: skip
@@ -107,7 +107,7 @@ def against_windows(*, hours: int, hourly: int) -> list[dict]:
         say(f"  {count} families: {days[count]}")
     each = {count: 1e9 * (taken.ingest + taken.evaluate) / taken.records for count, taken in days.items()}
     found = [
-        figure(f"to verdicts, {count} families of windows", "ns/record", each[count],
+        figure(f"to verdicts, families of windows: {count}", "ns/record", each[count],
                notes=f"families of 1 to 16 hours that slide by the hour, {hourly:,} records an hour; {taken.verdicts} verdicts, "
                f"{1e3 * taken.evaluate / max(taken.verdicts, 1):.1f} ms each with merging, {taken.evaluate / (taken.ingest + taken.evaluate):.0%} of the time")
         for count, taken in days.items()
