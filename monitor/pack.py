@@ -110,8 +110,11 @@ class Packed:
         if not tag & _SPARSE:
             total += np.frombuffer(self.data, _TYPES[code], length, _HEAD.size)
         elif len(self.data) > _HEAD.size:
-            places, values = _filled(self.data, length, code, "counts")
-            total[places] += values
+            filled, gap_code = _SPARSE_HEAD.unpack_from(self.data, _HEAD.size)
+            at = _HEAD.size + _SPARSE_HEAD.size
+            gaps = np.frombuffer(self.data, _TYPES[gap_code], filled, at)
+            values = np.frombuffer(self.data, _TYPES[code], filled, at + gaps.nbytes)
+            total[np.cumsum(gaps, dtype=np.int64)] += values
 
     def __len__(self) -> int:
         return int(_HEAD.unpack_from(self.data)[1])
