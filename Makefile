@@ -54,7 +54,7 @@ schema: $(VENV)/.dev ## Write the JSON Schema of the configuration
 	$(BIN)/driftline config schema > configs/schema/driftline.schema.json
 
 clean: ## Remove what the targets above made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build *.egg-info
+	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build *.egg-info
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

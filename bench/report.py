@@ -48,7 +48,7 @@ def render(results: Mapping[str, Any], *, judged: bool = True) -> str:
         "# Figures",
         "",
         "Written by `make bench`; do not edit. Ours and each peer take turns in one run; peers run in processes and",
-        "environments of their own (`bench/peers/`). Figures are medians with the smallest and largest round in",
+        "environments of their own, pinned in `bench/peers/`. Figures are medians with the smallest and largest round in",
         "brackets. A ratio is ours ÷ the peer's, the median of the rounds' ratios: of rates more is better, of costs less.",
         "`CPU` is the same by processor time of all threads, which a busy machine changes less.",
         "",

@@ -40,7 +40,7 @@ def ensure(name: str, *, smoke: bool = False) -> Path:
     `smoke` installs only what takes seconds, and uses the others where they are installed already.
     """
     if smoke and name not in SMALL and not (_folder(name) / "complete").is_file():
-        raise NotInstalled("not installed: takes minutes, `make bench` does it")
+        raise NotInstalled("not installed: left to `make bench`")
     found = _ensured(name)
     if isinstance(found, str):
         raise NotInstalled(found)
