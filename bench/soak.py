@@ -139,7 +139,7 @@ def _watch(daemon: Running, traffic: Traffic, seconds: float) -> tuple[np.ndarra
         if passed - told > 60:
             told = passed
             say(f"  {passed / 60:.0f} min: {sizes[-1] / 2**20:.1f} MiB, {traffic.applied:,} records")
-        time.sleep(0.25)
+        time.sleep(0.5)
     return np.array(times), np.array(sizes, float), traffic.applied - first, time.monotonic() - begin
 
 

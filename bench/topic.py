@@ -85,10 +85,15 @@ class Running:
 
     def applied(self) -> int:
         """Records that were folded so far."""
-        for line in get(f"{self.url}/metrics")[1].splitlines():
-            if line.startswith("driftline_records_consumed_total{"):
-                return int(float(line.rpartition(" ")[2]))
-        return 0
+        return int(self._sample("records_consumed_total"))
+
+    def worked(self) -> float:
+        """When a record was last folded, seconds since the epoch."""
+        return self._sample("last_record_processed_timestamp_seconds")
+
+    def _sample(self, name: str) -> float:
+        lines = get(f"{self.url}/metrics")[1].splitlines()
+        return next((float(x.rpartition(" ")[2]) for x in lines if x.startswith(f"driftline_{name}{{")), 0.0)
 
     def cpu(self) -> float:
         return cpu(self.process.pid)
