@@ -3,9 +3,9 @@
     python -m bench.soak [--minutes 30]
 
 A producer keeps BACKLOG records waiting for the daemon on a broker of this machine, so that it always works as fast as
-it can; old records are deleted behind it. Event time runs PACE times as fast as the clock on the wall: windows of an
-hour close twice a minute, and the panes that they are made of come to be as many as they will ever be within the warm-up
-(a fifth of the time, and three hours of event time at least). Resident memory is read every two seconds; a line is
+it can; old records are deleted behind it. Event time runs PACE times as fast as the clock on the wall, so that windows
+of an hour close every 90 seconds, and the panes that they are made of come to be as many as they will ever be within the
+warm-up: a fifth of the time, and three hours of event time at least. Resident memory is read every two seconds; a line is
 fitted to means over BLOCK seconds: neighbouring readings hang together, and a line through all of them would look surer
 than it is.
 """
@@ -36,9 +36,9 @@ BACKLOG = 400_000
 EVERY = 2.0
 BLOCK = 15.0
 DISTINCT = 20_000
-PACE = 120
-WARM = 150.0
-"""Seconds; five hours of event time, where a window of an hour and those before it need three."""
+PACE = 40
+WARM = 330.0
+"""Seconds; nearly four hours of event time, where a window of an hour and those before it need three."""
 RETENTION = {"retention.bytes": "268435456", "segment.bytes": "33554432", "retention.ms": "-1"}
 
 
@@ -91,7 +91,7 @@ class Traffic(threading.Thread):
 
 def figures(*, smoke: bool = False, minutes: float = 30.0) -> list[dict[str, Any]]:
     """The slope of the daemon's resident memory."""
-    minutes = 3.0 if smoke else minutes
+    minutes = 7.0 if smoke else minutes
     with tempfile.TemporaryDirectory() as temporary, KafkaBroker(Path(temporary) / "kafka") as broker:
         broker.create_topic("soak", partitions=PARTITIONS, config=RETENTION)
         config = configure(Path(temporary) / "daemon", broker.bootstrap, "soak", group=f"soak-{uuid.uuid4()}")
