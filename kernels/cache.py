@@ -75,7 +75,9 @@ class Cache:
                 partial.write_bytes(hashlib.sha256(payload).digest() + payload)
                 partial.replace(place / name)
             except OSError as error:
-                problem = problem or f"{error.strerror} - {place} - a directory with room, named by NUMBA_CACHE_DIR"
+                problem = (
+                    problem or f"{error.strerror} - {place} - a directory with room, named by NUMBA_CACHE_DIR"
+                )
                 _remove(partial)
                 continue
             return

@@ -70,6 +70,16 @@ def test_every_series_is_in_the_catalogue_with_its_labels():
         assert set(labels) == set(CATALOGUE[name]), name
 
 
+def test_where_kernels_run_and_how_long_they_took_to_be_ready():
+    """A device is called what it calls itself, hyphens and all."""
+    here = replace(view(), backend="cupy-NVIDIA H100-SXM 80GB", warm_seconds=1.25)
+    text = Exposition(WebSettings()).render(here)
+    assert value(text, metrics.KERNEL_BACKEND_INFO, backend="cupy", device="NVIDIA H100-SXM 80GB") == 1
+    assert value(text, metrics.KERNEL_WARM_SECONDS) == 1.25
+    text = Exposition(WebSettings()).render(view())
+    assert value(text, metrics.KERNEL_BACKEND_INFO, backend="numba", device="cpu") == 1
+
+
 def test_scores_are_those_of_the_latest_verdict():
     """PSI and KS are the verdict's; the missing ratio is counted from the window itself."""
     model = drifting()
