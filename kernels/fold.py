@@ -15,8 +15,8 @@ from kernels.layout import Array, CellArrays, Layout, Rules
 from kernels.lookup import lookup
 from kernels.moments import add_moments
 
-SORTED = 1 << 16
-"""Most rows that are sorted by cell, which takes a copy of them."""
+SORTED = 64 << 20
+"""Most bytes of columns that are sorted by cell, which takes a copy of them."""
 
 
 def fold(
@@ -86,7 +86,8 @@ def _sorted(
     """
     rows = len(cell)
     several = blocks[blocks[:, 0] == SEVERAL]
-    if rows > SORTED or 4 * int((several[:, 2] - several[:, 1]).sum()) < rows:
+    mixed = int((several[:, 2] - several[:, 1]).sum())
+    if 4 * mixed < rows or values.nbytes + codes.nbytes > SORTED:
         return cell, blocks, values, codes
     order = np.empty(rows, np.int32)
     if rows < SHORT * sort_rows(order, np.zeros(cells + 1, np.int64), cell):
