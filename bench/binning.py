@@ -25,7 +25,7 @@ from monitor.reference.table import Table
 
 COLUMNS = 24
 BINS = (16, 256, 4_096)
-BATCH = 5_000
+BATCH = 2_000
 """Rows per call, as the daemon polls them."""
 LEARNT = 20_000
 """Rows of the reference that the bins come from."""

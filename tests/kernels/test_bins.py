@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kernels.bins import HALF, NESTS, add_values, find_steps
 from kernels.blocks import BLOCK
 from kernels.layout import NUMERIC, Layout
-from kernels.lookup import FAR, PAD, build, lookup
+from kernels.lookup import FAR, NARROW, PAD, build, lookup
 from tests import naive
 from tests.kernels.cases import blocks_of
 
@@ -113,6 +113,18 @@ def test_every_number_of_edges_is_searched_to_its_ends(shape, size):
     x = rng.permutation(np.concatenate([x, [-np.inf, np.inf, np.nan, -np.nan, 0.0, -0.0, LARGEST, -LARGEST]]))
     counts = counted(layout_of(edges), x[None], np.zeros(len(x), np.int32))
     np.testing.assert_array_equal(counts[0], np.bincount(slots(edges, x), minlength=len(edges) + 3))
+
+
+@pytest.mark.parametrize("size", [NARROW, NARROW + 1])
+def test_more_edges_than_16_bits_have_numbers(size):
+    """The widest table of 16 bits and the first of 32 count alike, crowded or not."""
+    rng = np.random.default_rng(size)
+    for edges in (np.unique(rng.normal(size=2 * size))[:size], 1.0 + np.arange(size) * 2.0**-50):
+        layout = layout_of(edges)
+        assert lookup(layout).below.dtype == (np.int16 if size == NARROW else np.int32)
+        x = np.concatenate([edges, np.nextafter(edges, -np.inf), [np.nan]])
+        counts = counted(layout, x[None], np.zeros(len(x), np.int32))
+        np.testing.assert_array_equal(counts[0], np.bincount(slots(edges, x), minlength=len(edges) + 3))
 
 
 def test_blocks_of_one_cell_of_several_and_of_none_agree():
