@@ -1,0 +1,268 @@
+"""Step 2: the JSON records of a batch to columns, in one pass over their bytes.
+
+A record is taken only where every byte of it is accounted for: valid JSON, valid UTF-8, no key twice,
+not too deep, and every field that is read of a type that its column holds. Everything else is declined,
+without a reason; a slower decoder has the last word on it. So nothing here may take what that one
+rejects, or read it differently.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kernels.fields import turn
+from kernels.jit import bare_kernel, inline
+from kernels.layout import Array
+from kernels.number import read_short
+from kernels.program import (
+    CLOSED,
+    COUNT_FLAGS,
+    COUNT_FOUND,
+    COUNT_MISSED,
+    COUNT_SERIAL,
+    COUNT_SPOT,
+    DECLINED,
+    EDGE,
+    EPOCH,
+    FIELD_COLUMNS,
+    FIELD_EDGE_SIZE,
+    FIELD_EXTRA,
+    FIELD_KIND,
+    FIELD_NEXT,
+    FIELD_NODE,
+    FIELD_SEEN,
+    FIELD_TARGET,
+    LEAVES,
+    LIMIT_BYTES,
+    LIMIT_DEPTH,
+    MODEL,
+    NODE,
+    NODE_AT,
+    NODE_COLUMNS,
+    NODE_DEPTH,
+    NODE_FIELD,
+    NODE_IS_ARRAY,
+    NUMBER,
+    OTHER_MODEL,
+    ROWS,
+    SKIP,
+    TAKEN,
+    TIME_DIVISOR,
+    TIME_FACTOR,
+    TOKEN,
+    UNKNOWN,
+)
+from kernels.read import fill_absent, read_plain, read_rare, read_token, skip_value
+from kernels.text import NON_ASCII, is_null, is_utf8, matches, skip_space
+from kernels.when import read_epoch
+from kernels.words import byte, get, put
+
+_BYTES = "const uint8[::1]"
+_TABLE = "int32[::1]"
+
+
+@inline
+def scan_record(
+    data: Array,
+    at: int,
+    first: int,
+    record: int,
+    chunk: int,
+    fields: Array,
+    nodes: Array,
+    elements: Array,
+    keys: Array,
+    edges: Array,
+    lookup: Array,
+    table: Array,
+    entries: Array,
+    text: Array,
+    settings: Array,
+    counts: Array,
+    objects: Array,
+    owners: Array,
+    hashes: Array,
+    values: Array,
+    bits: Array,
+    shapes: Array,
+    tokens: Array,
+    events: Array,
+    errors: Array,
+    vectors: Array,
+    status: Array,
+    missed: Array,
+    found: Array,
+) -> int:
+    """Read one record, whose opening brace ends at `at`: where its closing one ends; -1: declined.
+
+    `first` and `chunk` are the records that `shapes` is about; found[0] becomes how many fields were read.
+    Inlined: 29 arrays are 200 words to push, 60 ns a record.
+    """
+    records = len(status)
+    rows = settings[ROWS]
+    spot = counts[COUNT_SPOT : COUNT_SPOT + 1]
+    marks = counts[COUNT_SERIAL : COUNT_FLAGS + 1]
+    node = 0
+    behind = rows
+    count = 0
+    while True:
+        field = get(fields, behind * FIELD_COLUMNS + FIELD_NEXT)
+        size = get(fields, behind * FIELD_COLUMNS + FIELD_EDGE_SIZE)
+        if field >= 0 and matches(data, at, edges, behind * EDGE, size):
+            at += size
+        elif (
+            field == CLOSED and byte(data, at) == 125 and get(nodes, node * NODE_COLUMNS + NODE_IS_ARRAY) == 0
+        ):
+            at += 1
+            behind = get(nodes, node * NODE_COLUMNS + NODE_FIELD)
+            if behind < 0:
+                found[0] = count
+                return at
+            node = get(fields, behind * FIELD_COLUMNS + FIELD_NODE)
+            continue
+        else:
+            field = turn(
+                data, at, node, behind, fields, nodes, elements, keys, edges, lookup, settings, counts, spot
+            )
+            at = spot[0]
+            if field == CLOSED:
+                behind = get(nodes, node * NODE_COLUMNS + NODE_FIELD)
+                if behind < 0:
+                    found[0] = count
+                    return at
+                node = get(fields, behind * FIELD_COLUMNS + FIELD_NODE)
+                continue
+            if field == UNKNOWN:
+                return -1
+        base = field * FIELD_COLUMNS
+        if get(fields, base + FIELD_SEEN) == record + 1:
+            return -1
+        put(fields, base + FIELD_SEEN, np.int32(record + 1 if field < rows - 1 else 0))
+        kind = get(fields, base + FIELD_KIND)
+        target = get(fields, base + FIELD_TARGET)
+        place = target * records + record
+        if kind == NUMBER:
+            word, shape, end = read_short(data, at)
+            if end >= 0:
+                put(bits, place, word)
+                put(shapes, target * chunk + record - first, np.uint8(shape))
+                at = end
+            else:
+                at = read_plain(data, at, values, place)
+        elif kind == TOKEN or kind == MODEL:
+            at = read_token(data, at, target, place, table, entries, text, counts, tokens, missed)
+            if kind == MODEL and at >= 0 and get(tokens, place) != get(fields, base + FIELD_EXTRA):
+                status[record] = OTHER_MODEL if get(tokens, place) > 0 else DECLINED
+                return -1
+        elif kind == NODE:
+            inner = get(fields, base + FIELD_EXTRA)
+            opening = 91 if get(nodes, inner * NODE_COLUMNS + NODE_IS_ARRAY) else 123
+            if (
+                byte(data, at) == opening
+                and get(nodes, inner * NODE_COLUMNS + NODE_DEPTH) <= settings[LIMIT_DEPTH]
+            ):
+                put(nodes, inner * NODE_COLUMNS + NODE_AT, np.int32(0))
+                node = inner
+                behind = rows + inner
+                at += 1
+                continue
+            at = at + 4 if is_null(data, at) else -1
+        elif kind == EPOCH:
+            ms, at = read_epoch(data, at, settings[TIME_DIVISOR], settings[TIME_FACTOR])
+            events[record] = ms
+        elif kind == SKIP:
+            at = skip_value(data, at, settings[LIMIT_DEPTH], node, nodes, objects, owners, hashes, marks)
+        else:
+            at = read_rare(
+                data,
+                at,
+                field,
+                record,
+                records,
+                fields,
+                spot,
+                values,
+                tokens,
+                events,
+                errors,
+                vectors,
+            )
+        if at < 0:
+            return -1
+        count += kind < NODE
+        behind = field
+
+
+@bare_kernel(
+    f"void({_BYTES}, const int64[::1], const int64[::1], int64, {_TABLE}, {_TABLE}, {_TABLE}, uint8[::1], uint8[::1],"
+    f" {_TABLE}, {_TABLE}, int64[::1], uint8[::1], int64[::1], int64[::1], int64[::1], int64[::1], uint64[::1],"
+    f" float64[::1], uint64[::1], uint8[::1], {_TABLE}, int64[::1], uint8[::1], float64[:, ::1], uint8[::1], int64[::1])"
+)
+def scan(
+    data: Array,
+    starts: Array,
+    ends: Array,
+    first: int,
+    fields: Array,
+    nodes: Array,
+    elements: Array,
+    keys: Array,
+    edges: Array,
+    lookup: Array,
+    table: Array,
+    entries: Array,
+    text: Array,
+    settings: Array,
+    counts: Array,
+    objects: Array,
+    owners: Array,
+    hashes: Array,
+    values: Array,
+    bits: Array,
+    shapes: Array,
+    tokens: Array,
+    events: Array,
+    errors: Array,
+    vectors: Array,
+    status: Array,
+    missed: Array,
+) -> None:
+    """Read every record it can into the columns. Never reads beyond `data`, whatever the bytes are.
+
+    data     uint8[bytes]     the records, a newline behind each, PADDING zero bytes behind all
+    starts   int64[records]   record r is data[starts[r]:ends[r]]
+    ends     int64[records]
+    first    row of the outputs that record 0 is written to
+    fields, nodes, elements, keys, edges, lookup, table, entries, text, settings, counts, objects, owners,
+        hashes   of `kernels.program.Program`; mutated as said there
+    values, tokens, events, errors, vectors, status, missed   of `kernels.program.Output`; mutated
+    bits     uint64[…]        `values` seen as bits; mutated, `kernels.number.finish` makes numbers of it
+    shapes   uint8[numeric rows · records]   mutated: for `finish`
+
+    Whether a record is taken may depend on what was learnt from others; what is read from it does not.
+    """
+    found = counts[COUNT_FOUND : COUNT_FOUND + 1]
+    for field in range(settings[ROWS]):
+        fields[field * FIELD_COLUMNS + FIELD_SEEN] = 0
+    shapes[:] = 0
+    counts[COUNT_MISSED] = 0
+    for record in range(first, first + len(starts)):
+        status[record] = DECLINED
+        begin = starts[record - first]
+        stop = ends[record - first]
+        at = skip_space(data, begin)
+        if byte(data, at) != 123 or stop - begin > settings[LIMIT_BYTES]:
+            continue
+        counts[COUNT_FLAGS] = 0
+        at = scan_record(
+            data, at + 1, first, record, len(starts), fields, nodes, elements, keys, edges, lookup, table, entries,
+            text, settings, counts, objects, owners, hashes, values, bits, shapes, tokens, events, errors, vectors,
+            status, missed, found,
+        )  # fmt: skip
+        if at < 0 or at > stop or skip_space(data, at) < stop:
+            continue
+        if counts[COUNT_FLAGS] & NON_ASCII and not is_utf8(data, begin, stop):
+            continue
+        absent = found[0] != settings[LEAVES]
+        if not absent or fill_absent(record, len(status), fields, settings, values, tokens, errors, vectors):
+            status[record] = TAKEN
