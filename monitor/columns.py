@@ -10,10 +10,6 @@ from numpy.typing import NDArray
 
 from monitor.names import Reason, Source
 
-PADDING = 64
-"""Zero bytes after the last value of `Batch.data`: a kernel may load whole words and vectors up to
-the end of any value without a look at how much is left."""
-
 
 @dataclass(slots=True)
 class Batch:
@@ -35,7 +31,6 @@ class Batch:
     timestamps: NDArray[np.int64]
     log_append: bool = False
     _sizes: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
-    _data: bytes | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -46,19 +41,6 @@ class Batch:
         if self._sizes is None:
             self._sizes = _sizes(self.values)
         return self._sizes
-
-    @property
-    def data(self) -> bytes:
-        """All values without a gap between them, then PADDING zero bytes. Joined once.
-
-        Value i is the `sizes[i]` bytes after those of the values before it; a null value is none.
-        """
-        if self._data is None:
-            present = (
-                self.values if self.sizes.min(initial=0) >= 0 else [v for v in self.values if v is not None]
-            )
-            self._data = b"".join([*present, bytes(PADDING)])  # type: ignore[list-item]
-        return self._data
 
 
 def _sizes(values: Sequence[bytes | None]) -> NDArray[np.int64]:

@@ -41,6 +41,7 @@ def count(batch: Batch, scanned: Scanned, folded: Folded, *, now: int) -> None:
     records.inc(len(batch))
     sizes.inc(int(np.maximum(batch.sizes, 0).sum()))
     last.set(now / 1000)
+    metrics.RECORDS_DECLINED_TOTAL.labels(topic).inc(scanned.declined)
     for reason, rejects in Counter(reject.reason for reject in scanned.rejects).items():
         metrics.RECORDS_REJECTED_TOTAL.labels(topic, str(reason)).inc(rejects)
     for model, late in folded.late.items():

@@ -82,6 +82,11 @@ RECORDS_LATE_TOTAL = _counter(
     "Records behind the watermark and the allowed lateness; counted, not applied.",
     "model",
 )
+RECORDS_DECLINED_TOTAL = _counter(
+    "records_declined_total",
+    "Records left to the slower decoder; their rows and rejects are the same.",
+    "topic",
+)
 RECORDS_FUTURE_TOTAL = _counter(
     "records_future_total", "Records too far ahead of the broker's clock or the watermark.", "topic"
 )
@@ -289,6 +294,7 @@ _LOOPS = ("ingest", "evaluate")
 _BY_TOPIC = (
     RECORDS_CONSUMED_TOTAL,
     CONSUMED_BYTES_TOTAL,
+    RECORDS_DECLINED_TOTAL,
     RECORDS_FUTURE_TOTAL,
     DEAD_LETTERS_TOTAL,
     DEAD_LETTERS_FAILED_TOTAL,

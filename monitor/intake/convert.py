@@ -9,14 +9,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.layout import FIRST_BIN, MISSING, NOVEL, OTHER
 from monitor.novel import hash64
-from monitor.plan import Kind
+from monitor.plan import Kind, TimeUnit
 from monitor.reference.category import canonical
 
+LATENCY_MS = {
+    TimeUnit.SECONDS: 1e3,
+    TimeUnit.MILLISECONDS: 1.0,
+    TimeUnit.MICROSECONDS: 1e-3,
+    TimeUnit.NANOSECONDS: 1e-6,
+}
+"""Milliseconds per unit of latency."""
 LONGEST_NAME = 256
 """Characters of a novel category, version or variant that are kept: these travel in every sketch."""
 
@@ -97,6 +105,12 @@ def vectors(column: Sequence[list[float] | None], out: NDArray[np.float64]) -> N
     out[present] = flat.reshape(len(present), out.shape[1])
 
 
+def scaled(latency: NDArray[np.float64], unit: float) -> NDArray[np.float64]:
+    """Latencies in milliseconds; one beyond all numbers is infinite."""
+    with np.errstate(over="ignore"):
+        return latency * unit
+
+
 def number(text: str) -> float | None:
     """The number that a text spells, NaN for an empty one; None when it spells no number.
 
@@ -124,6 +138,11 @@ def names(column: Sequence[Any], absent: str) -> Sequence[str]:
     if set(map(type, column)) == {str} and max(map(len, column)) <= LONGEST_NAME and "" not in column:
         return column
     return [absent if value is None or value == "" else shorten(canonical(value)) for value in column]
+
+
+def quoted(name: str) -> bytes:
+    """A text as most producers write it in JSON: everything but quotes, backslashes and controls as it is."""
+    return msgspec.json.encode(name)
 
 
 def shorten(name: str) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from monitor.columns import Batch, Columns, Reject
 from monitor.errors import IntakeError
+from monitor.intake.combine import combine
 from monitor.intake.convert import names
 from monitor.intake.fault import decode_all
 from monitor.intake.gate import Gate, clip
 from monitor.intake.rows import SCALAR, Rows
+from monitor.intake.scanner import scanner_of
 from monitor.intake.schema import Schema, show
 from monitor.names import Reason
 from monitor.plan import ModelPlan, SourcePlan
@@ -30,6 +34,8 @@ class Scanned:
 
     columns: tuple[Columns, ...]
     rejects: tuple[Reject, ...]
+    declined: int = 0
+    """Records that the compiled scanner left to the slower decoder, rejects among them."""
 
 
 class Decoder:
@@ -53,6 +59,10 @@ class Decoder:
             )
         self._path = source.model
         self._rows = {name: Rows(source, models[name], references.get(name)) for name in source.models}
+        found = {name: scanner_of(source, models[name], references.get(name)) for name in source.models}
+        self._scanners = {name: scanner for name, scanner in found.items() if scanner is not None}
+        self._guess = next(iter(self._scanners), "")
+        """The model that most records of the last batch named."""
         self._only = source.models[0] if not source.model else ""
         self._gate = Gate(max_bytes=source.max_bytes, max_depth=source.max_depth)
         self._peek = Schema({source.model: SCALAR}) if source.model else None
@@ -61,18 +71,50 @@ class Decoder:
 
     def scan(self, batch: Batch) -> Scanned:
         """Rows and rejects of one batch."""
-        positions, rejects = self._gate.admit(batch.values, self._only)
+        columns, declined = self._scan(batch)
+        positions, rejects = self._admit(batch, declined)
         if self._peek is None:
             chosen = {self._only: positions}
         else:
             chosen = self._route(self._peek, batch, positions, rejects)
-        columns = []
         for name, rows in self._rows.items():
-            found, refused = rows.read(batch, chosen.get(name, ()))
-            columns.append(found)
-            rejects.extend(refused)
+            if name not in columns or chosen.get(name):
+                found, refused = rows.read(batch, chosen.get(name, ()))
+                columns[name] = combine(columns[name], found) if name in columns else found
+                rejects.extend(refused)
         rejects.sort(key=lambda reject: reject.index)
-        return Scanned(tuple(columns), tuple(rejects))
+        return Scanned(tuple(columns[name] for name in self._rows), tuple(rejects), len(declined))
+
+    def use_scanner(self, *, active: bool) -> None:
+        """Scan with compiled kernels, or leave every record to the slower decoder: the results are equal."""
+        self._guess = next(iter(self._scanners), "") if active else ""
+
+    def _scan(self, batch: Batch) -> tuple[dict[str, Columns], list[int]]:
+        """What the compiled scanners take, and the positions of everything else, ascending."""
+        if not self._guess:
+            return {}, list(range(len(batch)))
+        first = self._scanners[self._guess].read(batch, None)
+        columns, declined = {self._guess: first.columns}, first.declined
+        for name, positions in first.others.items():
+            scanner = self._scanners.get(name)
+            if scanner is None:
+                declined += positions
+                continue
+            found = scanner.read(batch, np.array(positions))
+            columns[name] = found.columns
+            declined += found.declined
+            declined += [position for other in found.others.values() for position in other]
+        self._guess = max(columns, key=lambda name: len(columns[name]))
+        return columns, sorted(declined)
+
+    def _admit(self, batch: Batch, declined: Sequence[int]) -> tuple[list[int], list[Reject]]:
+        """Which of the records at `declined` may be decoded, and the rejects among them."""
+        if not declined:
+            return [], []
+        places, rejects = self._gate.admit(_pick(batch.values, declined), self._only)
+        for reject in rejects:
+            reject.index = declined[reject.index]
+        return [declined[place] for place in places], rejects
 
     def _route(
         self, peek: Schema, batch: Batch, positions: Sequence[int], rejects: list[Reject]

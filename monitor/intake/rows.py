@@ -30,13 +30,6 @@ BOOLEAN: Types = frozenset({bool})
 SCALAR: Types = frozenset({str, int, float, bool})
 TIME: Types = frozenset({int, float, str})
 
-_LATENCY_MS = {
-    TimeUnit.SECONDS: 1e3,
-    TimeUnit.MILLISECONDS: 1.0,
-    TimeUnit.MICROSECONDS: 1e-3,
-    TimeUnit.NANOSECONDS: 1e-6,
-}
-
 
 @dataclass(slots=True)
 class _Arrays:
@@ -78,7 +71,7 @@ class Rows:
             for f in self._categorical
         ]
         self._flags = convert.Flags()
-        self._latency_ms = _LATENCY_MS.get(source.latency_unit, 1.0)
+        self._latency_ms = convert.LATENCY_MS.get(source.latency_unit, 1.0)
         wanted = _wanted(source, plan.features)
         merged = _merged(wanted)
         self._schema = Schema(merged)
@@ -218,7 +211,7 @@ class Rows:
             events=arrays.events[:rows],
             values=np.ascontiguousarray(arrays.values[:, :rows]),
             codes=np.ascontiguousarray(arrays.codes[:, :rows]),
-            latency=arrays.latency[:rows] * self._latency_ms,
+            latency=convert.scaled(arrays.latency[:rows], self._latency_ms),
             errors=arrays.errors[:rows],
             group=arrays.group[:rows],
             groups=tuple((version, variant, "") for version, variant in arrays.groups),

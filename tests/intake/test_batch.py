@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import numpy as np
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.columns import PADDING, Batch
 from monitor.intake.batch import batches_of, by_source
 from monitor.names import Source
 
@@ -65,18 +63,3 @@ def test_keys_and_headers_are_there_when_they_are_asked_for():
     (batch,) = batches_of(SOURCE, records, start=0)
     assert list(batch.keys) == [b"0", b"1", b"2"]
     assert (batch.keys[1:][0], batch.headers[1:][1], batch.headers[0]) == (b"1", [("h", b"2")], None)
-
-
-@given(st.lists(st.none() | st.binary(max_size=4), max_size=9))
-def test_joined_values_can_be_found_by_their_sizes(values):
-    """A null value has no bytes and the size -1; after the last value a kernel may read on."""
-    none = [None] * len(values)
-    offsets = np.arange(len(values))
-    batch = Batch(SOURCE, values, none, none, offsets, offsets)
-    ends = np.maximum(batch.sizes, 0).cumsum().tolist()
-    found = [
-        None if size < 0 else batch.data[end - size : end]
-        for end, size in zip(ends, batch.sizes.tolist(), strict=True)
-    ]
-    assert found == values
-    assert batch.data[sum(len(value or b"") for value in values) :] == bytes(PADDING)

@@ -29,11 +29,19 @@ def functions(tree: ast.AST) -> Iterator[Function]:
 
 
 def kernels_of(tree: ast.AST) -> Iterator[tuple[Function, str]]:
-    """Every compiled function with its first signature."""
+    """Every compiled function with its first signature; one that is inlined has none."""
     for function in functions(tree):
         for decorator in function.decorator_list:
-            if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "kernel":
-                yield function, ast.literal_eval(decorator.args[0])
+            if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) in {"kernel", "bare_kernel"}:
+                yield function, _signature(decorator.args[0])
+            elif ast.unparse(decorator) == "inline":
+                yield function, ""
+
+
+def _signature(text: ast.expr) -> str:
+    """The signature as written, with what it shares with others filled in as an array."""
+    parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+    return "".join(str(part.value) if isinstance(part, ast.Constant) else "array[::1]" for part in parts)
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[int, str, bool]]:

@@ -1,0 +1,334 @@
+"""The compiled way from bytes to `Columns`; what it declines is left to `monitor.intake.rows`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels import program as p
+from kernels.layout import MISSING, NOVEL, OTHER
+from kernels.number import finish
+from kernels.program import DECLINED, OTHER_MODEL, TAKEN
+from kernels.scan import scan
+from kernels.words import PADDING
+from monitor.columns import NOTHING_NOVEL, Batch, Columns, Novel
+from monitor.intake import convert
+from monitor.intake.leaves import Leaves, Role, choose, with_entries
+from monitor.intake.pool import Pool
+from monitor.intake.program import build_program, forget_keys
+from monitor.intake.times import LATEST_MS, PER_MS
+from monitor.intake.tokens import Meaning, Tokens
+from monitor.names import CHAMPION
+from monitor.plan import FeaturePlan, Kind, ModelPlan, SourcePlan
+from monitor.reference.category import canonical
+from monitor.reference.profile import Reference
+
+CHUNK = 1024
+"""Records joined and scanned at a time: half a megabyte of usual ones stays in the second-level cache."""
+CHUNK_BYTES = 1 << 20
+"""Bytes after which a chunk ends earlier, so that a batch of large records is not copied as a whole."""
+MISSED = 1 << 14
+"""Unknown tokens per chunk; records with more of them are declined."""
+
+
+@dataclass(slots=True)
+class Scan:
+    """What became of some records: `columns` of those that were taken, positions of the others."""
+
+    columns: Columns
+    declined: list[int]
+    others: dict[str, list[int]]
+    """Positions of the records that name another model of the source."""
+
+
+class Scanner:
+    """Reads the records of one model. Belongs to the ingest thread; see `scanner_of`.
+
+    Which records it declines may depend on those before; what a record becomes does not.
+    """
+
+    def __init__(
+        self, source: SourcePlan, plan: ModelPlan, reference: Reference | None, leaves: Leaves
+    ) -> None:
+        self.model = plan.name
+        self._source = source
+        self._leaves = leaves
+        self._latency_ms = convert.LATENCY_MS.get(source.latency_unit, 1.0)
+        self._missed = np.empty((MISSED, 2), np.int64)
+        self._pool = Pool()
+        divisor, factor = PER_MS.get(source.time_unit, (1, 1))
+        readers = _readers(plan, reference, leaves)
+        limits = {"max_bytes": source.max_bytes, "max_depth": source.max_depth}
+        tokens = Tokens(build_program(leaves.leaves, divisor=divisor, factor=factor, **limits), readers)
+        needed = _know(tokens, source, plan, reference, leaves)
+        complete = build_program(
+            with_entries(leaves.leaves, needed), divisor=divisor, factor=factor, **limits
+        )
+        tokens.program = complete._replace(
+            table=tokens.program.table, entries=tokens.program.entries, text=tokens.program.text
+        )
+        self._tokens = tokens
+
+    def read(self, batch: Batch, positions: NDArray[np.int64] | None) -> Scan:
+        """Scan the records at `positions` (ascending; None: all of them)."""
+        self._tokens.trim()
+        if self._tokens.program.counts[p.COUNT_FULL]:
+            forget_keys(self._tokens.program)
+        count = len(batch) if positions is None else len(positions)
+        leaves = self._leaves
+        values = self._pool.empty((leaves.value_rows, count), np.float64)
+        tokens = self._pool.empty((len(leaves.readers), count), np.int32)
+        events = np.empty(count, np.int64)
+        errors = np.zeros(count, np.uint8)
+        vectors = self._pool.empty((count, leaves.dims), np.float64)
+        status = np.empty(count, np.uint8)
+        for first, last in _chunks(batch.sizes if positions is None else batch.sizes[positions]):
+            data, starts, ends = _join(batch, positions, first, last)
+            self._scan(data, starts, ends, first, values, tokens, events, errors, vectors, status)
+        return self._sort(batch, positions, values, tokens, events, errors, vectors, status)
+
+    def _scan(
+        self,
+        data: bytes,
+        starts: NDArray[np.int64],
+        ends: NDArray[np.int64],
+        first: int,
+        values: NDArray[np.float64],
+        tokens: NDArray[np.int32],
+        events: NDArray[np.int64],
+        errors: NDArray[np.uint8],
+        vectors: NDArray[np.float64],
+        status: NDArray[np.uint8],
+    ) -> None:
+        flat = values.reshape(-1)
+        bits = flat.view(np.uint64)
+        shapes = np.empty(len(values) * len(starts), np.uint8)
+        scan(
+            np.frombuffer(data, np.uint8), starts, ends, first, *self._tokens.program, flat, bits, shapes,
+            tokens.reshape(-1), events, errors, vectors, status, self._missed.reshape(-1),
+        )  # fmt: skip
+        finish(bits, shapes, len(values), first, values.shape[1])
+        if self._tokens.program.counts[p.COUNT_MISSED]:
+            last = first + len(starts)
+            taken = status[first:last] == TAKEN
+            for row, entries in enumerate(tokens):
+                part = entries[first:last]
+                part[~taken & (part < 0)] = 0
+                self._tokens.resolve(row, part, self._missed, data)
+
+    def _sort(
+        self,
+        batch: Batch,
+        positions: NDArray[np.int64] | None,
+        values: NDArray[np.float64],
+        tokens: NDArray[np.int32],
+        events: NDArray[np.int64],
+        errors: NDArray[np.uint8],
+        vectors: NDArray[np.float64],
+        status: NDArray[np.uint8],
+    ) -> Scan:
+        at = np.arange(len(status)) if positions is None else positions
+        timestamps = batch.timestamps if positions is None else batch.timestamps[positions]
+        if not self._source.time:
+            events = timestamps
+            status[(timestamps < 0) | (timestamps > LATEST_MS)] = DECLINED
+        others: dict[str, list[int]] = {}
+        declined: list[int] = []
+        if status.any():
+            named = np.flatnonzero(status == OTHER_MODEL)
+            if len(named) and self._leaves.model is not None:
+                place = self._leaves.model
+                for row, entry in zip(named.tolist(), tokens[place[0], named].tolist(), strict=True):
+                    others.setdefault(self._tokens.name(place, entry), []).append(int(at[row]))
+            declined = at[status == DECLINED].tolist()
+            rows = np.flatnonzero(status == TAKEN)
+            at, timestamps, events, errors = at[rows], timestamps[rows], events[rows], errors[rows]
+            values, tokens, vectors = values[:, rows], tokens[:, rows], vectors[rows]
+        columns = self._columns(batch, at, timestamps, values, tokens, events, errors, vectors)
+        return Scan(columns, declined, others)
+
+    def _columns(
+        self,
+        batch: Batch,
+        at: NDArray[np.int64],
+        timestamps: NDArray[np.int64],
+        values: NDArray[np.float64],
+        tokens: NDArray[np.int32],
+        events: NDArray[np.int64],
+        errors: NDArray[np.uint8],
+        vectors: NDArray[np.float64],
+    ) -> Columns:
+        leaves, known = self._leaves, self._tokens
+        own = leaves.values
+        codes = self._pool.empty((len(leaves.codes), len(at)), np.int32)
+        for column, place in enumerate(leaves.codes):
+            codes[column] = known.codes(place, tokens[place[0]])
+        group, groups = self._groups(tokens, len(at))
+        latency = np.full(len(at), np.nan)
+        if leaves.latency >= 0:
+            latency = convert.scaled(values[leaves.latency], self._latency_ms)
+        return Columns(
+            model=self.model,
+            index=at,
+            offsets=batch.offsets if len(at) == len(batch) else batch.offsets[at],
+            timestamps=timestamps,
+            events=events,
+            values=values if own == list(range(len(values))) else values[own],
+            codes=codes,
+            vectors=vectors if leaves.dims else None,
+            latency=latency,
+            errors=errors,
+            group=group,
+            groups=groups,
+            novel=self._novel(tokens),
+        )
+
+    def _groups(
+        self, tokens: NDArray[np.int32], count: int
+    ) -> tuple[NDArray[np.int32], tuple[tuple[str, str, str], ...]]:
+        """Group of every row, and the distinct (version, variant, segment)."""
+        known, version, variant = self._tokens, self._leaves.version, self._leaves.variant
+        keys = np.zeros(count, np.int64)
+        for place in (version, variant):
+            if place is not None:
+                keys = keys << 32 | tokens[place[0]]
+        if count == 0 or keys.min() == keys.max():
+            distinct, group = keys[:1], np.zeros(count, np.int64)
+        else:
+            distinct, met, group = np.unique(keys, return_index=True, return_inverse=True)
+            order = np.argsort(met)  # as they are met: their numbers depend on nothing that was learnt
+            distinct, group = distinct[order], np.argsort(order)[group]
+        found: dict[tuple[str, str, str], int] = {}
+        numbers = []
+        for key in distinct.tolist():
+            first, second = (key >> 32, key & 0xFFFFFFFF) if version and variant else (key, key)
+            named = (
+                known.name(version, first) if version else "",
+                known.name(variant, second) if variant else CHAMPION,
+                "",
+            )
+            numbers.append(found.setdefault(named, len(found)))
+        return np.array(numbers, np.int32)[group], tuple(found)
+
+    def _novel(self, tokens: NDArray[np.int32]) -> Novel:
+        known = self._tokens
+        parts: list[tuple[NDArray[np.int64], int, NDArray[np.int64]]] = []
+        names: convert.Numbers[str] = convert.Numbers()
+        for column, place in enumerate(self._leaves.codes):
+            entries = tokens[place[0]]
+            rows = np.flatnonzero(known.has_names(place, entries)).astype(np.int64)
+            if len(rows):
+                distinct, inverse = np.unique(entries[rows], return_inverse=True)
+                numbers = np.array([names[known.name(place, entry)] for entry in distinct.tolist()], np.int64)
+                parts.append((rows, column, numbers[inverse]))
+        if not parts:
+            return NOTHING_NOVEL
+        return Novel(
+            row=np.concatenate([rows for rows, _, _ in parts]).astype(np.int32),
+            column=np.repeat([at for _, at, _ in parts], [len(rows) for rows, _, _ in parts]).astype(
+                np.int32
+            ),
+            name=np.concatenate([numbers for _, _, numbers in parts]).astype(np.int32),
+            names=tuple(names),
+        )
+
+
+def scanner_of(source: SourcePlan, plan: ModelPlan, reference: Reference | None) -> Scanner | None:
+    """The scanner of a model; None where a path is read in two ways that one pass cannot give."""
+    leaves = choose(source, plan)
+    return None if leaves is None else Scanner(source, plan, reference, leaves)
+
+
+def _readers(
+    plan: ModelPlan, reference: Reference | None, leaves: Leaves
+) -> list[list[Callable[[object], Meaning]]]:
+    features = {feature.name: feature for feature in plan.features}
+    roles: dict[str, Callable[[object], Meaning]] = {
+        Role.VERSION: lambda value: (0, convert.names([value], "")[0]),
+        Role.VARIANT: lambda value: (0, convert.names([value], CHAMPION)[0]),
+        Role.MODEL: lambda value: (0, convert.names([value], "")[0]),
+    }
+    return [
+        [roles[name] if name in roles else _category(features[name], reference) for name in row]
+        for row in leaves.readers
+    ]
+
+
+def _category(feature: FeaturePlan, reference: Reference | None) -> Callable[[object], Meaning]:
+    """Slot of a category, and its name where it has none of its own and somebody needs it."""
+    profiles = {profile.name: profile for profile in reference.features} if reference is not None else {}
+    profile = profiles.get(feature.name)
+    slots = (
+        convert.slots(feature.kind, profile.categories, profile.tail)
+        if profile is not None
+        else convert.slots(feature.kind, (), ())
+    )
+    unnamed = {NOVEL, OTHER} if feature.allowed else {NOVEL}
+
+    def read(value: object) -> Meaning:
+        if value is None:
+            return MISSING, None
+        code = slots[value]
+        return code, convert.shorten(canonical(value)) if code in unnamed else None  # type: ignore[arg-type]
+
+    return read
+
+
+def _know(
+    tokens: Tokens, source: SourcePlan, plan: ModelPlan, reference: Reference | None, leaves: Leaves
+) -> dict[int, int]:
+    """Teach the tokens that can be foreseen; the entries that fields need, by row of `tokens`."""
+    needed: dict[int, int] = {}
+    if leaves.model is not None:
+        for name in source.models:
+            entry = tokens.know(leaves.model[0], convert.quoted(name))
+            if name == plan.name:
+                needed[leaves.model[0]] = entry
+    profiles = {profile.name: profile for profile in reference.features} if reference is not None else {}
+    categorical = [f for f in plan.features if f.kind in {Kind.CATEGORICAL, Kind.BOOLEAN}]
+    for feature, (row, reader) in zip(categorical, leaves.codes, strict=True):
+        if reader:
+            continue
+        if feature.kind is Kind.BOOLEAN:
+            needed[row] = tokens.know(row, b"false")
+            tokens.know(row, b"true")
+        elif feature.name in profiles:
+            for category in profiles[feature.name].categories:
+                tokens.know(row, convert.quoted(category))
+    return needed
+
+
+def _chunks(sizes: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Ranges of records that are scanned together."""
+    count = len(sizes)
+    if int(sizes.sum()) <= CHUNK_BYTES * max(count // CHUNK, 1):
+        return [(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
+    chunks, first, total = [], 0, 0
+    for at, size in enumerate(sizes.tolist()):
+        if at > first and (at - first >= CHUNK or total + size > CHUNK_BYTES):
+            chunks.append((first, at))
+            first, total = at, 0
+        total += max(size, 0)
+    return [*chunks, (first, count)]
+
+
+def _join(
+    batch: Batch, positions: NDArray[np.int64] | None, first: int, last: int
+) -> tuple[bytes, NDArray[np.int64], NDArray[np.int64]]:
+    """Records [first, last), a newline behind each and PADDING behind all; where each begins and ends.
+
+    A null value is an empty record: it is declined.
+    """
+    values: Sequence[bytes | None]
+    if positions is None:
+        values, sizes = batch.values[first:last], batch.sizes[first:last]
+    else:
+        chosen = positions[first:last]
+        values, sizes = [batch.values[at] for at in chosen.tolist()], batch.sizes[chosen]
+    if sizes.min(initial=0) < 0:
+        values, sizes = [value or b"" for value in values], np.maximum(sizes, 0)
+    ends = np.cumsum(sizes + 1) - 1
+    return b"\n".join([*values, bytes(PADDING)]), ends - sizes, ends  # type: ignore[list-item]
