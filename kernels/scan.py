@@ -108,23 +108,19 @@ def scan_record(
     while True:
         field = get(fields, behind * FIELD_COLUMNS + FIELD_NEXT)
         size = get(fields, behind * FIELD_COLUMNS + FIELD_EDGE_SIZE)
-        if field >= 0 and matches(data, at, edges, behind * EDGE, size):
+        # What was learnt must not be the beginning of what stands here: white space would be left.
+        guessed = field >= 0 and matches(data, at, edges, behind * EDGE, size)
+        if guessed and byte(data, at + size) > 32:
             at += size
-        elif (
-            field == CLOSED and byte(data, at) == 125 and get(nodes, node * NODE_COLUMNS + NODE_IS_ARRAY) == 0
-        ):
-            at += 1
-            behind = get(nodes, node * NODE_COLUMNS + NODE_FIELD)
-            if behind < 0:
-                found[0] = count
-                return at
-            node = get(fields, behind * FIELD_COLUMNS + FIELD_NODE)
-            continue
         else:
-            field = turn(
-                data, at, node, behind, fields, nodes, elements, keys, edges, lookup, settings, counts, spot
-            )
-            at = spot[0]
+            is_array = get(nodes, node * NODE_COLUMNS + NODE_IS_ARRAY)
+            if field == CLOSED and byte(data, at) == 125 and is_array == 0:
+                at += 1
+            else:
+                field = turn(
+                    data, at, node, behind, fields, nodes, elements, keys, edges, lookup, settings, counts, spot,
+                )  # fmt: skip
+                at = spot[0]
             if field == CLOSED:
                 behind = get(nodes, node * NODE_COLUMNS + NODE_FIELD)
                 if behind < 0:
@@ -174,19 +170,8 @@ def scan_record(
             at = skip_value(data, at, settings[LIMIT_DEPTH], node, nodes, objects, owners, hashes, marks)
         else:
             at = read_rare(
-                data,
-                at,
-                field,
-                record,
-                records,
-                fields,
-                spot,
-                values,
-                tokens,
-                events,
-                errors,
-                vectors,
-            )
+                data, at, field, record, records, fields, spot, values, tokens, events, errors, vectors,
+            )  # fmt: skip
         if at < 0:
             return -1
         count += kind < NODE
@@ -233,8 +218,8 @@ def scan(
     starts   int64[records]   record r is data[starts[r]:ends[r]]
     ends     int64[records]
     first    row of the outputs that record 0 is written to
-    fields, nodes, elements, keys, edges, lookup, table, entries, text, settings, counts, objects, owners,
-        hashes   of `kernels.program.Program`; mutated as said there
+    fields, nodes, elements, keys, edges, lookup, table, entries   of `kernels.program.Program`; mutated
+    text, settings, counts, objects, owners, hashes   likewise, as said there
     values, tokens, events, errors, vectors, status, missed   of `kernels.program.Output`; mutated
     bits     uint64[…]        `values` seen as bits; mutated, `kernels.number.finish` makes numbers of it
     shapes   uint8[numeric rows · records]   mutated: for `finish`

@@ -25,6 +25,14 @@ SPACES = np.uint64(0x2020202020202020)
 QUOTES = np.uint64(0x2222222222222222)
 SLASHES = np.uint64(0x5C5C5C5C5C5C5C5C)
 
+if not config.DISABLE_JIT:
+    from llvmlite import ir
+    from numba.core import types
+    from numba.extending import intrinsic
+
+    _I64 = ir.IntType(64)
+    _I128 = ir.IntType(128)
+
 if CHECKED or config.DISABLE_JIT:
 
     @inline
@@ -77,60 +85,7 @@ if CHECKED or config.DISABLE_JIT:
                 found |= np.uint64(1) << np.uint64(i)
         return found
 
-    @inline
-    def high_product(a: Any, b: Any) -> Any:
-        """Upper 64 bits of the 128-bit product of two uint64."""
-        half = np.uint64(32)
-        low = np.uint64(0xFFFFFFFF)
-        a0, a1, b0, b1 = a & low, a >> half, b & low, b >> half
-        middle = a1 * b0 + (a0 * b0 >> half)
-        other = a0 * b1 + (middle & low)
-        return a1 * b1 + (middle >> half) + (other >> half)
-
-    @inline
-    def trailing_zeros(word: Any) -> int:
-        """Zero bits below the lowest set one, as int64; 64 for 0."""
-        if word == np.uint64(0):
-            return 64
-        count = 0
-        while not (word >> np.uint64(count)) & np.uint64(1):
-            count += 1
-        return count
-
-    @inline
-    def leading_zeros(word: Any) -> int:
-        """Zero bits above the highest set one, as int64; 64 for 0."""
-        count = 0
-        while count < 64 and not (word >> np.uint64(63 - count)) & np.uint64(1):
-            count += 1
-        return count
-
-    @inline
-    def times(a: Any, b: Any) -> Any:
-        """Lower 64 bits of the product of two uint64."""
-        return a * b
-
-    @inline
-    def double_of(bits: Any) -> Any:
-        """The double whose bits a uint64 holds."""
-        one = np.empty(1, np.uint64)
-        one[0] = bits
-        return one.view(np.float64)[0]
-
-    @inline
-    def bits_of(value: float) -> Any:
-        """The bits of a double, as uint64."""
-        one = np.empty(1, np.float64)
-        one[0] = value
-        return one.view(np.uint64)[0]
-
 else:
-    from llvmlite import ir
-    from numba.core import types
-    from numba.extending import intrinsic
-
-    _I64 = ir.IntType(64)
-    _I128 = ir.IntType(128)
 
     def _address(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, args[0])
@@ -229,6 +184,58 @@ else:
             return _mask(builder, builder.icmp_unsigned("!=", one, other), 32)
 
         return types.uint64(data, types.int64, text, types.int64), code
+
+
+if config.DISABLE_JIT:
+
+    @inline
+    def high_product(a: Any, b: Any) -> Any:
+        """Upper 64 bits of the 128-bit product of two uint64."""
+        half = np.uint64(32)
+        low = np.uint64(0xFFFFFFFF)
+        a0, a1, b0, b1 = a & low, a >> half, b & low, b >> half
+        middle = a1 * b0 + (a0 * b0 >> half)
+        other = a0 * b1 + (middle & low)
+        return a1 * b1 + (middle >> half) + (other >> half)
+
+    @inline
+    def trailing_zeros(word: Any) -> int:
+        """Zero bits below the lowest set one, as int64; 64 for 0."""
+        if word == np.uint64(0):
+            return 64
+        count = 0
+        while not (word >> np.uint64(count)) & np.uint64(1):
+            count += 1
+        return count
+
+    @inline
+    def leading_zeros(word: Any) -> int:
+        """Zero bits above the highest set one, as int64; 64 for 0."""
+        count = 0
+        while count < 64 and not (word >> np.uint64(63 - count)) & np.uint64(1):
+            count += 1
+        return count
+
+    @inline
+    def times(a: Any, b: Any) -> Any:
+        """Lower 64 bits of the product of two uint64."""
+        return a * b
+
+    @inline
+    def double_of(bits: Any) -> Any:
+        """The double whose bits a uint64 holds."""
+        one = np.empty(1, np.uint64)
+        one[0] = bits
+        return one.view(np.float64)[0]
+
+    @inline
+    def bits_of(value: float) -> Any:
+        """The bits of a double, as uint64."""
+        one = np.empty(1, np.float64)
+        one[0] = value
+        return one.view(np.uint64)[0]
+
+else:
 
     @intrinsic
     def high_product(_typing: Any, a: Any, b: Any) -> Any:

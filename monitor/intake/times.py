@@ -69,7 +69,8 @@ def _all_numbers(column: Sequence[Any], unit: TimeUnit) -> NDArray[np.int64] | N
         return whole // divisor if factor == 1 else np.clip(whole, -1, LATEST_MS) * factor
     if kinds == {float}:
         fractional = np.fromiter(column, np.float64, len(column))
-        micros = np.rint(fractional * (1000.0 * factor) / divisor)
+        with np.errstate(over="ignore"):
+            micros = np.rint(fractional * (1000.0 * factor) / divisor)
         limit = LATEST_MS * 1000.0
         return np.clip(micros, -1, 2 * limit).astype(np.int64) // 1000
     return None

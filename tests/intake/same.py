@@ -52,7 +52,7 @@ def _columns(a: Columns, b: Columns, values: Sequence[bytes | None]) -> list[str
             found.append(f"{name} - shapes {x.shape} and {y.shape}")
             continue
         else:
-            rows = set(np.flatnonzero((x != y).reshape(-1, x.shape[-1]).any(axis=0)).tolist())
+            rows = set(np.flatnonzero(np.atleast_2d(x != y).any(axis=0)).tolist())
         found += [f"{name} - {a.model} - {values[int(a.index[row])]!r}" for row in sorted(rows)]
     return found
 

@@ -20,7 +20,7 @@ def test_kernel_docstrings_name_every_array() -> None:
     breaches = []
     for path, tree in sources("kernels"):
         for function, signature in kernels_of(tree):
-            if function.name.startswith("_"):
+            if function.name.startswith("_") or not signature:
                 continue
             heads = re.findall(
                 r"^([a-z_0-9]+(?:, [a-z_0-9]+)*)", ast.get_docstring(function) or "", re.MULTILINE
