@@ -17,6 +17,10 @@ def combine(one: Columns, other: Columns) -> Columns:
     order = np.argsort(np.concatenate([one.index, other.index]), kind="stable")
     numbers = {group: number for number, group in enumerate(one.groups)}
     moved = np.array([numbers.setdefault(group, len(numbers)) for group in other.groups], np.int32)
+    group = np.concatenate([one.group, moved[other.group]])[order]
+    distinct, met, place = np.unique(group, return_index=True, return_inverse=True)
+    turn = np.argsort(met)  # numbered as they are met, as each of both was
+    groups = list(numbers)
     return Columns(
         model=one.model,
         index=np.concatenate([one.index, other.index])[order],
@@ -28,8 +32,8 @@ def combine(one: Columns, other: Columns) -> Columns:
         vectors=_vectors(one, other, order),
         latency=np.concatenate([one.latency, other.latency])[order],
         errors=np.concatenate([one.errors, other.errors])[order],
-        group=np.concatenate([one.group, moved[other.group]])[order],
-        groups=tuple(numbers),
+        group=np.argsort(turn).astype(np.int32)[place],
+        groups=tuple(groups[number] for number in distinct[turn].tolist()),
         novel=_novel(one, other, order),
     )
 
