@@ -260,6 +260,13 @@ FEATURE_KS_STATISTIC = _gauge(
     "feature",
     "window",
 )
+FEATURE_MMD = _gauge(
+    "feature_mmd",
+    "Distance of the vectors of the latest closed window from the reference's, less what sampling adds.",
+    "model",
+    "feature",
+    "window",
+)
 FEATURE_MISSING_RATIO = _gauge(
     "feature_missing_ratio",
     "Share of rows of the latest closed window that miss the feature.",

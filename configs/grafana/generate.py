@@ -163,17 +163,22 @@ def features() -> list[tuple[int, int, dict[str, Any]]]:
             f'max by (model, feature) (driftline_feature_drifted{{{MODEL}, feature=~"$feature"}})',
             "{{model}} {{feature}}",
         )),
-        (8, 9, lines(
+        (6, 9, lines(
             "Population stability index", "Per closed window. The threshold depends on the rows of the window; see driftline's page.",
             (f"max by (model, feature, window) (driftline_feature_psi{{{FEATURE}}})", "{{model}} {{feature}} {{window}}"),
             min=0, decimals=3,
         )),
-        (8, 9, lines(
+        (6, 9, lines(
             "Kolmogorov-Smirnov statistic", "Per closed window: largest difference of the two distribution functions.",
             (f"max by (model, feature, window) (driftline_feature_ks_statistic{{{FEATURE}}})", "{{model}} {{feature}} {{window}}"),
             min=0, decimals=3,
         )),
-        (8, 9, lines(
+        (6, 9, lines(
+            "Distance of vectors", "Per closed window: maximum mean discrepancy of an embedding, less what sampling adds.",
+            (f"max by (model, feature, window) (driftline_feature_mmd{{{FEATURE}}})", "{{model}} {{feature}} {{window}}"),
+            min=0, decimals=3,
+        )),
+        (6, 9, lines(
             "Missing values", "Share of rows of the latest closed window without the feature.",
             (f"max by (model, feature, window) (driftline_feature_missing_ratio{{{FEATURE}}})", "{{model}} {{feature}} {{window}}"),
             unit="percentunit", min=0, max=1,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from monitor.secret import Secret
 
 SERIES_PER_FEATURE = 3
-"""psi, ks_statistic and missing_ratio per window, at most; feature_drifted once per feature."""
+"""psi, ks_statistic and missing_ratio per window, at most (mmd stands for the first two); feature_drifted once per feature."""
 DRAWS = 20_000
 
 

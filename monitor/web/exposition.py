@@ -20,7 +20,13 @@ from monitor.web.selection import Chosen, Selection, named
 from monitor.web.series import Encoder, Sample
 from monitor.web.settings import WebSettings
 
-PER_FEATURE = (m.FEATURE_DRIFTED, m.FEATURE_PSI, m.FEATURE_KS_STATISTIC, m.FEATURE_MISSING_RATIO)
+PER_FEATURE = (
+    m.FEATURE_DRIFTED,
+    m.FEATURE_PSI,
+    m.FEATURE_KS_STATISTIC,
+    m.FEATURE_MMD,
+    m.FEATURE_MISSING_RATIO,
+)
 """The families whose size grows with the features; all others are always exported in full."""
 
 Samples = dict[Family, list[Sample]]
@@ -143,6 +149,7 @@ def _windows(samples: Samples, model: ModelView) -> None:
 _PER_WINDOW: tuple[tuple[Family, Callable[..., float | None]], ...] = (
     (m.FEATURE_PSI, lambda one: one.psi),
     (m.FEATURE_KS_STATISTIC, lambda one: one.ks),
+    (m.FEATURE_MMD, lambda one: one.mmd),
     (m.FEATURE_MISSING_RATIO, lambda one: one.missing),
 )
 

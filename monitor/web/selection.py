@@ -27,9 +27,10 @@ class Measured:
     psi: float | None
     ks: float | None
     missing: float | None
+    mmd: float | None = None
 
     def __len__(self) -> int:
-        return sum(value is not None for value in (self.psi, self.ks, self.missing))
+        return sum(value is not None for value in (self.psi, self.ks, self.missing, self.mmd))
 
 
 @dataclass(slots=True)
@@ -163,7 +164,7 @@ def measure(model: ModelView, window: str) -> dict[str, Measured]:
     found = {}
     for feature in dict.fromkeys((*missing, *scores)):
         score = scores.get(feature, {})
-        found[feature] = Measured(score.get("psi"), score.get("ks"), missing.get(feature))
+        found[feature] = Measured(score.get("psi"), score.get("ks"), missing.get(feature), score.get("mmd"))
     return found
 
 

@@ -106,6 +106,7 @@ def test_an_embedding_that_drifts_is_seen_over_a_restart(make):
     assert 0 < drift["scores"]["e"]["missing_ratio"] < 0.1
     assert "mmd_noise" in body
     assert [status for status, _ in shown] == [200, 200, 200]
+    assert f'driftline_feature_mmd{{model="{MODEL}",feature="e",window="5m"}}' in shown[1][1]
     code, out = command("replay", "-c", str(scene.config), "--output", "json")
     assert code == 0
     assert plain(json.loads(out)["verdicts"]) == found
