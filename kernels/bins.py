@@ -16,6 +16,8 @@ ONE = 1023 << 52
 
 DROP, HALF, BELOW_FROM, BELOW_TO, BOUNDS_FROM, EDGES, NESTS_FROM, NESTS = range(8)
 """Columns of `kernels.lookup.Lookup.spans`."""
+FEW = 1024
+"""Slots of which two sets of counts are kept: see `count_ranks`."""
 FULL = 65_535 - BLOCK
 """Rows after which no block fits in 16 bits. Counts of 16 bits are found where counts of 64 are not:
 4,096 bins take 8 kB of a first-level cache of 32."""
@@ -131,27 +133,40 @@ def set_odd(ranks: Array, x: Array) -> None:
         ranks[row] = (ranks[row] & (is_odd - 1)) + odd
 
 
-@kernel("void(uint16[::1], const int32[::1], int64)")
-def count_ranks(found: Array, ranks: Array, rows: int) -> None:
+@kernel("void(uint16[::1], const int32[::1], int64, int64)")
+def count_ranks(found: Array, ranks: Array, rows: int, other: int) -> None:
     """Count rows of one cell in the slots of their ranks.
 
-    found  uint16[at least slots of the feature]   mutated
+    found  uint16[other + slots of the feature]   mutated
     ranks  int32[at least rows]
+    other  where the counts of every second row begin in `found`; 0 for those of all rows
+
+    Two equal values in a row wait for each other, and half of them no longer do: a constant column
+    takes 2.4 instead of 3.2 ns per value. Large sets of counts would leave the first-level cache.
     """
-    for row in range(np.uint64(rows)):
+    for pair in range(np.uint64(rows >> 1)):
+        row = pair << np.uint64(1)
         found[np.uint64(BELOW + ranks[row])] += 1
+        found[np.uint64(other + BELOW + ranks[row + np.uint64(1)])] += 1
+    if rows & 1:
+        found[np.uint64(BELOW + ranks[rows - 1])] += 1
 
 
-@kernel("void(int64[::1], uint16[::1])")
-def add_found(own: Array, found: Array) -> None:
+@kernel("void(int64[::1], uint16[::1], int64)")
+def add_found(own: Array, found: Array, other: int) -> None:
     """Add what `count_ranks` found to the counts, and begin anew.
 
-    own    int64[slots of the feature]              mutated
-    found  uint16[at least slots of the feature]    mutated; zeros afterwards
+    own    int64[slots of the feature]             mutated
+    found  uint16[other + slots of the feature]    mutated; zeros afterwards
+    other  as in `count_ranks`
     """
     for slot in range(len(own)):
         own[slot] += np.int64(found[slot])
         found[slot] = 0
+    if other > 0:
+        for slot in range(len(own)):
+            own[slot] += np.int64(found[other + slot])
+            found[other + slot] = 0
 
 
 @kernel("void(int64[:, ::1], const int32[::1], const int32[::1], int64)")
@@ -220,7 +235,7 @@ def add_values(
     4 [1, 2), 5 x >= 2.
     """
     ranks = np.empty(BLOCK, np.int32)
-    found = np.zeros(FIRST_BIN + np.max(spans[:, EDGES]), np.uint16)
+    found = np.zeros(max(FIRST_BIN + np.max(spans[:, EDGES]), 2 * FEW), np.uint16)
     for feature in range(len(kind)):
         if kind[feature] != NUMERIC:
             continue
@@ -231,6 +246,7 @@ def add_values(
         own_bounds = bounds[span[BOUNDS_FROM] :]
         if span[EDGES] < len(cell):
             ranks[0] = touch(own_below, own_bounds[: span[EDGES]])
+        other = FEW if last - first <= FEW else 0
         held = 0
         for block in range(len(blocks)):
             to, begin, end = blocks[block]
@@ -248,8 +264,8 @@ def add_values(
             if to == SEVERAL or (held == 0 and is_last and len(x) < last - first):
                 scatter_ranks(counts, cell[begin:end], ranks, first)
                 continue
-            count_ranks(found, ranks, len(x))
+            count_ranks(found, ranks, len(x), other)
             held += len(x)
             if is_last or held > FULL:
-                add_found(counts[to, first:last], found)
+                add_found(counts[to, first:last], found, other)
                 held = 0
