@@ -6,11 +6,12 @@ its own environment and process; ours and theirs take turns on one core.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench import data
-from bench.figure import absent, pair
+from bench.figure import absent, figure, pair, spent
 from bench.machine import one_core, seed
 from bench.peers.process import NotInstalled, Peer, PeerFailed
 from bench.records import HEADLINE, KINDS, Job, job
@@ -28,8 +29,8 @@ def figures(*, smoke: bool = False) -> list[dict[str, Any]]:
     """The headline record against all peers, then every kind of record against msgspec."""
     rows, rounds = (10_000, 3) if smoke else (100_000, 7)
     few = 5_000 if smoke else 50_000
-    found = []
     with one_core():
+        found = _parts(job(HEADLINE, rows=rows, seed=seed()), rounds)
         for name, (what, goal) in PEERS.items():
             jobs = [(job(HEADLINE, rows=rows, seed=seed()), goal)]
             found += _against(name, what, jobs, rounds, smoke=smoke)
@@ -60,6 +61,32 @@ def _against(
             absent(_title(work), f"{name}: {what}", str(error), goal=goal, unit="records/s")
             for work, goal in rest
         ]
+    return found
+
+
+def _parts(work: Job, rounds: int) -> list[dict[str, Any]]:
+    """What a record costs us, by step; the bytes that must be touched in any case are the limit."""
+    decoder, batches = work.decoder(), work.batches()
+    scanned = [decoder.scan(batch) for batch in batches]
+
+    def fold() -> None:
+        partition = work.partition()
+        for batch, found in zip(batches, scanned, strict=True):
+            partition.fold(batch, found.columns, found.rejects)
+
+    steps: dict[str, Callable[[], object]] = {
+        "scan": lambda: [decoder.scan(batch) for batch in batches],
+        "place and fold": fold,
+        "joining the bytes of a batch (a limit, not a step)": lambda: [b"".join(batch.values) for batch in batches],
+    }  # fmt: skip
+    found = []
+    for name, step in steps.items():
+        step()
+        costs = [spent(step).cpu / len(work.values) * 1e9 for _ in range(rounds)]
+        title = f"{name}, {work.kind.title}"
+        found.append(
+            figure(title, "CPU-ns/record", statistics.median(costs), ours_range=costs, rounds=rounds)
+        )
     return found
 
 
