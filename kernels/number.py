@@ -154,6 +154,37 @@ def finish(bits: Array, shapes: Array, rows: int, first: int, stride: int) -> No
 
 
 @inline
+def read_long(data: Array, at: int) -> Any:
+    """The number at `at` where it has a dot, one to eight digits before it, at most 23 behind it and no exponent.
+
+    (mantissa uint64, digits behind the dot, is negative, end), as `read_number`; `end` is -1 for all others
+    and for mantissas of more than MOST_DIGITS digits. What programs print of a double has 15 to 17 digits
+    in no order: words of eight are read whether or not they are needed, which beats guessing how many.
+    """
+    sign = np.uint64(byte(data, at) == 45)
+    digits = (digits_at(data, at) | digits_at(data, at + 16) << np.uint64(16)) >> sign
+    whole = trailing_zeros(~digits)
+    begin = at + np.int64(sign)
+    dot = begin + whole
+    behind = trailing_zeros(~(digits >> np.uint64(whole + 1)))
+    first = load8(data, begin)
+    first_zero = np.int64((first & BYTE) - DIGIT_0) - 1  # negative for a first digit 0
+    flaws = ((whole - 1) | (8 - whole) | (first_zero & (1 - whole)) | (behind - 1) | (23 - behind)) >> 63
+    end = dot + 1 + behind
+    if flaws or byte(data, dot) != 46 or byte(data, end) | 32 == 101 or end - at > 31:
+        return ZERO, 0, False, -1
+    one = min(behind, 8)
+    two = min(max(behind - 8, 0), 8)
+    three = max(behind - 16, 0)
+    high = times(value_of(first, whole), WHOLE_TENS[one]) + value_of(load8(data, dot + 1), one)
+    middle = times(high, WHOLE_TENS[two]) + value_of(load8(data, dot + 9), two)
+    if middle > ROOM[three]:
+        return ZERO, 0, False, -1
+    mantissa = times(middle, WHOLE_TENS[three]) + value_of(load8(data, dot + 17), three)
+    return mantissa, behind, sign != ZERO, end
+
+
+@inline
 def read_number(data: Array, at: int) -> Any:
     """The JSON number at `at`: (mantissa uint64, power of ten, is negative, is integer, end).
 
@@ -217,21 +248,8 @@ def _exponent(data: Array, at: int) -> Any:
 
 
 @inline
-def to_double(mantissa: Any, power: int) -> Any:
-    """(mantissa · 10**power rounded to nearest, ties to even; whether that is a finite double).
-
-    mantissa  uint64, at most 10**MOST_DIGITS - 1
-    """
-    if mantissa <= np.uint64(1 << 53) and -22 <= power <= 22:
-        if power < 0:
-            return np.float64(mantissa) / TENS[-power], True
-        return np.float64(mantissa) * TENS[power], True
-    return _eisel_lemire(mantissa, power)
-
-
-@inline
-def _eisel_lemire(mantissa: Any, power: int) -> Any:
-    """As `to_double`; the mantissa's product with 128 bits of 5**power decides the rounding."""
+def eisel_lemire(mantissa: Any, power: int) -> Any:
+    """As `to_double`: the mantissa's product with 128 bits of 5**power decides the rounding."""
     if mantissa == np.uint64(0) or power < SMALLEST_POWER:
         return 0.0, True
     if power > LARGEST_POWER:
@@ -239,10 +257,10 @@ def _eisel_lemire(mantissa: Any, power: int) -> Any:
     one = np.uint64(1)
     shift = leading_zeros(mantissa)
     word = mantissa << np.uint64(shift)
-    row = power - SMALLEST_POWER
-    high, low = high_product(word, FIVES[row, 0]), times(word, FIVES[row, 0])
+    row = np.uint64(power - SMALLEST_POWER)
+    high, low = high_product(word, FIVES[row, ZERO]), times(word, FIVES[row, ZERO])
     if high & np.uint64(0x1FF) == np.uint64(0x1FF):  # what is below may carry into the kept bits
-        more = high_product(word, FIVES[row, 1])
+        more = high_product(word, FIVES[row, ONE])
         low = low + more
         high += np.uint64(low < more)
     upper = np.int64(high >> np.uint64(63))
@@ -264,3 +282,16 @@ def _eisel_lemire(mantissa: Any, power: int) -> Any:
     if binary >= 2047:
         return 0.0, False
     return double_of((bits & np.uint64((1 << 52) - 1)) | np.uint64(binary) << np.uint64(52)), True
+
+
+@inline
+def to_double(mantissa: Any, power: int) -> Any:
+    """(mantissa · 10**power rounded to nearest, ties to even; whether that is a finite double).
+
+    mantissa  uint64, at most 10**MOST_DIGITS - 1
+    """
+    if mantissa <= np.uint64(1 << 53) and -22 <= power <= 22:
+        if power < 0:
+            return np.float64(mantissa) / TENS[-power], True
+        return np.float64(mantissa) * TENS[power], True
+    return eisel_lemire(mantissa, power)

@@ -13,7 +13,7 @@ import numpy as np
 from kernels.fields import turn
 from kernels.jit import bare_kernel, inline
 from kernels.layout import Array
-from kernels.number import read_short
+from kernels.number import eisel_lemire, read_long, read_short
 from kernels.program import (
     CLOSED,
     COUNT_FLAGS,
@@ -142,9 +142,14 @@ def scan_record(
             if end >= 0:
                 put(bits, place, word)
                 put(shapes, target * chunk + record - first, np.uint8(shape))
-                at = end
             else:
-                at = read_plain(data, at, values, place)
+                mantissa, behind_dot, negative, end = read_long(data, at)
+                if end >= 0:
+                    value = eisel_lemire(mantissa, -behind_dot)[0]
+                    put(values, place, -value if negative else value)
+                else:
+                    end = read_plain(data, at, values, place)
+            at = end
         elif kind == TOKEN or kind == MODEL:
             at = read_token(data, at, target, place, table, entries, text, counts, tokens, missed)
             if kind == MODEL and at >= 0 and get(tokens, place) != get(fields, base + FIELD_EXTRA):

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-KEPT = 16
-"""Arrays kept for use. A scanner takes four for a batch, of which two or three are on their way."""
+KEPT = 4
+"""Blocks kept for use: one that is filled, and those of batches on their way."""
+ALIGNED = 64
 
 
 class Pool:
@@ -21,23 +22,27 @@ class Pool:
     """
 
     def __init__(self) -> None:
-        self._arrays: list[NDArray[Any]] = [np.empty(1, np.uint8)]
-        self._unheld = self._holders(0)
-        """What the interpreter counts for an array that only the list holds; versions differ."""
+        self._blocks: list[NDArray[np.uint8]] = [np.empty(ALIGNED, np.uint8)]
+        self._unheld = sys.getrefcount(self._blocks[0])
+        """What the interpreter counts for a block that only the list holds; versions differ."""
 
-    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """An array of any contents, as `np.empty`."""
-        size = prod(shape) * np.dtype(dtype).itemsize
-        for place, array in enumerate(self._arrays):
-            if len(array) >= size and self._holders(place) == self._unheld:
-                return array[:size].view(dtype).reshape(shape)
-        array = np.empty(size + size // 4, np.uint8)
-        free = [place for place in range(len(self._arrays)) if self._holders(place) == self._unheld]
-        if len(self._arrays) < KEPT:
-            self._arrays.append(array)
-        elif free:
-            self._arrays[free[0]] = array
-        return array[:size].view(dtype).reshape(shape)
+    def empty(self, *wanted: tuple[tuple[int, ...], DTypeLike]) -> list[NDArray[Any]]:
+        """Arrays of these shapes and types and any contents, side by side in one block."""
+        sizes = [prod(shape) * np.dtype(dtype).itemsize for shape, dtype in wanted]
+        block = self._block(sum(size + ALIGNED for size in sizes))
+        arrays, at = [], 0
+        for (shape, dtype), size in zip(wanted, sizes, strict=True):
+            arrays.append(block[at : at + size].view(dtype).reshape(shape))
+            at += -(-size // ALIGNED) * ALIGNED
+        return arrays
 
-    def _holders(self, place: int) -> int:
-        return sys.getrefcount(self._arrays[place])
+    def _block(self, size: int) -> NDArray[np.uint8]:
+        for place in range(len(self._blocks)):
+            if sys.getrefcount(self._blocks[place]) == self._unheld:
+                if len(self._blocks[place]) < size:
+                    self._blocks[place] = np.empty(size + size // 4, np.uint8)
+                return self._blocks[place]
+        block = np.empty(size + size // 4, np.uint8)
+        if len(self._blocks) < KEPT:
+            self._blocks.append(block)
+        return block

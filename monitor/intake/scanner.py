@@ -79,16 +79,16 @@ class Scanner:
             forget_keys(self._tokens.program)
         count = len(batch) if positions is None else len(positions)
         leaves = self._leaves
-        values = self._pool.empty((leaves.value_rows, count), np.float64)
-        tokens = self._pool.empty((len(leaves.readers), count), np.int32)
-        events = np.empty(count, np.int64)
-        errors = np.zeros(count, np.uint8)
-        vectors = self._pool.empty((count, leaves.dims), np.float64)
-        status = np.empty(count, np.uint8)
+        values, vectors, events, tokens, codes, errors, status = self._pool.empty(
+            ((leaves.value_rows, count), np.float64), ((count, leaves.dims), np.float64), ((count,), np.int64),
+            ((len(leaves.readers), count), np.int32), ((len(leaves.codes), count), np.int32),
+            ((count,), np.uint8), ((count,), np.uint8),
+        )  # fmt: skip
+        errors[:] = 0
         for first, last in _chunks(batch.sizes if positions is None else batch.sizes[positions]):
             data, starts, ends = _join(batch, positions, first, last)
             self._scan(data, starts, ends, first, values, tokens, events, errors, vectors, status)
-        return self._sort(batch, positions, values, tokens, events, errors, vectors, status)
+        return self._sort(batch, positions, values, tokens, codes, events, errors, vectors, status)
 
     def _scan(
         self,
@@ -125,6 +125,7 @@ class Scanner:
         positions: NDArray[np.int64] | None,
         values: NDArray[np.float64],
         tokens: NDArray[np.int32],
+        codes: NDArray[np.int32],
         events: NDArray[np.int64],
         errors: NDArray[np.uint8],
         vectors: NDArray[np.float64],
@@ -147,7 +148,8 @@ class Scanner:
             rows = np.flatnonzero(status == TAKEN)
             at, timestamps, events, errors = at[rows], timestamps[rows], events[rows], errors[rows]
             values, tokens, vectors = values[:, rows], tokens[:, rows], vectors[rows]
-        columns = self._columns(batch, at, timestamps, values, tokens, events, errors, vectors)
+            codes = np.empty((len(codes), len(rows)), np.int32)
+        columns = self._columns(batch, at, timestamps, values, tokens, codes, events, errors, vectors)
         return Scan(columns, declined, others)
 
     def _columns(
@@ -157,13 +159,13 @@ class Scanner:
         timestamps: NDArray[np.int64],
         values: NDArray[np.float64],
         tokens: NDArray[np.int32],
+        codes: NDArray[np.int32],
         events: NDArray[np.int64],
         errors: NDArray[np.uint8],
         vectors: NDArray[np.float64],
     ) -> Columns:
         leaves, known = self._leaves, self._tokens
         own = leaves.values
-        codes = self._pool.empty((len(leaves.codes), len(at)), np.int32)
         for column, place in enumerate(leaves.codes):
             codes[column] = known.codes(place, tokens[place[0]])
         group, groups = self._groups(tokens, len(at))

@@ -34,6 +34,15 @@ def read_short_one(data, bits, shapes, end):
     bits[0], shapes[0], end[0] = number.read_short(data, 0)
 
 
+@kernel("void(const uint8[::1], float64[::1], int64[::1])")
+def read_long_one(data, out, end):
+    """The number at the beginning of `data`, by the way for numbers with a dot."""
+    mantissa, behind, negative, end[0] = number.read_long(data, 0)
+    if end[0] >= 0:
+        value = number.eisel_lemire(mantissa, -behind)[0]
+        out[0] = -value if negative else value
+
+
 def naive(text: str) -> tuple[float, int]:
     """What the standard library makes of the longest number that a text begins with."""
     match = GRAMMAR.match(text)
@@ -120,3 +129,30 @@ def test_short_numbers_are_those_of_the_long_way(text):
 def test_usual_numbers_take_the_short_way(text):
     """At most eight characters behind the sign."""
     assert read_short(text)[1] == len(text)
+
+
+def read_long(text: str) -> tuple[float, int]:
+    data = np.frombuffer(text.encode() + b"," + bytes(PADDING), np.uint8)
+    out, end = np.zeros(1), np.zeros(1, np.int64)
+    read_long_one(data, out, end)
+    return float(out[0]), int(end[0])
+
+
+@given(texts() | st.from_regex(r"-?[0-9]{0,9}\.?[0-9]{0,25}[eE.-]?[0-9]?", fullmatch=True))
+@example("0.000")
+@example("-0.0")
+@example("0.1234567890123456789")
+@example("9007199254740992.5")
+@example("12345678.12345678901")
+def test_numbers_with_a_dot_are_those_of_the_general_way(text):
+    """The same value and the same end, or none."""
+    value, end = read_long(text)
+    if end >= 0:
+        expected, size = read(text)
+        assert (end, same(value, expected)) == (size, True)
+
+
+@given(st.floats(1e-4, 9e7).map(repr).filter(lambda text: "e" not in text))
+def test_doubles_as_programs_print_them_take_the_way_with_a_dot(text):
+    """Fifteen to seventeen digits, and zeros before them."""
+    assert read_long(text)[1] == len(text)
