@@ -49,13 +49,14 @@ _CONST = re.compile(r"const (\w+)\[([^\]]*)\]")
 
 
 class Step(NamedTuple):
-    """One kernel module is ready."""
+    """One kernel was compiled, or one module with all it imports is ready."""
 
-    module: str
+    name: str
     done: int
+    """Modules that are ready, of all there are."""
     of: int
     compiled: int
-    """Kernels that this process had to compile for it; 0 when they came from the cache."""
+    """Kernels that this process has compiled so far; 0 when all came from the cache."""
 
 
 class Warmth(NamedTuple):
@@ -116,7 +117,7 @@ def _compiled(signatures: tuple[str, ...], options: dict[str, Any]) -> Callable[
 def warm(progress: Callable[[Step], object] | None = None, *, backwards: bool = False) -> Warmth:
     """Import every kernel module, so that no record ever waits for a compiler.
 
-    `progress` is called after each module. Seconds on the first start of a version on a machine,
+    `progress` is called after each kernel that is compiled and after each module. Seconds on the first start of a version on a machine,
     then with a second process that compiles from the other end; milliseconds after. `backwards`
     is that process. Every process begins elsewhere, so that those that start together compile
     different modules and load what the others have done.
@@ -125,11 +126,11 @@ def warm(progress: Callable[[Step], object] | None = None, *, backwards: bool = 
     begin = os.getpid() % len(names)
     names = names[begin:] + names[:begin]
     with _company(alone=backwards):
-        for done, name in enumerate(reversed(names) if backwards else names, 1):
-            before = tally["compiled"]
-            importlib.import_module(f"kernels.{name}")
+        for done, name in enumerate(reversed(names) if backwards else names):
+            with _told(progress, done, len(names)):
+                importlib.import_module(f"kernels.{name}")
             if progress is not None:
-                progress(Step(name, done, len(names), tally["compiled"] - before))
+                progress(Step(name, done + 1, len(names), tally["compiled"]))
     if is_cold():
         cache.finish()
     return Warmth(tally["compiled"], tally["loaded"], cache.problem)
@@ -138,6 +139,17 @@ def warm(progress: Callable[[Step], object] | None = None, *, backwards: bool = 
 def is_cold() -> bool:
     """Whether kernels will have to be compiled, for all that is known before trying."""
     return not config.DISABLE_JIT and not cache.is_complete
+
+
+@contextmanager
+def _told(progress: Callable[[Step], object] | None, done: int, of: int) -> Iterator[None]:
+    """Whatever is compiled inside is told: one module may import most of the others."""
+    if progress is not None:
+        _listeners.append(lambda name: progress(Step(name, done, of, tally["compiled"])))
+    try:
+        yield
+    finally:
+        _listeners.clear()
 
 
 @contextmanager
@@ -196,6 +208,8 @@ class _Stored(numba.core.caching._Cache):  # type: ignore[misc]  # noqa: SLF001 
 
     def save_overload(self, sig: str, data: Any) -> None:
         tally["compiled"] += 1
+        for tell in _listeners:
+            tell(f"{self._function.__module__.removeprefix('kernels.')}.{self._function.__name__}")
         if data.library.has_dynamic_globals:
             raise TypeError(f"kernel reads a large array - {self._function.__qualname__} - pass it in")
         cache.write(self._name(sig), numba.core.serialize.dumps(data._reduce()))  # noqa: SLF001
@@ -237,6 +251,7 @@ def _open_cache() -> Cache:
     return Cache(bases, f"driftline-{ABI}-{name}{'-checked' if CHECKED else ''}")
 
 
+_listeners: list[Callable[[str], object]] = []
 tally = {"compiled": 0, "loaded": 0}
 """Kernels so far, by where they came from."""
 cache = _open_cache()

@@ -16,7 +16,7 @@ def main() -> None:
 
 def _show(step: Step) -> None:
     how = f", {step.compiled} compiled" if step.compiled else ""
-    sys.stderr.write(f"kernels {step.done}/{step.of} {step.module}{how}\n")
+    sys.stderr.write(f"kernels {step.done}/{step.of} {step.name}{how}\n")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+OFTEN = 1.0
+"""Seconds between two lines of the log, at least."""
+
 if TYPE_CHECKING:
     from kernels.jit import Step
     from monitor.clock import Clock
@@ -19,18 +22,26 @@ def warm_shown() -> None:
 
 
 def warm_logged(clock: Clock) -> float:
-    """For the daemon: a line of the log for every module that is compiled. Seconds it took."""
+    """For the daemon: while kernels are compiled, a line of the log a second. Seconds it took."""
     import structlog
 
     from kernels.jit import is_cold, warm
 
     log = structlog.get_logger("kernels")
-    began = clock.monotonic()
+    began = shown = clock.monotonic()
 
     def show(step: Step) -> None:
-        seconds = round(clock.monotonic() - began, 2)
-        tell = log.info if step.compiled else log.debug
-        tell("kernels_warming", module=step.module, done=step.done, of=step.of, seconds=seconds)
+        nonlocal shown
+        now = clock.monotonic()
+        if step.compiled and now - shown >= OFTEN:
+            shown, seconds = now, round(now - began, 2)
+            log.info(
+                "kernels_compiling",
+                kernel=step.name,
+                compiled=step.compiled,
+                modules=f"{step.done}/{step.of}",
+                seconds=seconds,
+            )
 
     if is_cold():
         log.info("kernels_cold", why="the first start of this version on this machine compiles them")
