@@ -22,7 +22,7 @@ from monitor.intake.gap import GapKind
 from monitor.measure import timed
 from monitor.names import Source
 from monitor.partition import Partition
-from monitor.pipeline import Pipeline, Work
+from monitor.pipeline import Folding, Pipeline, Work
 from monitor.state.log import Marker, Progress, StateLog
 from monitor.steps import Input, fold_batch, say_refused
 
@@ -74,7 +74,7 @@ class Ingest:
         self._state = state
         self._clock = clock
         self._cadence = cadence
-        self._limits: dict[Source, Limit] = {}
+        self._folds: dict[Source, Callable[[Batch], Folding]] = {}
         self._paused: dict[Source, str] = {}
         self._markers: dict[Source, Marker] = {}
         self._caught_up: dict[Source, float] = {}
@@ -148,15 +148,14 @@ class Ingest:
         """Drop at once: somebody else folds these partitions already, from the last checkpoint."""
         self._pipeline.discard(sources)
         for source in sources:
-            for held in (self.partitions, self._limits, self._paused, self._markers, self._caught_up):
+            for held in (self.partitions, self._folds, self._paused, self._markers, self._caught_up):
                 held.pop(source, None)
             self._begun.discard(source)
 
     def resume(self) -> None:
         """Read on where partitions were paused for their rejects; called after a reload."""
         for source in list(self._paused):
-            plan = self._inputs[source.topic].plan
-            self._limits[source] = Limit(plan.dead_letter.limit, plan.dead_letter.over)
+            self._folds[source] = self._fold_of(self.partitions[source])
             del self._paused[source]
             self.consumer.resume(source)
 
@@ -242,7 +241,7 @@ class Ingest:
             self._begun.add(source)
             log.info("partition_recovered", source=str(source), offset=partition.position)
         self.partitions[source] = partition
-        self._limits[source] = Limit(item.plan.dead_letter.limit, item.plan.dead_letter.over)
+        self._folds[source] = self._fold_of(partition)
         return partition.position if found is not None else None
 
     def _refuse_loss(self, fresh: Collection[Source]) -> None:
@@ -273,14 +272,15 @@ class Ingest:
 
     def _hand_on(self, batch: Batch) -> int:
         """Give a batch to the pipeline; waits while that is full. How many records it takes."""
-        source = batch.source
-        partition = self.partitions.get(source)
-        if partition is None or source in self._paused:
+        if batch.source not in self.partitions or batch.source in self._paused:
             return 0
-        item, limit = self._inputs[source.topic], self._limits[source]
-        fold = partial(fold_batch, partition=partition, item=item, limit=limit, clock=self._clock)
-        self._pipeline.put(Work(batch, fold))
+        self._pipeline.put(Work(batch, self._folds[batch.source]))
         return len(batch)
+
+    def _fold_of(self, partition: Partition) -> Callable[[Batch], Folding]:
+        item = self._inputs[partition.source.topic]
+        limit = Limit(item.plan.dead_letter.limit, item.plan.dead_letter.over)
+        return partial(fold_batch, partition=partition, item=item, limit=limit, clock=self._clock)
 
     def _note_folded(self) -> bool:
         """Take up what the pipeline did; True when a partition that was idle is no longer."""

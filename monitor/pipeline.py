@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from itertools import chain
+from operator import add
+
+import numpy as np
 
 from monitor.clock import Clock
 from monitor.columns import Batch, Reject
@@ -21,11 +26,14 @@ BOUND = 16 << 20
 takes. Twice as much changed no rate."""
 RECORD = 600
 """Bytes that the client holds for each record besides its value."""
+TOGETHER = 5_000
+"""Records of one partition that are folded at once when several of its batches wait: a batch costs
+some hundred microseconds of its own, whatever it holds. More would dilute a burst of rejects."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One batch and the step that folds it. Of the partition's state it is the one owner."""
+    """One batch and what folds it; the same object for all batches of a partition's life."""
 
     batch: Batch
     fold: Callable[[Batch], Folding]
@@ -49,6 +57,8 @@ Refused = tuple[Batch, tuple[Reject, ...]]
 
 class Pipeline:
     """A bounded queue and the thread that empties it. One thread calls everything here.
+
+    The batches of one partition are folded in the order they came, several at once when they wait.
 
     A partition whose batch was refused takes no more until `discard` forgets it. When a fold raises,
     the thread ends, what waits is dropped, and all but `discard` and `close` raise that error.
@@ -156,10 +166,25 @@ class Pipeline:
                 self._changed.wait()
             if self._ends:
                 return None
-            work = self._waiting.popleft()
-            self._at = work.batch.source
+            works = self._next()
+            self._at = works[0].batch.source
             self.began = self._clock.monotonic()
-            return work
+        return works[0] if len(works) == 1 else Work(merged([w.batch for w in works]), works[0].fold)
+
+    def _next(self) -> list[Work]:
+        """The work that came first, and what waits behind it for the same partition."""
+        first = self._waiting.popleft()
+        works, records = [first], len(first.batch)
+        for work in list(self._waiting):
+            if work.batch.source != first.batch.source:
+                continue
+            records += len(work.batch)
+            alike = work.fold is first.fold and work.batch.log_append == first.batch.log_append
+            if not alike or records > TOGETHER:
+                break
+            works.append(work)
+            self._waiting.remove(work)
+        return works
 
     def _finish(self, work: Work, folding: Folding | None) -> None:
         with self._changed:
@@ -178,3 +203,17 @@ class Pipeline:
             self._waiting.clear()
             self._at = self.began = None
             self._changed.notify_all()
+
+
+def merged(batches: Sequence[Batch]) -> Batch:
+    """The records of batches of one partition, which follow each other and have timestamps of one kind."""
+    first = batches[0]
+    return Batch(
+        source=first.source,
+        values=list(chain.from_iterable(batch.values for batch in batches)),
+        keys=reduce(add, [batch.keys for batch in batches]),
+        headers=reduce(add, [batch.headers for batch in batches]),
+        offsets=np.concatenate([batch.offsets for batch in batches]),
+        timestamps=np.concatenate([batch.timestamps for batch in batches]),
+        log_append=first.log_append,
+    )

@@ -270,6 +270,7 @@ def test_a_partition_stops_before_the_batch_that_would_be_diverted(gate: Gate) -
     for values in records:
         script.give(*values)
         ingest.tick()
+        assert gate.reached.wait(10)  # the first is folded alone, the others together
     gate.set()
     ingest.settle()
     ingest.tick()

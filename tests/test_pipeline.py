@@ -10,7 +10,7 @@ import pytest
 from monitor.clock import ManualClock
 from monitor.columns import Batch, Reject
 from monitor.names import Reason, Source
-from monitor.pipeline import RECORD, Folding, Pipeline, Work
+from monitor.pipeline import RECORD, TOGETHER, Folding, Pipeline, Work
 
 ONE, TWO = Source("t", 1), Source("t", 2)
 SOON = 10.0
@@ -26,6 +26,7 @@ class Folds:
 
     def __init__(self, *, held: bool = False) -> None:
         self.seen: list[tuple[Source, int]] = []
+        self.calls = 0
         self.going = threading.Event()
         self.begun = threading.Event()
         if not held:
@@ -34,7 +35,9 @@ class Folds:
     def __call__(self, batch: Batch) -> Folding:
         self.begun.set()
         assert self.going.wait(SOON)
-        self.seen.append((batch.source, int(batch.offsets[0])))
+        assert len(batch) <= TOGETHER
+        self.calls += 1
+        self.seen += [(batch.source, offset) for offset in batch.offsets.tolist()]
         return Folding(1)
 
 
@@ -51,9 +54,41 @@ def test_batches_are_folded_in_the_order_they_came(pipeline):
     for number in range(200):
         pipeline.put(Work(batch(number, ONE if number % 3 else TWO), folds))
     pipeline.drain()
-    assert folds.seen == [(ONE if number % 3 else TWO, number) for number in range(200)]
+    for source, numbers in ((ONE, [n for n in range(200) if n % 3]), (TWO, list(range(0, 200, 3)))):
+        assert [offset for place, offset in folds.seen if place == source] == numbers
     assert pipeline.rows() == {ONE, TWO}
     assert pipeline.rows() == set()
+
+
+def test_batches_that_wait_are_folded_together(pipeline):
+    """Those of one partition and one kind of timestamps; no call is made for each of many small ones."""
+    folds, other = Folds(held=True), Folds()
+    pipeline.put(Work(batch(0, TWO), folds))
+    assert folds.begun.wait(SOON)
+    appended = batch(4)
+    appended.log_append = True
+    pipeline._bound = 1 << 20
+    for work in (batch(1), batch(9, TWO), batch(2), batch(3), appended, batch(5)):
+        pipeline.put(Work(work, folds))
+    pipeline.put(Work(batch(6), other))
+    folds.going.set()
+    pipeline.drain()
+    assert folds.seen == [(TWO, 0), (ONE, 1), (ONE, 2), (ONE, 3), (TWO, 9), (ONE, 4), (ONE, 5)]
+    assert (folds.calls, other.seen) == (5, [(ONE, 6)])
+
+
+def test_no_more_are_folded_together_than_the_limit_of_rejects_can_tell_apart(pipeline):
+    """A burst of rejects is judged among as many records as ever."""
+    folds = Folds(held=True)
+    pipeline._bound = 1 << 30
+    for number in range(6):
+        offsets = np.arange(2_000) + 2_000 * number
+        none = [None] * 2_000
+        pipeline.put(Work(Batch(ONE, [b"v"] * 2_000, none, none, offsets, offsets), folds))
+    folds.going.set()
+    pipeline.drain()
+    assert [offset for _, offset in folds.seen] == list(range(12_000))
+    assert folds.calls in {3, 4}
 
 
 def test_a_full_pipeline_makes_the_poller_wait(pipeline):
@@ -126,9 +161,9 @@ def test_a_discarded_partition_is_not_folded_any_more(pipeline):
     """What waits of it is dropped, what is in hand is waited for, others go on."""
     folds = Folds(held=True)
     pipeline.put(Work(batch(0), folds))
+    assert folds.begun.wait(SOON)
     pipeline.put(Work(batch(1), folds))
     pipeline.put(Work(batch(2, TWO), folds))
-    assert folds.begun.wait(SOON)
     threading.Timer(0.1, folds.going.set).start()
     pipeline.discard([ONE])
     assert folds.seen[0] == (ONE, 0)
@@ -149,6 +184,7 @@ def test_a_refused_batch_stops_its_partition_until_it_is_discarded(pipeline):
         return Folding(0, (reject,))
 
     pipeline.put(Work(batch(0), refuse))
+    assert refusing.begun.wait(SOON)
     pipeline.put(Work(batch(1), folds))
     refusing.going.set()
     pipeline.drain()
@@ -170,8 +206,8 @@ def test_closing_ends_the_thread_and_drops_what_waits(pipeline):
     """The batch in hand is finished: its partition's counts are whole."""
     folds = Folds(held=True)
     pipeline.put(Work(batch(0), folds))
-    pipeline.put(Work(batch(1), folds))
     assert folds.begun.wait(SOON)
+    pipeline.put(Work(batch(1), folds))
     threading.Timer(0.1, folds.going.set).start()
     pipeline.close()
     assert folds.seen == [(ONE, 0)]

@@ -32,6 +32,9 @@ class Fetched(Sequence[_Field], Generic[_Field]):
     def __len__(self) -> int:
         return len(self._records)
 
+    def __add__(self, other: Fetched[_Field]) -> Fetched[_Field]:
+        return Fetched(self._get, [*self._records, *other._records])
+
     @overload
     def __getitem__(self, at: int) -> _Field: ...
     @overload

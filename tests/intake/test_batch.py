@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from monitor.intake.batch import batches_of, by_source
 from monitor.names import Source
+from monitor.pipeline import merged
 
 SOURCE = Source("t", 0)
 
@@ -63,3 +64,6 @@ def test_keys_and_headers_are_there_when_they_are_asked_for():
     (batch,) = batches_of(SOURCE, records, start=0)
     assert list(batch.keys) == [b"0", b"1", b"2"]
     assert (batch.keys[1:][0], batch.headers[1:][1], batch.headers[0]) == (b"1", [("h", b"2")], None)
+    both = merged([batch, *batches_of(SOURCE, [record(7)], start=0)])
+    assert (list(both.keys), both.offsets.tolist()) == ([b"0", b"1", b"2", b"7"], [0, 1, 2, 7])
+    assert both.headers[2] == [("h", b"2")]
