@@ -127,15 +127,16 @@ class Program(NamedTuple):
 
 
 class Output(NamedTuple):
-    """What one call fills; row r belongs to record r. Entries of declined records mean nothing.
+    """What calls of `kernels.scan` fill, which takes matrices flat; row r belongs to record r of the batch.
+    Entries of records that were not taken mean nothing.
 
-    values   float64[numeric rows · records]  row by row; NaN is missing
-    tokens   int32[token rows · records]      row by row; entry; 0 missing, negative: -1 - its place in `missed`
+    values   float64[numeric rows, records]   NaN is missing
+    tokens   int32[token rows, records]       entry; 0 missing, negative: -1 - its place in `missed`
     events   int64[records]                   event times, milliseconds
     errors   uint8[records]
     vectors  float64[records, dims]           all NaN where a vector is missing
     status   uint8[records]                   TAKEN, DECLINED or OTHER_MODEL
-    missed   int64[at most · 2]               start and end in `data` of tokens without an entry
+    missed   int64[at most, 2]                start and end in `data` of tokens without an entry
     """
 
     values: NDArray[np.float64]

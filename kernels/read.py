@@ -6,7 +6,7 @@ import numpy as np
 
 from kernels.jit import bare_kernel, inline
 from kernels.layout import Array
-from kernels.number import read_number, to_double
+from kernels.number import eisel_lemire, read_long, read_number, read_short, to_double
 from kernels.program import (
     BOOLEAN,
     COUNT_FLAGS,
@@ -51,6 +51,25 @@ def read_plain(data: Array, at: int, values: Array, place: int) -> int:
     value, fits = to_double(mantissa, power)
     put(values, place, -value if negative and not (whole and value == 0.0) else value)
     return end if fits else -1
+
+
+@inline
+def read_decimal(
+    data: Array, at: int, values: Array, bits: Array, shapes: Array, place: int, spot: int
+) -> int:
+    """End of the number or null at `at`; -1: declined. Its value goes to values[place], or its digits to
+    bits[place] and its shape to shapes[spot]: `kernels.number.finish` makes doubles of many at once."""
+    word, shape, end = read_short(data, at)
+    if end >= 0:
+        put(bits, place, word)
+        put(shapes, spot, np.uint8(shape))
+        return end
+    mantissa, behind, negative, end = read_long(data, at)
+    if end >= 0:
+        value = eisel_lemire(mantissa, -behind)[0]
+        put(values, place, -value if negative else value)
+        return end
+    return read_plain(data, at, values, place)
 
 
 @inline

@@ -13,7 +13,6 @@ import numpy as np
 from kernels.fields import turn
 from kernels.jit import bare_kernel, inline
 from kernels.layout import Array
-from kernels.number import eisel_lemire, read_long, read_short
 from kernels.program import (
     CLOSED,
     COUNT_FLAGS,
@@ -52,7 +51,7 @@ from kernels.program import (
     TOKEN,
     UNKNOWN,
 )
-from kernels.read import fill_absent, read_plain, read_rare, read_token, skip_value
+from kernels.read import fill_absent, read_decimal, read_rare, read_token, skip_value
 from kernels.text import NON_ASCII, is_null, is_utf8, matches, skip_space
 from kernels.when import read_epoch
 from kernels.words import byte, get, put
@@ -138,18 +137,7 @@ def scan_record(
         target = get(fields, base + FIELD_TARGET)
         place = target * records + record
         if kind == NUMBER:
-            word, shape, end = read_short(data, at)
-            if end >= 0:
-                put(bits, place, word)
-                put(shapes, target * chunk + record - first, np.uint8(shape))
-            else:
-                mantissa, behind_dot, negative, end = read_long(data, at)
-                if end >= 0:
-                    value = eisel_lemire(mantissa, -behind_dot)[0]
-                    put(values, place, -value if negative else value)
-                else:
-                    end = read_plain(data, at, values, place)
-            at = end
+            at = read_decimal(data, at, values, bits, shapes, place, target * chunk + record - first)
         elif kind == TOKEN or kind == MODEL:
             at = read_token(data, at, target, place, table, entries, text, counts, tokens, missed)
             if kind == MODEL and at >= 0 and get(tokens, place) != get(fields, base + FIELD_EXTRA):

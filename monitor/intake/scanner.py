@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kernels import program as p
 from kernels.layout import MISSING, NOVEL, OTHER
 from kernels.number import finish
-from kernels.program import DECLINED, OTHER_MODEL, TAKEN
+from kernels.program import DECLINED, OTHER_MODEL, TAKEN, Output
 from kernels.scan import scan
 from kernels.words import PADDING
 from monitor.columns import NOTHING_NOVEL, Batch, Columns, Novel
@@ -85,56 +85,39 @@ class Scanner:
             ((count,), np.uint8), ((count,), np.uint8),
         )  # fmt: skip
         errors[:] = 0
+        out = Output(values, tokens, events, errors, vectors, status, self._missed)
         for first, last in _chunks(batch.sizes if positions is None else batch.sizes[positions]):
-            data, starts, ends = _join(batch, positions, first, last)
-            self._scan(data, starts, ends, first, values, tokens, events, errors, vectors, status)
-        return self._sort(batch, positions, values, tokens, codes, events, errors, vectors, status)
+            self._scan(*_join(batch, positions, first, last), first, out)
+        return self._sort(batch, positions, out, codes)
 
     def _scan(
-        self,
-        data: bytes,
-        starts: NDArray[np.int64],
-        ends: NDArray[np.int64],
-        first: int,
-        values: NDArray[np.float64],
-        tokens: NDArray[np.int32],
-        events: NDArray[np.int64],
-        errors: NDArray[np.uint8],
-        vectors: NDArray[np.float64],
-        status: NDArray[np.uint8],
+        self, data: bytes, starts: NDArray[np.int64], ends: NDArray[np.int64], first: int, out: Output
     ) -> None:
-        flat = values.reshape(-1)
+        flat = out.values.reshape(-1)
         bits = flat.view(np.uint64)
-        shapes = np.empty(len(values) * len(starts), np.uint8)
+        shapes = np.empty(len(out.values) * len(starts), np.uint8)
         scan(
             np.frombuffer(data, np.uint8), starts, ends, first, *self._tokens.program, flat, bits, shapes,
-            tokens.reshape(-1), events, errors, vectors, status, self._missed.reshape(-1),
+            out.tokens.reshape(-1), out.events, out.errors, out.vectors, out.status, out.missed.reshape(-1),
         )  # fmt: skip
-        finish(bits, shapes, len(values), first, values.shape[1])
+        finish(bits, shapes, len(out.values), first, out.values.shape[1])
         if self._tokens.program.counts[p.COUNT_MISSED]:
             last = first + len(starts)
-            taken = status[first:last] == TAKEN
-            for row, entries in enumerate(tokens):
+            taken = out.status[first:last] == TAKEN
+            for row, entries in enumerate(out.tokens):
                 part = entries[first:last]
                 part[~taken & (part < 0)] = 0
-                self._tokens.resolve(row, part, self._missed, data)
+                self._tokens.resolve(row, part, out.missed, data)
 
     def _sort(
-        self,
-        batch: Batch,
-        positions: NDArray[np.int64] | None,
-        values: NDArray[np.float64],
-        tokens: NDArray[np.int32],
-        codes: NDArray[np.int32],
-        events: NDArray[np.int64],
-        errors: NDArray[np.uint8],
-        vectors: NDArray[np.float64],
-        status: NDArray[np.uint8],
+        self, batch: Batch, positions: NDArray[np.int64] | None, out: Output, codes: NDArray[np.int32]
     ) -> Scan:
+        """Rows, records that name another model, and those that were declined."""
+        status = out.status
         at = np.arange(len(status)) if positions is None else positions
         timestamps = batch.timestamps if positions is None else batch.timestamps[positions]
         if not self._source.time:
-            events = timestamps
+            out = out._replace(events=timestamps)
             status[(timestamps < 0) | (timestamps > LATEST_MS)] = DECLINED
         others: dict[str, list[int]] = {}
         declined: list[int] = []
@@ -142,33 +125,30 @@ class Scanner:
             named = np.flatnonzero(status == OTHER_MODEL)
             if len(named) and self._leaves.model is not None:
                 place = self._leaves.model
-                for row, entry in zip(named.tolist(), tokens[place[0], named].tolist(), strict=True):
+                for row, entry in zip(named.tolist(), out.tokens[place[0], named].tolist(), strict=True):
                     others.setdefault(self._tokens.name(place, entry), []).append(int(at[row]))
             declined = at[status == DECLINED].tolist()
             rows = np.flatnonzero(status == TAKEN)
-            at, timestamps, events, errors = at[rows], timestamps[rows], events[rows], errors[rows]
-            values, tokens, vectors = values[:, rows], tokens[:, rows], vectors[rows]
+            out = out._replace(
+                values=out.values[:, rows], tokens=out.tokens[:, rows], vectors=out.vectors[rows],
+                events=out.events[rows], errors=out.errors[rows],
+            )  # fmt: skip
+            at, timestamps = at[rows], timestamps[rows]
             codes = np.empty((len(codes), len(rows)), np.int32)
-        columns = self._columns(batch, at, timestamps, values, tokens, codes, events, errors, vectors)
-        return Scan(columns, declined, others)
+        return Scan(self._columns(batch, at, timestamps, out, codes), declined, others)
 
     def _columns(
         self,
         batch: Batch,
         at: NDArray[np.int64],
         timestamps: NDArray[np.int64],
-        values: NDArray[np.float64],
-        tokens: NDArray[np.int32],
+        out: Output,
         codes: NDArray[np.int32],
-        events: NDArray[np.int64],
-        errors: NDArray[np.uint8],
-        vectors: NDArray[np.float64],
     ) -> Columns:
-        leaves, known = self._leaves, self._tokens
-        own = leaves.values
+        leaves, known, values = self._leaves, self._tokens, out.values
         for column, place in enumerate(leaves.codes):
-            codes[column] = known.codes(place, tokens[place[0]])
-        group, groups = self._groups(tokens, len(at))
+            codes[column] = known.codes(place, out.tokens[place[0]])
+        group, groups = self._groups(out.tokens, len(at))
         latency = np.full(len(at), np.nan)
         if leaves.latency >= 0:
             latency = convert.scaled(values[leaves.latency], self._latency_ms)
@@ -177,15 +157,15 @@ class Scanner:
             index=at,
             offsets=batch.offsets if len(at) == len(batch) else batch.offsets[at],
             timestamps=timestamps,
-            events=events,
-            values=values if own == list(range(len(values))) else values[own],
+            events=out.events,
+            values=values if leaves.values == list(range(len(values))) else values[leaves.values],
             codes=codes,
-            vectors=vectors if leaves.dims else None,
+            vectors=out.vectors if leaves.dims else None,
             latency=latency,
-            errors=errors,
+            errors=out.errors,
             group=group,
             groups=groups,
-            novel=self._novel(tokens),
+            novel=self._novel(out.tokens),
         )
 
     def _groups(
