@@ -25,7 +25,9 @@ SPACES = np.uint64(0x2020202020202020)
 QUOTES = np.uint64(0x2222222222222222)
 SLASHES = np.uint64(0x5C5C5C5C5C5C5C5C)
 
-if not config.DISABLE_JIT:
+if config.DISABLE_JIT:
+    np.seterr(over="ignore")  # words wrap around here, which numpy warns of and machines do not
+else:
     from llvmlite import ir
     from numba.core import types
     from numba.extending import intrinsic

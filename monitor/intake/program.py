@@ -148,12 +148,10 @@ def forget_keys(program: Program) -> None:
     mask = len(program.lookup) - 1
     nodes = program.nodes.reshape(-1, p.NODE_COLUMNS)
     for number in range(count):
-        row = fields[number]
-        if nodes[row[p.FIELD_NODE], p.NODE_IS_ARRAY]:
+        node, start, size = fields[number, [p.FIELD_NODE, p.FIELD_KEY, p.FIELD_KEY_SIZE]].tolist()
+        if nodes[node, p.NODE_IS_ARRAY]:
             continue
-        place = (
-            int(token_hash(program.keys, row[p.FIELD_KEY], row[p.FIELD_KEY_SIZE], row[p.FIELD_NODE])) & mask
-        )
+        place = int(token_hash(program.keys, start, size, node)) & mask
         while program.lookup[place] > 0:
             place = (place + 1) & mask
         program.lookup[place] = number + 1
