@@ -22,8 +22,8 @@ from monitor.columns import Batch, Reject
 from monitor.names import Source
 
 BOUND = 16 << 20
-"""Bytes that may wait: three batches of 5,000 records of 500 bytes, 30 ms of work, more than a poll
-takes. Twice as much changed no rate."""
+"""Bytes that may wait: 15,000 records of 500 bytes, 20 ms of work, more than a poll takes. Twice as much
+changed no rate."""
 RECORD = 600
 """Bytes that the client holds for each record besides its value."""
 TOGETHER = 5_000

@@ -70,7 +70,7 @@ class Counted:
 class Limit:
     """The share of rejects among the last `over` records of one partition.
 
-    Counts whole batches: those that hold the last `over` records, so that one of 5,000 is judged
+    Counts whole batches: those that hold the last `over` records, so that one of 10,000 is judged
     by itself. Until `over` records were seen the missing ones count as good, so that a single bad
     record at the start is no catastrophe. A limit of 1 is never exceeded.
     """
