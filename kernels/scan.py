@@ -52,7 +52,7 @@ from kernels.program import (
     UNKNOWN,
 )
 from kernels.read import fill_absent, read_decimal, read_rare, read_token, skip_value
-from kernels.text import NON_ASCII, is_null, is_utf8, matches, skip_space
+from kernels.text import NON_ASCII, is_null, is_utf8, matches, skip_space, skip_space_until
 from kernels.when import read_epoch
 from kernels.words import byte, get, put
 
@@ -228,8 +228,8 @@ def scan(
         status[record] = DECLINED
         begin = starts[record - first]
         stop = ends[record - first]
-        at = skip_space(data, begin)
-        if byte(data, at) != 123 or stop - begin > settings[LIMIT_BYTES]:
+        at = skip_space_until(data, begin, stop)  # else records of white space alone are read again and again
+        if at == stop or byte(data, at) != 123 or stop - begin > settings[LIMIT_BYTES]:
             continue
         counts[COUNT_FLAGS] = 0
         at = scan_record(

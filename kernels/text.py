@@ -36,6 +36,16 @@ def skip_space(data: Array, at: int) -> int:
 
 
 @inline
+def skip_space_until(data: Array, at: int, stop: int) -> int:
+    """As `skip_space`, but not beyond `stop`."""
+    c = byte(data, at)
+    while at < stop and (c == 32 or 9 <= c <= 10 or c == 13):
+        at += 1
+        c = byte(data, at)
+    return at
+
+
+@inline
 def skip_plain(data: Array, at: int) -> int:
     """Position of the next byte that ends a string, escapes, is a control character or not ASCII."""
     while True:

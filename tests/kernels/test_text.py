@@ -24,8 +24,22 @@ def skip_string(data, out):
     out[0], out[1] = kernels.skip_string(data, 1)
 
 
+@kernel("int64(const uint8[::1], int64)")
+def skip_space_until(data, stop):
+    """`kernels.text.skip_space_until` from the beginning on."""
+    return np.int64(kernels.skip_space_until(data, 0, stop))
+
+
 def padded(data: bytes) -> np.ndarray:
     return np.frombuffer(data + b"\n" + bytes(PADDING), np.uint8)
+
+
+@given(st.text(st.sampled_from(" \t\n\r\v\x00{"), max_size=12), st.integers(0, 12))
+def test_white_space_ends_where_the_record_does(content, stop):
+    """Else a batch of records of white space would be read as often as it has records."""
+    stop = min(stop, len(content))
+    right = stop - len(content[:stop].lstrip(" \t\n\r"))
+    assert skip_space_until(padded(content.encode()), stop) == right
 
 
 @given(st.binary(max_size=40) | st.text(max_size=20).map(str.encode))
