@@ -74,6 +74,8 @@ class Rows:
         self._latency_ms = convert.LATENCY_MS.get(source.latency_unit, 1.0)
         wanted = _wanted(source, plan.features)
         merged = _merged(wanted)
+        if source.model:
+            Schema(_merged([*wanted, (source.model, SCALAR)]))  # raises where the model's path contradicts
         self._schema = Schema(merged)
         self._checked = [(path, types) for path, types in wanted if types != merged[path]]
         self._spelled = [f.path for f in self._numeric if f.numbers_in_strings]

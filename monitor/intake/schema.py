@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Union
@@ -14,6 +15,8 @@ from monitor.plan import Path
 
 LARGEST_INDEX = 65_535
 """Every element before the one that is read becomes a field, so that an index costs its size."""
+_UNREADABLE = re.compile(r'["\\\x00-\x1f]')
+"""What msgspec refuses in the name of a field: JSON writes it in more than one way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,10 @@ def _insert(root: _Node, path: Path, types: Types) -> None:
         where = show(path[: depth + 1])
         if isinstance(part, int) and not 0 <= part <= LARGEST_INDEX:
             raise IntakeError(f"array index out of range - {where} - must lie in 0…{LARGEST_INDEX}")
+        if isinstance(part, str) and _UNREADABLE.search(part):
+            raise IntakeError(
+                f"key that cannot be read - {where} - must have no quotes, backslashes or control characters"
+            )
         siblings = node.leaves.keys() | node.nodes.keys()
         if any(isinstance(other, int) != isinstance(part, int) for other in siblings):
             raise IntakeError(f"read as an object and as an array - {where} - must be one of them")

@@ -271,6 +271,11 @@ def test_an_empty_batch_gives_empty_columns():
         ({"time": ("features",)}, "as a value and as an object"),
         ({"time": ("features", 0)}, "as an object and as an array"),
         ({"time": ("x", 70_000)}, "out of range"),
+        ({"time": ('a"b',)}, "quotes"),
+        ({"time": ("a\\b",)}, "backslashes"),
+        ({"model": ("features",)}, "as a value and as an object"),
+        ({"model": ("ts", "model")}, "as a value and as an object"),
+        ({"model": ("features", 0)}, "as an object and as an array"),
     ],
 )
 def test_plans_that_cannot_be_read_are_refused(rest, words):
