@@ -44,7 +44,8 @@ class Leaves:
 
 
 def choose(source: SourcePlan, plan: ModelPlan) -> Leaves | None:
-    """The fields of a model; None where a path is read in two ways that one pass cannot give."""
+    """The fields of a model; None where they cannot be read in one pass: a path that is read in two
+    ways, records that are arrays, a vector deeper than records may be."""
     chosen = Leaves()
     known: dict[Path, Leaf] = {}
     try:
@@ -66,7 +67,9 @@ def choose(source: SourcePlan, plan: ModelPlan) -> Leaves | None:
     except _ReadTwice:
         return None
     chosen.leaves = list(known.values())
-    return chosen
+    is_array = any(isinstance(path[0], int) for path in known)
+    too_deep = any(leaf.kind == p.VECTOR and len(leaf.path) >= source.max_depth for leaf in chosen.leaves)
+    return None if is_array or too_deep else chosen
 
 
 class _ReadTwice(Exception):

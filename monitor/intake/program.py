@@ -106,7 +106,7 @@ def build_program(
     count, node_count = len(builder.fields), len(builder.nodes)
     rows = count + p.LEARNT + 1
     fields = np.zeros((rows + node_count, p.FIELD_COLUMNS), np.int32)
-    fields[:count] = builder.fields
+    fields[:count] = np.array(builder.fields, np.int32).reshape(count, p.FIELD_COLUMNS)
     fields[:, p.FIELD_NEXT] = p.CLOSED
     fields[rows - 1, p.FIELD_KIND] = p.SKIP
     keys = np.zeros(len(builder.keys) + 32 * p.LEARNT + PADDING, np.uint8)

@@ -219,7 +219,7 @@ class Scanner:
 
 
 def scanner_of(source: SourcePlan, plan: ModelPlan, reference: Reference | None) -> Scanner | None:
-    """The scanner of a model; None where a path is read in two ways that one pass cannot give."""
+    """The scanner of a model; None where its fields cannot be read in one pass: see `choose`."""
     leaves = choose(source, plan)
     return None if leaves is None else Scanner(source, plan, reference, leaves)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -13,7 +14,9 @@ import pytest
 
 from bench.fuzz import fuzz
 from kernels import program as p
+from monitor.intake.decode import Decoder
 from monitor.intake.scanner import scanner_of
+from monitor.plan import FeaturePlan, Kind
 from tests.intake import mutate as made
 from tests.intake.mutate import decoders, documents, mutate, schemas
 from tests.intake.same import batch_of, differences
@@ -188,6 +191,53 @@ def test_a_path_that_is_read_in_two_ways_leaves_the_scanner_out():
         **{name: getattr(plan, name) for name in plan.__dataclass_fields__}, "features": (*plan.features, twice),
     })  # fmt: skip
     assert scanner_of(source, both, None) is None
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+def test_no_vector_is_read_deeper_than_records_may_be(depth):
+    """An array is a level as an object is, also where the schema asks for it."""
+    source, models = schemas()[0]
+    features = (
+        FeaturePlan("v", ("v",), Kind.VECTOR, length=2), FeaturePlan("w", ("a", "w"), Kind.VECTOR, length=2),
+    )  # fmt: skip
+    plan = dataclasses.replace(models["m"], features=features)
+    fast, slow = decoders(dataclasses.replace(source, max_depth=depth), {"m": plan})
+    values = [
+        f'{{"ts":1767225600000{rest}}}'.encode()
+        for rest in ("", ',"v":[1,2]', ',"a":{}', ',"a":{"w":[1,2]}', ',"a":{"w":null}', ',"a":{"x":[[]]}')
+    ]
+    assert differences(fast, slow, values)[0] == []
+
+
+def test_records_that_are_arrays_are_left_to_the_other_decoder():
+    """A path may begin with an index; braces around elements are no record then either."""
+    source, models = schemas()[0]
+    features = (FeaturePlan("x", (1,), Kind.NUMERIC), FeaturePlan("y", (2, "y"), Kind.NUMERIC))
+    plan = dataclasses.replace(models["m"], features=features)
+    fast, slow = decoders(dataclasses.replace(source, time=(0,)), {"m": plan})
+    values = [b'{1,2,{"y":3}]', b'[1,2,{"y":3}]', b"[1,2,3]", b"{1,2,3}", b"{}", b"[]", b"{1]", b'{"a":1}']
+    assert differences(fast, slow, values)[0] == []
+    assert fast.scan(batch_of(values)).columns[0].index.tolist() == [1]
+
+
+def test_nothing_need_be_read():
+    """No feature, the time from the broker: every JSON object is a row."""
+    source, models = schemas()[0]
+    plan = dataclasses.replace(models["m"], features=())
+    fast, slow = (Decoder(dataclasses.replace(source, time=()), {"m": plan}, {}) for _ in range(2))
+    slow.use_scanner(active=False)
+    values = [b"{}", b'{"a":[1]}', b"{", b"[]", None, b""]
+    assert differences(fast, slow, values)[0] == []
+    assert fast.scan(batch_of(values)).columns[0].index.tolist() == [0, 1]
+
+
+def test_white_space_around_records_is_theirs():
+    """A record of nothing else ends where it ends: the next one is not taken for it."""
+    fast, slow = pair()
+    one = b'{"ts":1767225600000,"features":{"f0":1}}'
+    values = [b" ", one, b"", one, b"\n\t", b" " + one + b" ", b" ", b" "]
+    found, declined = differences(fast, slow, values)
+    assert (found, declined) == ([], 5)
 
 
 def test_columns_that_are_held_are_not_written_over():
