@@ -36,6 +36,8 @@ class Tokens:
         self._readers = readers
         self._absent = [[read(None) for read in row] for row in readers]
         self._known: list[tuple[int, bytes]] = []
+        self._foreseen = 0
+        """Bytes of these."""
         self._numbers: dict[tuple[int, bytes], int] = {}
         most = max(map(len, readers), default=0)
         self._codes = np.zeros((most, 64), np.int32)
@@ -47,6 +49,7 @@ class Tokens:
     def know(self, row: int, token: bytes) -> int:
         """The entry of a token that is never forgotten."""
         self._known.append((row, token))
+        self._foreseen += len(token)
         return self._enter(row, token)
 
     def codes(self, place: Place, entries: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -79,8 +82,12 @@ class Tokens:
             entries[at] = self._enter(row, token) if number is None else number
 
     def trim(self) -> None:
-        """Forget what was met where it is too much; between batches, whose entries are numbers of ours."""
-        if len(self._names) > p.MOST_ENTRIES or self._used > p.MOST_TEXT:
+        """Forget what was met where it is too much; between batches, whose entries are numbers of ours.
+
+        Known tokens do not count: a wide model has more of them than that, and none can be forgotten.
+        """
+        entries = len(self._names) - len(self._known)
+        if entries > p.MOST_ENTRIES or self._used - self._foreseen > p.MOST_TEXT:
             self._forget()
 
     def _enter(self, row: int, token: bytes) -> int:

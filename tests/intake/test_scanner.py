@@ -15,7 +15,9 @@ import pytest
 from bench.fuzz import fuzz
 from kernels import program as p
 from monitor.intake.decode import Decoder
+from monitor.intake.program import build_program
 from monitor.intake.scanner import scanner_of
+from monitor.intake.tokens import Tokens
 from monitor.plan import FeaturePlan, Kind
 from tests.intake import mutate as made
 from tests.intake.mutate import decoders, documents, mutate, schemas
@@ -157,6 +159,19 @@ def test_categories_without_end_are_forgotten_in_time(monkeypatch):
             for at in range(300)
         ]
         assert differences(fast, slow, values)[0] == []
+
+
+def test_categories_of_the_reference_are_never_too_many(monkeypatch):
+    """Those of wide models are more than are remembered besides: nothing is gained by forgetting them."""
+    monkeypatch.setattr(p, "MOST_ENTRIES", 5)
+    monkeypatch.setattr(p, "MOST_TEXT", 20)
+    program = build_program([], max_bytes=1, max_depth=1, divisor=1, factor=1)
+    tokens = Tokens(program, [[lambda _: (7, None)]])
+    for number in range(20):
+        tokens.know(0, b"%d" % number)
+    known = tokens.program
+    tokens.trim()
+    assert tokens.program is known
 
 
 def test_large_records_are_scanned_in_smaller_chunks():
