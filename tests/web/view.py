@@ -203,6 +203,7 @@ def verdict(model: str, name: str, tests: tuple[Test, ...], *, state: State, det
         "versions": {"7": 48_210},
         "scores": {
             test.feature: {"psi": 0.0261 * test.x, "ks": 0.02 * test.x, "js": 0.01 * test.x}
+            | ({"mmd": 0.01 * test.x} if test.feature == "score_v2" else {})
             for test in tests
             if test.feature not in {"latency", "error"}
         },
