@@ -130,7 +130,10 @@ def test_dead_letters_that_cannot_be_written_hold_the_stream(make):
         until(
             lambda: any("dead.jsonl" in p["paused"] for p in api(url, "partitions")), "the reason to be shown"
         )
-        assert all(report.applied == 0 for report in daemon.view().partitions)
+        # A checkpoint may have come before the reject was met, but none passes it.
+        before = sum(one.partition == 0 for one in stream(range(2)))
+        (held,) = (report for report in daemon.view().partitions if report.source.partition == 0)
+        assert held.applied <= before
         assert samples(url)["partition_paused", "0", made.topic] == 1
         assert get(f"{url}/-/healthy")[0] == 200
         folder.unlink()
