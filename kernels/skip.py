@@ -9,8 +9,6 @@ from kernels.layout import Array
 from kernels.text import ESCAPED, hash_of, skip_scalar, skip_space, skip_string
 from kernels.words import byte
 
-OBJECT = np.int64(1)
-
 
 @bare_kernel("int64(const uint8[::1], int64, int64, int64[::1], int64[::1], uint64[::1], int64[::1])")
 def skip_container(

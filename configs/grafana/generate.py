@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 OUT = Path(__file__).parent / "dashboards" / "driftline.json"
-
 SCRAPED = 'job=~"$job", instance=~"$instance"'
 MODEL = f'{SCRAPED}, model=~"$model"'
 WINDOW = f'{MODEL}, window=~"$window"'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from kernels import program as p
@@ -110,12 +109,3 @@ def _leaf(known: dict[Path, Leaf], path: Path, kind: int, target: int) -> int:
     if leaf.kind != kind:
         raise _ReadTwice
     return leaf.target
-
-
-def with_entries(leaves: Sequence[Leaf], entries: dict[int, int]) -> list[Leaf]:
-    """The leaves with the entry that BOOLEAN and MODEL need, by row of `tokens`."""
-    needy = (p.BOOLEAN, p.MODEL)
-    return [
-        Leaf(leaf.path, leaf.kind, leaf.target, entries[leaf.target]) if leaf.kind in needy else leaf
-        for leaf in leaves
-    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,6 +134,15 @@ def build_program(
     )
     forget_keys(program)
     return program
+
+
+def set_entries(program: Program, entries: Mapping[int, int]) -> None:
+    """Give BOOLEAN and MODEL fields the entry they compare with, by row of `tokens`; a program knows no
+    tokens when it is built."""
+    fields = program.fields.reshape(-1, p.FIELD_COLUMNS)[: int(program.settings[p.SCHEMA_FIELDS])]
+    for row in fields:
+        if row[p.FIELD_KIND] in {p.BOOLEAN, p.MODEL}:
+            row[p.FIELD_EXTRA] = entries[int(row[p.FIELD_TARGET])]
 
 
 def forget_keys(program: Program) -> None:

@@ -16,9 +16,9 @@ from kernels.scan import scan
 from kernels.words import PADDING
 from monitor.columns import NOTHING_NOVEL, Batch, Columns, Novel
 from monitor.intake import convert
-from monitor.intake.leaves import Leaves, Role, choose, with_entries
+from monitor.intake.leaves import Leaves, Role, choose
 from monitor.intake.pool import Pool
-from monitor.intake.program import build_program, forget_keys
+from monitor.intake.program import build_program, forget_keys, set_entries
 from monitor.intake.times import LATEST_MS, PER_MS
 from monitor.intake.tokens import Meaning, Tokens
 from monitor.names import CHAMPION
@@ -61,15 +61,15 @@ class Scanner:
         self._pool = Pool()
         divisor, factor = PER_MS.get(source.time_unit, (1, 1))
         readers = _readers(plan, reference, leaves)
-        limits = {"max_bytes": source.max_bytes, "max_depth": source.max_depth}
-        tokens = Tokens(build_program(leaves.leaves, divisor=divisor, factor=factor, **limits), readers)
-        needed = _know(tokens, source, plan, reference, leaves)
-        complete = build_program(
-            with_entries(leaves.leaves, needed), divisor=divisor, factor=factor, **limits
+        program = build_program(
+            leaves.leaves,
+            max_bytes=source.max_bytes,
+            max_depth=source.max_depth,
+            divisor=divisor,
+            factor=factor,
         )
-        tokens.program = complete._replace(
-            table=tokens.program.table, entries=tokens.program.entries, text=tokens.program.text
-        )
+        tokens = Tokens(program, readers)
+        set_entries(program, _know(tokens, source, plan, reference, leaves))
         self._tokens = tokens
 
     def read(self, batch: Batch, positions: NDArray[np.int64] | None) -> Scan:
