@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from typing import Any
 
 import structlog
 
@@ -23,7 +22,6 @@ from monitor.incident.forget import forget
 from monitor.incident.intend import Intentions, intend
 from monitor.incident.model import Incident
 from monitor.incident.track import supersede
-from monitor.judge.record import to_json
 from monitor.judgement import COUNTED, Context, Judged, Judgement, verdict_entry
 from monitor.names import Source
 from monitor.plan import ModelPlan
@@ -79,7 +77,6 @@ class Evaluate:
         self._after = 0
         self._stale = True
         self._shown: dict[str, float] = {}
-        self._records: dict[tuple[str, str, int], tuple[Verdict, Mapping[str, Any]]] = {}
         self._next_forget = clock.monotonic() + FORGET_EVERY
         self._judgements = {name: self._judgement(context) for name, context in contexts.items()}
 
@@ -156,7 +153,7 @@ class Evaluate:
     def verdicts(self, model: str) -> tuple[Verdict, ...]:
         """The remembered verdicts of a model, by window name, oldest first."""
         history = self._judgements[model].history
-        return tuple(verdict for name in history for verdict in tuple(history[name]))
+        return tuple(kept.verdict() for name in history for kept in tuple(history[name]))
 
     def forget(self) -> None:
         """Remove what is too old to matter from the state log."""
@@ -276,16 +273,6 @@ class Evaluate:
         expected = self._expected(self._topics[plan.source])
         return min((self.progress[s].watermark for s in expected if s in self.progress), default=-1)
 
-    def _record(self, verdict: Verdict) -> Mapping[str, Any]:
-        """JSON of a verdict, made once: a view shows hundreds and a wide verdict takes milliseconds."""
-        key = (verdict.model, verdict.window, verdict.end)
-        known = self._records.get(key)
-        if known is None or known[0] is not verdict:
-            known = self._records[key] = (verdict, to_json(verdict))
-            while len(self._records) > SHOWN * sum(len(j.plan.windows) for j in self._judgements.values()):
-                self._records.pop(next(iter(self._records)))
-        return known[1]
-
     def _view(self, judgement: Judgement) -> ModelView:
         plan = judgement.plan
         incidents = sorted(
@@ -293,23 +280,18 @@ class Evaluate:
             key=lambda body: (body["state"] != "firing", -int(body["opened"])),
         )
         now = max((verdict.end for verdict in judgement.latest.values()), default=0)
-        recent = [
-            verdict
+        judged = [
+            kept
             for history in judgement.history.values()
-            for verdict in history
-            if verdict.end > now - plan.budget.period
+            for kept in history
+            if kept.end > now - plan.budget.period and kept.state is not State.UNKNOWN
         ]
-        judged = [verdict for verdict in recent if verdict.state is not State.UNKNOWN]
         return ModelView(
             plan=plan,
             reference=judgement.context.reference,
             latest=dict(judgement.latest),
             windows=dict(judgement.windows),
-            history=tuple(
-                self._record(verdict)
-                for history in judgement.history.values()
-                for verdict in list(history)[-SHOWN:]
-            ),
+            history=tuple(kept for history in judgement.history.values() for kept in list(history)[-SHOWN:]),
             incidents=tuple(incidents[:SHOWN]),
             closed=dict(judgement.closed),
             skipped=dict(judgement.skipped),
@@ -319,7 +301,7 @@ class Evaluate:
             ),
             pages_total=judgement.pages,
             retrains=tuple(requests(self._state.ledger(plan.name, kinds=("retrain", "outcome")))),
-            pages_expected=sum(verdict.alpha for verdict in judged),
+            pages_expected=sum(kept.alpha for kept in judged),
             blind_since=_blind_since(judgement),
             watermark=self._watermark(plan),
         )
@@ -340,10 +322,10 @@ def _blind_since(judgement: Judgement) -> int:
     since = -1
     for history in judgement.history.values():
         run = []
-        for verdict in reversed(history):
-            if verdict.state is not State.UNKNOWN:
+        for kept in reversed(history):
+            if kept.state is not State.UNKNOWN:
                 break
-            run.append(verdict)
+            run.append(kept)
         if run and run[0].end - run[-1].start >= BLIND_AFTER:
             since = max(since, run[-1].start)
     return since

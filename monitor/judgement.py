@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from kernels.layout import Layout
 from monitor.incident.model import Incident, latest_incidents
 from monitor.incident.track import Transition, stand, track
+from monitor.judge.kept import Kept
 from monitor.judge.policy import judge, judge_without_reference
 from monitor.judge.prepare import Prepared
-from monitor.judge.record import from_json, to_json
+from monitor.judge.record import to_json
 from monitor.names import CHAMPION, Source
 from monitor.plan import ModelPlan, WindowSpec
 from monitor.reference.profile import Reference
@@ -30,8 +32,8 @@ from monitor.window.store import PaneStore
 HISTORY = 1_000
 """Verdict records kept per window name: a month of hourly windows, which is what a budget counts."""
 DETAILED = 200
-"""The newest of them are kept whole: at 500 features one is 2 MB and takes 60 ms to read. Of the others
-remain state, counts and probability, without tests and scores."""
+"""The newest of them are kept whole: at 500 features one is 2 MB in the ledger and takes 60 ms to read, and
+a tenth of that packed. Of the others remain state, counts and probability, without tests and scores."""
 HISTORICAL = 7 * 86_400_000
 """A stream whose newest event is older than this was replayed and ended, it did not fall silent."""
 EMPTY_RUN = 48
@@ -72,7 +74,8 @@ class Judgement:
         self.context = context
         self.latest: dict[str, Verdict] = {}
         self.windows: dict[str, Window] = {}
-        self.history: dict[str, deque[Verdict]] = {}
+        self.history: dict[str, deque[Kept]] = {}
+        """By window name, oldest first; HISTORY at most, DETAILED of them whole."""
         self.incidents: dict[str, Incident] = {}
         """Newest incident of every rule, open or resolved."""
         self.closed: dict[str, int] = {}
@@ -106,7 +109,8 @@ class Judgement:
         names = {spec.name for spec in self.plan.windows}
         for identity, body in sorted(ledger.of("verdict").items()):
             if identity.rpartition("|")[0] in names:
-                self._remember(from_json(body))
+                self._remember(Kept.read(body))
+        self.latest = {name: history[-1].verdict() for name, history in self.history.items()}
         self.incidents = latest_incidents(ledger.of("incident"))
 
     def observe(self, sketches: Sequence[Sketch]) -> None:
@@ -145,7 +149,10 @@ class Judgement:
                 key = (name, str(verdict.reason))
                 self.skipped[key] = self.skipped.get(key, 0) + 1
         self._held.pop((name, verdict.end), None)
-        self._remember(verdict)
+        self._remember(Kept.of(verdict))
+        newest = self.latest.get(name)
+        if newest is None or verdict.end >= newest.end:
+            self.latest[name] = verdict
         self.windows[name] = judged.window
         self.incidents = stand(self.incidents, judged.transitions)
         self.pages += sum(transition.pages for transition in judged.transitions)
@@ -157,9 +164,10 @@ class Judgement:
             return []
         entries = []
         if len(history) >= self._detailed:
-            entries.append(verdict_entry(_bare(history[-self._detailed])))
+            shrunk = history[-self._detailed].bare()
+            entries.append(Entry("verdict", _identity(shrunk), shrunk.body()))
         if len(history) == HISTORY:
-            entries.append(replace(verdict_entry(_bare(history[0])), body=None))
+            entries.append(Entry("verdict", _identity(history[0]), None))
         return entries
 
     def renew(self, context: Context) -> None:
@@ -272,8 +280,13 @@ class Judgement:
         prepared = self.context.prepared.get(spec.name)
         if prepared is None:
             return judge_without_reference(window, self.plan, spec)
-        previous = tuple(self.history.get(spec.name, ()))
-        return judge(window, prepared, self.plan, previous=previous)
+        return judge(window, prepared, self.plan, previous=self._previous(window))
+
+    def _previous(self, window: Window) -> list[Verdict]:
+        """As many verdicts before this window as the raw rules look at."""
+        count = max((rule.windows for rule in self.plan.raw_rules), default=1) - 1
+        before = (kept for kept in reversed(self.history.get(window.name, ())) if kept.end < window.end)
+        return [kept.verdict() for kept in islice(before, count)][::-1]
 
     def _revisions(
         self, spec: WindowSpec, expected: Collection[Source], progress: Mapping[Source, Progress]
@@ -293,18 +306,15 @@ class Judgement:
             yield judged
             self._revise.discard(key)
 
-    def _remember(self, verdict: Verdict) -> None:
-        history = self.history.setdefault(verdict.window, deque(maxlen=HISTORY))
-        if verdict.revision > 0:
-            kept = [verdict if v.end == verdict.end else v for v in history]
-            self.history[verdict.window] = deque(kept, maxlen=HISTORY)
-        else:
-            if len(history) >= self._detailed:
-                history[-self._detailed] = _bare(history[-self._detailed])
-            history.append(verdict)
-        newest = self.latest.get(verdict.window)
-        if newest is None or verdict.end >= newest.end:
-            self.latest[verdict.window] = verdict
+    def _remember(self, kept: Kept) -> None:
+        history = self.history.setdefault(kept.window, deque(maxlen=HISTORY))
+        if kept.revision > 0 and any(other.end == kept.end for other in history):
+            renewed = [kept if other.end == kept.end else other for other in history]
+            self.history[kept.window] = deque(renewed, maxlen=HISTORY)
+            return
+        if len(history) >= self._detailed:
+            history[-self._detailed] = history[-self._detailed].bare()
+        history.append(kept)
 
     def _forget(self) -> None:
         """Drop panes that no coming window needs; a correction later than that is not applied."""
@@ -318,10 +328,10 @@ class Judgement:
         self._store.forget(self._whole)
 
 
-def _bare(verdict: Verdict) -> Verdict:
-    return replace(verdict, tests=(), scores={}, blind=())
-
-
 def verdict_entry(verdict: Verdict) -> Entry:
     """The ledger entry of a verdict: one per window name and end, replaced by its revisions."""
-    return Entry("verdict", f"{verdict.window}|{verdict.end:015d}", to_json(verdict))
+    return Entry("verdict", _identity(verdict), to_json(verdict))
+
+
+def _identity(verdict: Verdict | Kept) -> str:
+    return f"{verdict.window}|{verdict.end:015d}"

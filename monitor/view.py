@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from monitor.judge.kept import Kept
 from monitor.plan import ModelPlan
 from monitor.reference.profile import Reference
 from monitor.state.log import Progress
@@ -21,8 +22,8 @@ class ModelView:
     latest: Mapping[str, Verdict] = field(default_factory=dict)
     windows: Mapping[str, Window] = field(default_factory=dict)
     """The merged counts the latest verdicts were made from."""
-    history: tuple[Mapping[str, Any], ...] = ()
-    """Verdict records, oldest first, bounded."""
+    history: tuple[Kept, ...] = ()
+    """Verdicts, oldest first, bounded."""
     incidents: tuple[Mapping[str, Any], ...] = ()
     """Incident bodies of the ledger, newest first, bounded."""
     retrains: tuple[Mapping[str, Any], ...] = ()

@@ -201,5 +201,40 @@ def test_old_verdicts_shrink_alike_in_memory_and_in_the_ledger() -> None:
             model.accept(replace(judged, verdict=wide))
     again = judgement(WINDOWS[0])
     again.restore(Ledger("m", 1, {"verdict": ledger}))
-    assert list(again.history["5m"]) == list(model.history["5m"])
-    assert sum(bool(verdict.scores) for verdict in model.history["5m"]) == DETAILED
+    kept = [one.verdict() for one in model.history["5m"]]
+    assert [one.verdict() for one in again.history["5m"]] == kept
+    assert sum(bool(verdict.scores) for verdict in kept) == DETAILED
+    assert again.latest == model.latest
+
+
+def test_a_restart_remembers_revised_verdicts() -> None:
+    """A revised verdict takes its place in the history, and is forgotten with the others."""
+    model = judgement(WINDOWS[0])
+    model.observe([sketch(minute, 5) for minute in range(20)])
+    ledger = {verdict_entry(judged.verdict).id: judged.verdict for judged in due(model, progress(A, 22))}
+    model.observe([sketch(12, 9, applied=2)])
+    (revised,) = due(model, progress(A, 22))
+    ledger[verdict_entry(revised.verdict).id] = revised.verdict
+    again = judgement(WINDOWS[0])
+    bodies = {name: verdict_entry(verdict).body or {} for name, verdict in ledger.items()}
+    again.restore(Ledger("m", 1, {"verdict": bodies}))
+    assert [(one.end, one.revision, one.rows) for one in again.history["5m"]] == [
+        (START + 5 * (k + 1) * MINUTE, int(k == 2), 29 if k == 2 else 25) for k in range(4)
+    ]
+
+
+def test_what_is_kept_of_wide_verdicts_is_small() -> None:
+    """200 whole verdicts of a wide model are kept, so each may take only a small part of what it is as objects."""
+    model = judgement(WINDOWS[0])
+    rng = np.random.default_rng(3)
+    names = ("psi", "ks", "js", "mean", "std", "median", "missing", "wasserstein", "hellinger", "linf")
+    for end in range(1, 2 * DETAILED):
+        model.observe([sketch(5 * end - 1, 7)])
+        for judged in model.due(expected=(A,), progress={A: progress(A, 5 * end + 2)}, now=0):
+            scores = {f"f{k}": {name: float(rng.normal()) for name in names} for k in range(100)}
+            model.accept(replace(judged, verdict=replace(judged.verdict, scores=scores)))
+    history = model.history["5m"]
+    whole, bare = list(history)[-DETAILED:], list(history)[:-DETAILED]
+    assert len(bare) == DETAILED - 1
+    assert max(len(kept.packed) for kept in whole) < 12 * 100 * len(names)
+    assert max(len(kept.packed) for kept in bare) < 600

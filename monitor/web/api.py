@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from inspect import isawaitable
 from typing import Any
 
 import msgspec
@@ -65,12 +66,14 @@ class Api:
             ("models", lambda _: [shape.summary(model) for model in shape.by_state(self._view().models)]),
             ("models/{model}", lambda request: shape.detail(self._model(request))),
             ("models/{model}/features", self._features),
-            ("models/{model}/features/{feature:name}", self._feature),
-            ("models/{model}/verdicts", self._verdicts),
             ("incidents", self._incidents),
             ("incidents/{id}", self._incident),
             ("retrain", self._retrains),
             ("partitions", lambda _: [shape.partition(one) for one in self._view().partitions]),
+        )
+        slow_reads: Sequence[tuple[str, Callable[[Request], Any]]] = (
+            ("models/{model}/features/{feature:name}", self._feature),
+            ("models/{model}/verdicts", self._verdicts),
         )
         writes = (
             ("incidents/{id}/ack", self._acknowledge),
@@ -79,6 +82,10 @@ class Api:
         )
         return [
             *(Route(f"/api/v1/{path}", _reading(answer), methods=["GET"]) for path, answer in reads),
+            *(
+                Route(f"/api/v1/{path}", _reading(_aside(answer)), methods=["GET"])
+                for path, answer in slow_reads
+            ),
             *(Route(f"/api/v1/{path}", self._writing(answer), methods=["POST"]) for path, answer in writes),
         ]
 
@@ -122,9 +129,9 @@ class Api:
 
     def _verdicts(self, request: Request) -> list[Mapping[str, Any]]:
         window = request.query_params.get("window", "")
-        records = [one for one in self._model(request).history if window in {"", one.get("window")}]
-        newest = sorted(records, key=lambda one: -int(one.get("end", 0)))
-        return newest[: _limit(request, 100)]
+        own = [kept for kept in self._model(request).history if window in {"", kept.window}]
+        newest = sorted(own, key=lambda kept: -kept.end)
+        return [kept.body() for kept in newest[: _limit(request, 100)]]
 
     def _incidents(self, request: Request) -> list[Mapping[str, Any]]:
         wanted = {key: request.query_params[key] for key in ("model", "state") if key in request.query_params}
@@ -177,9 +184,20 @@ class Api:
 def _reading(shaped: Callable[[Request], Any]) -> Callable[[Request], Any]:
     async def answer(request: Request) -> Response:
         try:
-            return reply.success(request, shaped(request))
+            found = shaped(request)
+            return reply.success(request, await found if isawaitable(found) else found)
         except BadRequest as error:
             return reply.error(error.kind, str(error))
+
+    return answer
+
+
+def _aside(shaped: Callable[[Request], Any]) -> Callable[[Request], Awaitable[Any]]:
+    """On another thread: hundreds of kept verdicts are unpacked, a second or two where they are wide, and
+    probes and scrapes must not wait for that."""
+
+    async def answer(request: Request) -> Any:
+        return await run_in_threadpool(shaped, request)
 
     return answer
 
@@ -187,12 +205,13 @@ def _reading(shaped: Callable[[Request], Any]) -> Callable[[Request], Any]:
 def _history(model: ModelView, feature: str) -> list[dict[str, Any]]:
     """The scores of one feature in every verdict that is kept, oldest first."""
     rows = []
-    for record in model.history:
-        tests = [test for test in record.get("tests", ()) if test.get("feature") == feature]
-        scores = record.get("scores", {}).get(feature, {})
+    for kept in model.history:
+        body = kept.body()
+        tests = [test for test in body["tests"] if test["feature"] == feature]
+        scores = body["scores"].get(feature, {})
         if tests or scores:
-            kept = {key: record.get(key) for key in ("window", "start", "end", "state", "rows")}
-            rows.append({**kept, "tests": tests, "scores": scores})
+            shown = {key: body[key] for key in ("window", "start", "end", "state", "rows")}
+            rows.append({**shown, "tests": tests, "scores": scores})
     return rows
 
 

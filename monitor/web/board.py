@@ -102,11 +102,8 @@ def _spent(budget: Mapping[str, float]) -> float:
 
 def _strip(model: ModelView, name: str, latest: Mapping[str, Any] | None) -> dict[str, Any]:
     """The last windows of one name as squares, oldest first."""
-    records = [record for record in model.history if record.get("window") == name][-STRIP:]
-    squares = [{"state": str(one.get("state", "unknown")), "end": one.get("end")} for one in records]
-    for square in squares:
-        if isinstance(square["end"], int):
-            square["end"] = shape.moment(square["end"])
+    newest = [kept for kept in model.history if kept.window == name][-STRIP:]
+    squares = [{"state": str(kept.state), "end": shape.moment(kept.end)} for kept in newest]
     return {"name": name, "latest": latest, "squares": squares}
 
 

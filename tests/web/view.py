@@ -8,7 +8,7 @@ import numpy as np
 
 from kernels.layout import FIRST_BIN, LATENCY_BINS
 from monitor.incident.model import Closed, Incident, Severity, Status, Streak, evidence_of, incident_id
-from monitor.judge.record import to_json
+from monitor.judge.kept import Kept
 from monitor.names import REASONS, Source
 from monitor.plan import Budget, FeaturePlan, Kind, ModelPlan, RetrainPlan, WindowSpec
 from monitor.reference.profile import FeatureProfile, Panes, Reference
@@ -280,7 +280,7 @@ def drifting() -> ModelView:
     }  # fmt: skip
     quiet = verdict(name, "1h", tests[4:], state=State.OK, detail="No feature moved.")
     history = tuple(
-        to_json(replace(quiet, start=NOW - (k + 1) * HOUR, end=NOW - k * HOUR)) for k in range(24, 0, -1)
+        Kept.of(replace(quiet, start=NOW - (k + 1) * HOUR, end=NOW - k * HOUR)) for k in range(24, 0, -1)
     )
     return ModelView(
         plan=plan(name, features),
@@ -290,7 +290,7 @@ def drifting() -> ModelView:
             "1h": window(name, "1h", features, drift=True),
             "1d": window(name, "1d", features, drift=False, rows=1_101_880),
         },
-        history=(*history, to_json(latest["1h"])),
+        history=(*history, Kept.of(latest["1h"])),
         incidents=(incident(name), incident(name, state="resolved", age=9 * DAY, cause="psi(amount_eur)")),
         retrains=(retrain(name),),
         closed={"1h": 401, "1d": 16},
