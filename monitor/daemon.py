@@ -17,6 +17,7 @@ from monitor.deliver.start import run_integrations
 from monitor.errands import Errands
 from monitor.errors import DriftlineError, StateError, UsageError
 from monitor.evaluate import Evaluate
+from monitor.heap import Heap
 from monitor.incident.intend import acknowledge
 from monitor.ingest import Cadence, Ingest
 from monitor.intake.consumer import Consumer
@@ -125,7 +126,9 @@ class Daemon:
 
     def wait(self) -> None:
         """Block until a stop is asked for or a loop ends by itself."""
+        heap = Heap(self.clock)
         while not self.clock.wait(self.stopping, 0.5):
+            heap.tick()
             if not all(thread.is_alive() for thread in self._threads):
                 log.error("loop_ended", loops=[t.name for t in self._threads if not t.is_alive()])
                 self.stopping.set()

@@ -190,6 +190,12 @@ CHECKPOINT_LAST_SUCCESS_TIMESTAMP_SECONDS = _gauge(
     "checkpoint_last_success_timestamp_seconds", "When a checkpoint was last durable."
 )
 CHECKPOINT_SIZE_BYTES = _gauge("checkpoint_size_bytes", "Size of the last checkpoint.")
+HEAP_BYTES = _gauge(
+    "heap_bytes",
+    "Memory of the C library's heaps: used, free until it is given back, or mapped block by block.",
+    "kind",
+)
+SQLITE_BYTES = _gauge("sqlite_bytes", "Memory that the state log's SQLite holds, a part of what is used.")
 OUTBOX_PENDING = _gauge("outbox_pending", "Intents not yet delivered.", "integration")
 
 CONSUMER_LAG_RECORDS = _gauge(

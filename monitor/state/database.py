@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _sqlite3
 import contextlib
+import ctypes
 import fcntl
 import os
 import socket
@@ -86,6 +88,16 @@ class Database:
         """Give the directory back. Repeating it does nothing."""
         with self._writing, self._reading, explained(self.path):
             self._close.close()
+
+
+def memory() -> int | None:
+    """Bytes that SQLite holds in this process, all connections together; None where it does not tell."""
+    library = ctypes.CDLL(getattr(_sqlite3, "__file__", None))
+    ask = getattr(library, "sqlite3_memory_used", None)
+    if ask is None:
+        return None
+    ask.restype = ctypes.c_int64
+    return int(ask())
 
 
 def count(db: sqlite3.Connection, name: str) -> int:

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable
 
 from prometheus_client import generate_latest
 
+from monitor import heap
 from monitor import metrics as m
 from monitor.metrics import Family
+from monitor.state.database import memory
 from monitor.verdict import State
 from monitor.view import ModelView, View
 from monitor.web.selection import Chosen, Selection, named
@@ -90,6 +92,9 @@ def _daemon(samples: Samples, view: View, revision: str) -> None:
     if view.checkpoint_last >= 0:
         samples[m.CHECKPOINT_LAST_SUCCESS_TIMESTAMP_SECONDS].append(((), view.checkpoint_last / 1000))
         samples[m.CHECKPOINT_SIZE_BYTES].append(((), view.checkpoint_bytes))
+    samples[m.HEAP_BYTES].extend(((kind,), float(size)) for kind, size in heap.usage().items())
+    if (held := memory()) is not None:
+        samples[m.SQLITE_BYTES].append(((), held))
     samples[m.OUTBOX_PENDING].extend(((name,), float(count)) for name, count in sorted(view.outbox.items()))
 
 
