@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.intake.packed import Packed
 from monitor.names import Reason, Source
 
 
@@ -15,7 +16,7 @@ from monitor.names import Reason, Source
 class Batch:
     """The records of one poll of one source partition, in offset order. Step 1.
 
-    values      the record values; None is a null value
+    values      the record values, `Packed` where a kernel may read them in place; None is a null value
     keys        the record keys, for dead letters; they may be fetched on demand, so ask only for few
     headers     the record headers as the client gives them, for dead letters; the same holds
     offsets     int64[records]
@@ -44,6 +45,8 @@ class Batch:
 
 
 def _sizes(values: Sequence[bytes | None]) -> NDArray[np.int64]:
+    if isinstance(values, Packed):
+        return values.sizes
     try:
         return np.fromiter(map(len, values), np.int64, len(values))  # type: ignore[arg-type]
     except TypeError:  # a null value among them, which is rare

@@ -11,14 +11,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from itertools import chain
-from operator import add
 
 import numpy as np
 
 from monitor.clock import Clock
 from monitor.columns import Batch, Reject
+from monitor.intake.packed import Chained, joined
 from monitor.names import Source
 
 BOUND = 16 << 20
@@ -210,9 +208,9 @@ def merged(batches: Sequence[Batch]) -> Batch:
     first = batches[0]
     return Batch(
         source=first.source,
-        values=list(chain.from_iterable(batch.values for batch in batches)),
-        keys=reduce(add, [batch.keys for batch in batches]),
-        headers=reduce(add, [batch.headers for batch in batches]),
+        values=joined([batch.values for batch in batches]),
+        keys=Chained([batch.keys for batch in batches]),
+        headers=Chained([batch.headers for batch in batches]),
         offsets=np.concatenate([batch.offsets for batch in batches]),
         timestamps=np.concatenate([batch.timestamps for batch in batches]),
         log_append=first.log_append,

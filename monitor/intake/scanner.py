@@ -17,6 +17,7 @@ from kernels.words import PADDING
 from monitor.columns import NOTHING_NOVEL, Batch, Columns, Novel
 from monitor.intake import convert
 from monitor.intake.leaves import Leaves, Role, choose
+from monitor.intake.packed import Packed
 from monitor.intake.pool import Pool
 from monitor.intake.program import build_program, forget_keys, set_entries
 from monitor.intake.times import LATEST_MS, PER_MS
@@ -87,11 +88,16 @@ class Scanner:
         errors[:] = 0
         out = Output(values, tokens, events, errors, vectors, status, self._missed)
         for first, last in _chunks(batch.sizes if positions is None else batch.sizes[positions]):
-            self._scan(*_join(batch, positions, first, last), first, out)
+            self._scan(*_place(batch, positions, first, last), first, out)
         return self._sort(batch, positions, out, codes)
 
     def _scan(
-        self, data: bytes, starts: NDArray[np.int64], ends: NDArray[np.int64], first: int, out: Output
+        self,
+        data: bytes | NDArray[np.uint8],
+        starts: NDArray[np.int64],
+        ends: NDArray[np.int64],
+        first: int,
+        out: Output,
     ) -> None:
         flat = out.values.reshape(-1)
         bits = flat.view(np.uint64)
@@ -295,6 +301,19 @@ def _chunks(sizes: NDArray[np.int64]) -> list[tuple[int, int]]:
             first, total = at, 0
         total += max(size, 0)
     return [*chunks, (first, count)]
+
+
+def _place(
+    batch: Batch, positions: NDArray[np.int64] | None, first: int, last: int
+) -> tuple[bytes | NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    """Records [first, last) as the scanner reads them: where they lie, or joined."""
+    values = batch.values
+    if not isinstance(values, Packed):
+        return _join(batch, positions, first, last)
+    if positions is None:
+        return values.data, values.starts[first:last], values.ends[first:last]
+    chosen = positions[first:last]
+    return values.data, values.starts[chosen], values.ends[chosen]
 
 
 def _join(

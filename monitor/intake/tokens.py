@@ -70,14 +70,16 @@ class Tokens:
         row, reader = place
         return (self._absent[row][reader][1] if entry == 0 else self._names[entry][reader]) or ""
 
-    def resolve(self, row: int, entries: NDArray[np.int32], missed: NDArray[np.int64], data: bytes) -> None:
+    def resolve(
+        self, row: int, entries: NDArray[np.int32], missed: NDArray[np.int64], data: bytes | NDArray[np.uint8]
+    ) -> None:
         """Replace negative `entries`, which the scanner left, by entries of their own.
 
         missed  int64[misses, 2]   start and end in `data` of miss k, which is entry -1 - k
         """
         for at in np.flatnonzero(entries < 0).tolist():
             start, end = missed[-1 - int(entries[at])].tolist()
-            token = data[start:end]
+            token = bytes(data[start:end])
             number = self._numbers.get((row, token))
             entries[at] = self._enter(row, token) if number is None else number
 
