@@ -25,7 +25,7 @@ from bench.figure import absent, figure, say
 from bench.machine import ROOT
 from bench.peers.process import NotInstalled, Peer, PeerFailed
 from bench.topic import PARTITIONS, configure, cpu, fill, running
-from monitor.intake.consumer import TUNED
+from monitor.intake.member import TUNED
 from tests.daemon.ask import until
 from tests.kafka.broker import KafkaBroker
 

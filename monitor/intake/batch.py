@@ -1,14 +1,15 @@
 """Kafka's records to `Batch`.
 
-What is asked of every record is asked with one pass of a C loop each, and only of what a fold needs:
-keys and headers stay in the client's records until a reject is kept.
+Of the client library's records what is asked of every one is asked with one pass of a C loop each, and only
+what a fold needs: keys and headers stay in them until a reject is kept. See `fetch.py` for the shorter way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import chain, groupby, pairwise
-from typing import Generic, TypeVar, overload
+from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 import numpy as np
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE, Message
@@ -18,6 +19,39 @@ from monitor.columns import Batch
 from monitor.names import Source
 
 _Field = TypeVar("_Field")
+
+
+class Fault(NamedTuple):
+    """What came in place of a record: the end of a partition, or why it cannot be read."""
+
+    source: Source
+    """Partition -1, or topic "", where it concerns no single one."""
+    code: int
+    text: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Records of one partition in offset order, as `Batch` but for timestamps of either kind.
+
+    appended  bool[records]  whose timestamp is the broker's
+    """
+
+    source: Source
+    values: Sequence[bytes | None]
+    keys: Sequence[bytes | None]
+    headers: Sequence[Any]
+    offsets: NDArray[np.int64]
+    timestamps: NDArray[np.int64]
+    appended: NDArray[np.bool_]
+
+
+class Taken(NamedTuple):
+    """What one call of the client gave; at most one run of each partition."""
+
+    runs: Sequence[Run] = ()
+    faults: Sequence[Fault] = ()
 
 
 class Fetched(Sequence[_Field], Generic[_Field]):
@@ -45,6 +79,32 @@ class Fetched(Sequence[_Field], Generic[_Field]):
         return self._get(self._records[at])
 
 
+def taken_of(records: Sequence[Message], *, one_topic: bool = False) -> Taken:
+    """What a list of the client library's records holds."""
+    faults = []
+    if any(map(Message.error, records)):
+        faults = faults_of(records)
+        records = [record for record in records if record.error() is None]
+    held = by_source(records, one_topic=one_topic)
+    return Taken([run_of(source, mine) for source, mine in held.items()], faults)
+
+
+def faults_of(records: Sequence[Message]) -> list[Fault]:
+    """What came in place of records."""
+    pairs = ((record, record.error()) for record in records)
+    return [
+        Fault(source_of(record), error.code(), error.str(), record.offset() or 0)
+        for record, error in pairs
+        if error is not None
+    ]
+
+
+def source_of(record: Message) -> Source:
+    """Where a record comes from, or what came in place of one."""
+    number = record.partition()
+    return Source(record.topic() or "", -1 if number is None else int(number))
+
+
 def by_source(records: Sequence[Message], *, one_topic: bool = False) -> dict[Source, list[Message]]:
     """The records of each partition, in the order they came; none may be an error.
 
@@ -63,50 +123,43 @@ def by_source(records: Sequence[Message], *, one_topic: bool = False) -> dict[So
     return taken
 
 
-def batches_of(source: Source, records: Sequence[Message], *, start: int) -> list[Batch]:
-    """Batches of the records of one partition from offset `start` on; they must be in offset order.
+def run_of(source: Source, records: Sequence[Message]) -> Run:
+    """The client library's records of one partition; they must be in offset order."""
+    stamps = np.fromiter(chain.from_iterable(map(Message.timestamp, records)), np.int64, 2 * len(records))
+    kind, timestamps = stamps[::2], stamps[1::2].copy()
+    timestamps[kind == TIMESTAMP_NOT_AVAILABLE] = -1
+    return Run(
+        source=source,
+        values=list(map(Message.value, records)),
+        keys=Fetched(Message.key, records),
+        headers=Fetched(Message.headers, records),
+        offsets=_offsets(records),
+        timestamps=timestamps,
+        appended=kind == TIMESTAMP_LOG_APPEND_TIME,
+    )
+
+
+def batches_of(run: Run, *, start: int) -> list[Batch]:
+    """Batches of a run from offset `start` on.
 
     A new batch begins where the kind of the timestamps changes: a topic may be switched from the
     producers' clocks to the broker's while it is read.
     """
-    offsets = _offsets(records)
-    if len(records) and offsets[0] < start:
-        first = int(np.searchsorted(offsets, start))
-        records, offsets = records[first:], offsets[first:]
-    stamps = np.fromiter(chain.from_iterable(map(Message.timestamp, records)), np.int64, 2 * len(records))
-    kind, timestamps = stamps[::2], stamps[1::2].copy()
-    timestamps[kind == TIMESTAMP_NOT_AVAILABLE] = -1
-    appended = kind == TIMESTAMP_LOG_APPEND_TIME
-    cuts = [0, *(np.flatnonzero(np.diff(appended)) + 1).tolist(), len(records)]
-    return [
-        _batch(
-            source,
-            records if b - a == len(records) else records[a:b],
-            offsets[a:b],
-            timestamps[a:b],
-            log_append=bool(appended[a]),
-        )
-        for a, b in pairwise(cuts)
-        if b > a
-    ]
+    first, count = int(np.searchsorted(run.offsets, start)), len(run.offsets)
+    cuts = [first, *(np.flatnonzero(np.diff(run.appended[first:])) + first + 1).tolist(), count]
+    return [_batch(run, a, b) for a, b in pairwise(cuts) if b > a]
 
 
-def _batch(
-    source: Source,
-    records: Sequence[Message],
-    offsets: NDArray[np.int64],
-    timestamps: NDArray[np.int64],
-    *,
-    log_append: bool,
-) -> Batch:
+def _batch(run: Run, a: int, b: int) -> Batch:
+    whole = b - a == len(run.offsets)
     return Batch(
-        source=source,
-        values=list(map(Message.value, records)),
-        keys=Fetched(Message.key, records),
-        headers=Fetched(Message.headers, records),  # type: ignore[arg-type]
-        offsets=offsets,
-        timestamps=timestamps,
-        log_append=log_append,
+        source=run.source,
+        values=run.values if whole else run.values[a:b],
+        keys=run.keys if whole else run.keys[a:b],
+        headers=run.headers if whole else run.headers[a:b],
+        offsets=run.offsets[a:b],
+        timestamps=run.timestamps[a:b],
+        log_append=bool(run.appended[a]),
     )
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Consumer as Client
 
 from monitor.clock import Clock
 from monitor.columns import Batch
 from monitor.errors import IntakeError
-from monitor.intake.batch import batches_of, by_source
+from monitor.intake import questions
+from monitor.intake.assignments import Assignments
+from monitor.intake.batch import Fault, Taken, batches_of, taken_of
 from monitor.intake.client import (
     OUT_OF_RANGE,
     PARTITION_END,
@@ -24,48 +26,20 @@ from monitor.intake.client import (
     ignore,
     refusal,
 )
+from monitor.intake.fetch import open_queue
 from monitor.intake.gap import Gap, GapKind
+from monitor.intake.member import member_properties
+from monitor.intake.questions import QUERY_SECONDS
 from monitor.names import Source
 
 log = structlog.get_logger(__name__)
 
-QUERY_SECONDS = 5.0
-"""How long a question to the broker may take; the poll interval is 300 s, the liveness limit 30 s."""
-
-TUNED = {
-    "queued.max.messages.kbytes": 32_768,
-    "fetch.queue.backoff.ms": 2,
-}
-"""32 MiB of records fetched ahead are 0.1 s of work. When as much lies there the client stops fetching,
-for a whole second unless it is told otherwise: ten times as long as what it holds lasts."""
-_DEFAULTS = {**TUNED, "client.id": "driftline"}
-_OURS = {
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
-    "auto.offset.reset": "error",
-    "enable.partition.eof": True,
-}
-
-
-class Assignments(Protocol):
-    """Who keeps the state of partitions. Called inside `poll`, on the polling thread."""
-
-    def positions(self, sources: Collection[Source]) -> Mapping[Source, int | None]:
-        """Next offset of each newly assigned partition; None where there is no state."""
-        ...
-
-    def began(self, source: Source, offset: int, *, since: int) -> None:
-        """A partition without state starts at `offset`. `since` is the smallest event time that is
-        covered, ms, when reading begins in the middle of the log; -1 when it begins at its start."""
-        ...
-
-    def revoked(self, sources: Collection[Source]) -> None:
-        """These partitions are about to be given up: the last moment to make state durable."""
-        ...
-
-    def lost(self, sources: Collection[Source]) -> None:
-        """These partitions belong to somebody else already."""
-        ...
+MOST = 20_000
+"""Records that a poll may ask for."""
+STRAYS = 1_000
+"""Records asked of the client library itself while records come from the queue: there should be none."""
+FORWARD_SECONDS = 5.0
+"""How often a queue that nothing comes from is looked after."""
 
 
 class Consumer:
@@ -87,8 +61,10 @@ class Consumer:
         oauth: OAuth | None = None,
         count: Callable[[str], None] = ignore,
         statistics: Callable[[str], None] | None = None,
+        direct: bool = True,
     ) -> None:
         """`topics` maps each topic to where a partition without state starts: earliest | latest.
+        `direct`: take records from librdkafka itself where that is possible.
 
         `count(event)` is called with kafka_error, kafka_fatal, kafka_statistics, callback_raised,
         partition_error, commit_failed, gap. Any librdkafka property passes through, except those
@@ -107,8 +83,11 @@ class Consumer:
         self._paused: set[Source] = set()
         self._ends: dict[Source, tuple[float, int]] = {}
         self._gaps: list[Gap] = []
+        self._next_forward = 0.0
+        chosen = member_properties(properties, group=group, on_commit=self._on_commit)
         try:
-            self._client = Client(client_properties(self._chosen(properties, group), self._listener))
+            self._client = Client(client_properties(chosen, self._listener))
+            self._queue = open_queue(self._client, str(chosen["client.id"]), MOST) if direct else None
             self._client.subscribe(
                 list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
             )
@@ -125,17 +104,18 @@ class Consumer:
         self._ask()
         self._let_go.clear()
         try:
-            records = self._client.consume(max_records, timeout)
+            taken = self._take(max_records, timeout)
         except BaseException:
             self._rewind(self._next)
             raise
-        failure = self._listener.failure()
-        if failure is not None:
-            self._rewind(self._next)
-            raise failure
         if self._listener.fatal is not None:
             raise IntakeError(f"kafka client stopped - {self._listener.fatal.str()} - restart driftline")
-        return self._batches(records)
+        return self._batches(taken)
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether records come from librdkafka itself."""
+        return self._queue is not None
 
     def gaps(self) -> tuple[Gap, ...]:
         """Gaps met since the last call. They lie after the batches of the polls before."""
@@ -184,32 +164,17 @@ class Consumer:
 
     def query(self, source: Source, timeout: float = 1.0) -> tuple[int, int]:
         """Low and end offset, asked of the broker now; (-1, -1) when it does not answer in time."""
-        try:
-            found = self._client.get_watermark_offsets(TopicPartition(*source), timeout=timeout)
-        except (KafkaException, RuntimeError):
-            return -1, -1
-        return (int(found[0]), int(found[1])) if found else (-1, -1)
+        return questions.query(self._client, source, timeout)
 
     def partition_count(self, topic: str) -> int:
         """How many partitions a topic has, asked of the broker now; 0 when it does not answer in time,
         or does not know the topic."""
-        try:
-            found = self._client.list_topics(topic, timeout=1.0).topics.get(topic)
-        except (KafkaException, RuntimeError):
-            return 0
-        return len(found.partitions) if found is not None and found.error is None else 0
+        return questions.partition_count(self._client, topic)
 
     def committed(self, sources: Collection[Source]) -> dict[Source, int]:
         """The offsets that the group has committed, -1 where it has none. Raises IntakeError when the
         broker does not say."""
-        try:
-            places = self._client.committed([TopicPartition(*source) for source in sources], QUERY_SECONDS)
-        except (KafkaException, RuntimeError) as error:
-            raise IntakeError(f"no answer - committed offsets of the group - {describe(error)}") from error
-        failed = next((place.error for place in places if place.error is not None), None)
-        if failed is not None:
-            raise IntakeError(f"no answer - committed offsets of the group - {failed.str()}")
-        return {Source(place.topic, place.partition): max(int(place.offset), -1) for place in places}
+        return questions.committed(self._client, sources)
 
     def assigned(self) -> tuple[Source, ...]:
         """Partitions that are open."""
@@ -224,6 +189,9 @@ class Consumer:
 
     def close(self) -> None:
         """Leave the group at once; partitions still open are revoked. Make state durable before."""
+        queue, self._queue = self._queue, None
+        if queue is not None:
+            queue.close()
         try:
             self._client.close()
         except (KafkaException, RuntimeError) as error:
@@ -232,52 +200,75 @@ class Consumer:
         if failure is not None:
             log.warning("callback_raised", text=f"{type(failure).__name__} while closing")
 
-    def _chosen(self, properties: Mapping[str, Any], group: str) -> dict[str, Any]:
-        chosen = {**_DEFAULTS, **properties, **_OURS, "group.id": group, "on_commit": self._on_commit}
-        if properties.get("group.protocol") != "consumer":
-            chosen["partition.assignment.strategy"] = "cooperative-sticky"
-        return chosen
+    def _take(self, most: int, timeout: float) -> Taken:
+        """What the client has. Raises what a callback raised."""
+        if self._queue is None:
+            records = self._client.consume(most, timeout)
+            self._heed()
+            return taken_of(records, one_topic=len(self._start) == 1)
+        is_open = bool(self._next)
+        faults = self._serve(0.0 if is_open else timeout)
+        # Taken away and given back during this very call: the client may go on where it was before.
+        self._rewind(self._let_go & self._next.keys())
+        self._let_go.clear()
+        taken = self._queue.take(most, timeout if is_open else 0.0)
+        if not taken.runs and self._clock.monotonic() >= self._next_forward:
+            self._next_forward = self._clock.monotonic() + FORWARD_SECONDS
+            self._queue.forward(self._next)
+        return taken._replace(faults=[*faults, *taken.faults])
 
-    def _batches(self, records: Sequence[Message]) -> list[Batch]:
+    def _serve(self, timeout: float) -> list[Fault]:
+        """Let the client library call back, and see what came past the queue.
+
+        A record that did is fetched again: behind the seek the client drops whatever it has fetched
+        before, on either way, so nothing is lost, doubled or overtaken. What is left unseen of it here
+        would be handed out of turn, so all is looked at.
+        """
+        found = records = self._client.consume(STRAYS, timeout)
+        while len(found) == STRAYS:
+            found = self._client.consume(STRAYS, 0)
+            records += found
+        self._heed()
+        taken = taken_of(records)
+        strays = {run.source for run in taken.runs}
+        strays.update(fault.source for fault in taken.faults if fault.code == PARTITION_END)
+        self._rewind(strays & self._next.keys())
+        return [fault for fault in taken.faults if fault.code != PARTITION_END]
+
+    def _heed(self) -> None:
+        failure = self._listener.failure()
+        if failure is not None:
+            raise failure
+
+    def _batches(self, taken: Taken) -> list[Batch]:
         ends: dict[Source, int] = {}
-        if any(map(Message.error, records)):
-            ends = self._note_all(records)
-            records = [record for record in records if record.error() is None]
-        taken = by_source(records, one_topic=len(self._start) == 1)
+        for fault in taken.faults:
+            if fault.code == PARTITION_END:
+                ends[fault.source] = fault.offset
+            else:
+                self._note(fault)
         # Taken away and given back during this very call: records of both lives may be in hand.
         twice = self._let_go & self._next.keys()
         self._rewind(twice)
+        runs = {run.source: run for run in taken.runs}
         batches = []
         for source, start in self._next.items():
             if source not in twice:
-                mine = taken.get(source)
-                if mine:
-                    batches.extend(batches_of(source, mine, start=start))
-                    self._next[source] = max(start, (mine[-1].offset() or 0) + 1)
+                run = runs.get(source)
+                if run is not None:
+                    batches.extend(batches_of(run, start=start))
+                    self._next[source] = max(start, int(run.offsets[-1]) + 1)
                 self._next[source] = max(self._next[source], ends.get(source, 0))
         return batches
 
-    def _note_all(self, records: Sequence[Message]) -> dict[Source, int]:
-        """What came in place of records; where partitions end, by partition."""
-        ends: dict[Source, int] = {}
-        for record in records:
-            error = record.error()
-            if error is None:
-                continue
-            if error.code() == PARTITION_END:
-                ends[_source(record)] = record.offset() or 0
-            else:
-                self._note(record, error)
-        return ends
-
-    def _note(self, record: Message, error: KafkaError) -> None:
+    def _note(self, fault: Fault) -> None:
         """An error in place of a record."""
-        source = _source(record)
-        if error.code() in OUT_OF_RANGE and source in self._next:
+        source = fault.source
+        if fault.code in OUT_OF_RANGE and source in self._next:
             self._waiting[source] = self._mend
             return
         self._count("partition_error")
-        log.warning("partition_error", topic=source.topic, partition=source.partition, text=error.str())
+        log.warning("partition_error", topic=source.topic, partition=source.partition, text=fault.text)
 
     def _mend(self, source: Source) -> bool:
         """Find out why a position is not in the log, and go on where it can be gone on."""
@@ -326,16 +317,29 @@ class Consumer:
         """Let the client fetch from our own positions, whatever it handed out meanwhile."""
         for source in list(sources):
             place = TopicPartition(*source, self._next[source])
+            self._forward([source])
             try:
                 self._client.seek(place)
             except (KafkaException, RuntimeError):  # it was not fetching yet
                 try:
                     self._client.incremental_unassign([TopicPartition(*source)])
-                    self._client.incremental_assign([place])
+                    self._assign([place])
                 except (KafkaException, RuntimeError) as error:
                     log.warning("seek_refused", source=str(source), text=describe(error))
             if source in self._paused:
                 self._attempt(self._client.pause, source)
+
+    def _forward(self, sources: Collection[Source]) -> None:
+        if self._queue is not None:
+            self._queue.forward(sources)
+
+    def _assign(self, places: list[TopicPartition]) -> None:
+        """Begin to fetch. The queue is told before, so that no record comes past it, and again after:
+        the end of an earlier fetch, which the client has seen by then, takes partitions off it."""
+        sources = [Source(place.topic, place.partition) for place in places]
+        self._forward(sources)
+        self._client.incremental_assign(places)
+        self._forward(sources)
 
     def _attempt(self, change: Callable[[list[TopicPartition]], None], source: Source) -> None:
         try:
@@ -348,7 +352,7 @@ class Consumer:
         positions = self._listener.guard(self._assignments.positions, sources) if sources else {}
         known = {source: at for source, at in (positions or {}).items() if at is not None}
         places = [TopicPartition(*source, known.get(source, OFFSET_BEGINNING)) for source in sources]
-        self._listener.guard(client.incremental_assign, places)
+        self._listener.guard(self._assign, places)
         self._next.update(known)
         for source in sources:
             if source not in known:
@@ -385,7 +389,3 @@ class Consumer:
         if error is not None:
             self._listener.guard(self._count, "commit_failed")
             self._listener.guard(lambda: log.debug("commit_failed", reason=error.name(), text=error.str()))
-
-
-def _source(record: Message) -> Source:
-    return Source(record.topic() or "", -1 if record.partition() is None else int(record.partition() or 0))

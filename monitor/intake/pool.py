@@ -21,7 +21,10 @@ class Pool:
     batch it comes as 240 pages that are cleared one by one: 100 ns a record, on a busy machine ten times that.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, kept: int = KEPT, largest: int = sys.maxsize) -> None:
+        """At most `kept` blocks are kept for use, none of more than `largest` bytes."""
+        self._kept = kept
+        self._largest = largest
         self._blocks: list[NDArray[np.uint8]] = [np.empty(ALIGNED, np.uint8)]
         self._unheld = sys.getrefcount(self._blocks[0])
         """What the interpreter counts for a block that only the list holds; versions differ."""
@@ -37,12 +40,14 @@ class Pool:
         return arrays
 
     def _block(self, size: int) -> NDArray[np.uint8]:
+        if size > self._largest:
+            return np.empty(size, np.uint8)
         for place in range(len(self._blocks)):
             if sys.getrefcount(self._blocks[place]) == self._unheld:
                 if len(self._blocks[place]) < size:
                     self._blocks[place] = np.empty(size + size // 4, np.uint8)
                 return self._blocks[place]
         block = np.empty(size + size // 4, np.uint8)
-        if len(self._blocks) < KEPT:
+        if len(self._blocks) < self._kept:
             self._blocks.append(block)
         return block

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from monitor.clock import Clock
 from monitor.columns import Batch
 from monitor.errors import IntakeError
-from monitor.intake.batch import batches_of
+from monitor.intake.batch import batches_of, run_of
 from monitor.intake.client import (
     OUT_OF_RANGE,
     PARTITION_END,
@@ -123,7 +123,7 @@ class SpanReader:
         batches = []
         for source, mine in taken.items():
             if source in position:
-                batches.extend(batches_of(source, mine, start=position[source]))
+                batches.extend(batches_of(run_of(source, mine), start=position[source]))
                 position[source] = max(position[source], (mine[-1].offset() or 0) + 1)
         for source, end in ends.items():
             if source in position:

@@ -8,7 +8,7 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, Me
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.intake.batch import batches_of, by_source
+from monitor.intake.batch import batches_of, by_source, run_of
 from monitor.names import Source
 from monitor.pipeline import merged
 
@@ -44,7 +44,7 @@ def test_records_are_kept_apart_by_partition_in_the_order_they_came(places):
 def test_offsets_are_those_of_the_records_with_and_without_holes(offsets, start):
     """Compacted logs and transaction markers leave holes; what lies before the start is left out."""
     records = [record(offset) for offset in sorted(offsets)]
-    found = [o for batch in batches_of(SOURCE, records, start=start) for o in batch.offsets.tolist()]
+    found = [o for batch in batches_of(run_of(SOURCE, records), start=start) for o in batch.offsets.tolist()]
     assert found == [offset for offset in sorted(offsets) if offset >= start]
 
 
@@ -53,7 +53,7 @@ def test_a_batch_has_timestamps_of_one_kind(stamps):
     """A topic may be switched to the broker's clock while it is read; a record without a timestamp has -1."""
     kinds = [TIMESTAMP_LOG_APPEND_TIME if appended else TIMESTAMP_CREATE_TIME for appended, _ in stamps]
     records = [record(at, kind=kind, time=stamps[at][1]) for at, kind in enumerate(kinds)]
-    batches = batches_of(SOURCE, records, start=0)
+    batches = batches_of(run_of(SOURCE, records), start=0)
     assert [(batch.log_append, time) for batch in batches for time in batch.timestamps.tolist()] == stamps
     assert all(a.log_append != b.log_append for a, b in pairwise(batches))
 
@@ -61,9 +61,9 @@ def test_a_batch_has_timestamps_of_one_kind(stamps):
 def test_keys_and_headers_are_there_when_they_are_asked_for():
     """Also of a part of a batch, and of records that have none."""
     records = [record(at, headers=[("h", b"%d" % at)] if at else None) for at in range(3)]
-    (batch,) = batches_of(SOURCE, records, start=0)
+    (batch,) = batches_of(run_of(SOURCE, records), start=0)
     assert list(batch.keys) == [b"0", b"1", b"2"]
     assert (batch.keys[1:][0], batch.headers[1:][1], batch.headers[0]) == (b"1", [("h", b"2")], None)
-    both = merged([batch, *batches_of(SOURCE, [record(7)], start=0)])
+    both = merged([batch, *batches_of(run_of(SOURCE, [record(7)]), start=0)])
     assert (list(both.keys), both.offsets.tolist()) == ([b"0", b"1", b"2", b"7"], [0, 1, 2, 7])
     assert both.headers[2] == [("h", b"2")]

@@ -6,14 +6,14 @@ from monitor.clock import SystemClock
 from monitor.errors import IntakeError
 from monitor.intake.gap import GapKind
 from monitor.names import Source
-from tests.intake.keeper import Keeper, connect, drain, fill, until
+from tests.intake.keeper import Keeper, drain, fill, until
 
 
 def numbered(count, start=0):
     return [b"%d" % number for number in range(start, start + count)]
 
 
-def test_records_arrive_in_order_with_all_that_belongs_to_them(broker, topic):
+def test_records_arrive_in_order_with_all_that_belongs_to_them(connect, broker, topic):
     """Values, keys, headers, timestamps; a null value stays null."""
     fill(broker, topic, [b"a", None], partition=1, key=b"k", timestamp=1234, headers=[("h", b"v")])
     keeper = Keeper()
@@ -29,7 +29,7 @@ def test_records_arrive_in_order_with_all_that_belongs_to_them(broker, topic):
     consumer.close()
 
 
-def test_a_callback_that_raises_inside_consume_loses_no_offset(broker, topic):
+def test_a_callback_that_raises_inside_consume_loses_no_offset(connect, broker, topic):
     """The client drops the records in hand; after the seek back they are handed out all the same."""
     calls = []
 
@@ -65,7 +65,7 @@ def test_a_callback_that_raises_inside_consume_loses_no_offset(broker, topic):
 
 
 @pytest.mark.parametrize("failing", ["positions", "revoked"])
-def test_a_failing_keeper_is_heard_and_gets_no_records(broker, topic, failing):
+def test_a_failing_keeper_is_heard_and_gets_no_records(connect, broker, topic, failing):
     """What positions or revoked raise comes out of poll; nothing of the partition is handed out."""
 
     class Failing(Keeper):
@@ -99,7 +99,7 @@ def test_a_failing_keeper_is_heard_and_gets_no_records(broker, topic, failing):
     consumer.close()
 
 
-def test_positions_come_from_the_keeper_never_from_the_group(broker, topic):
+def test_positions_come_from_the_keeper_never_from_the_group(connect, broker, topic):
     """A committed offset moves nothing: state decides where reading begins."""
     fill(broker, topic, numbered(300))
     first = Keeper()
@@ -116,7 +116,7 @@ def test_positions_come_from_the_keeper_never_from_the_group(broker, topic):
     again.close()
 
 
-def test_latest_begins_at_the_end_and_says_since_when(broker, topic):
+def test_latest_begins_at_the_end_and_says_since_when(connect, broker, topic):
     """What was there before is not handed out, and the keeper knows from when on it is covered."""
     fill(broker, topic, numbered(30))
     keeper = Keeper()
@@ -132,7 +132,7 @@ def test_latest_begins_at_the_end_and_says_since_when(broker, topic):
     consumer.close()
 
 
-def test_end_offset_and_position_meet_at_zero_lag(broker, topic):
+def test_end_offset_and_position_meet_at_zero_lag(connect, broker, topic):
     """An empty partition and one that was read to its end are both known to have no lag."""
     fill(broker, topic, numbered(20), partition=0)
     keeper = Keeper()
@@ -148,7 +148,7 @@ def test_end_offset_and_position_meet_at_zero_lag(broker, topic):
     consumer.close()
 
 
-def test_a_paused_partition_hands_out_nothing_and_goes_on_where_it_was(broker, topic):
+def test_a_paused_partition_hands_out_nothing_and_goes_on_where_it_was(connect, broker, topic):
     """Others go on meanwhile; a seek while paused is where it resumes."""
     fill(broker, topic, numbered(30))
     keeper = Keeper()
@@ -167,7 +167,7 @@ def test_a_paused_partition_hands_out_nothing_and_goes_on_where_it_was(broker, t
     consumer.close()
 
 
-def test_a_second_member_takes_over_without_a_record_lost_or_doubled(broker, topic):
+def test_a_second_member_takes_over_without_a_record_lost_or_doubled(connect, broker, topic):
     """Rebalances hand partitions over at the keeper's position, both ways."""
     fill(broker, topic, numbered(3000))
     shared = {}
@@ -193,7 +193,7 @@ def test_a_second_member_takes_over_without_a_record_lost_or_doubled(broker, top
     first.close()
 
 
-def test_records_deleted_before_they_were_read_are_a_gap(broker, topic):
+def test_records_deleted_before_they_were_read_are_a_gap(connect, broker, topic):
     """Reading goes on at the oldest record left, and the hole is told once."""
     source = Source(topic, 0)
     fill(broker, topic, numbered(100), partition=0)
@@ -224,7 +224,7 @@ def test_records_deleted_before_they_were_read_are_a_gap(broker, topic):
     consumer.close()
 
 
-def test_a_log_that_ends_before_our_position_is_not_read_on(broker, topic):
+def test_a_log_that_ends_before_our_position_is_not_read_on(connect, broker, topic):
     """Offsets would mean other records: the partition waits, and others go on."""
     source = Source(topic, 0)
     fill(broker, topic, numbered(30))
@@ -247,7 +247,7 @@ def test_a_log_that_ends_before_our_position_is_not_read_on(broker, topic):
     consumer.close()
 
 
-def test_a_broker_that_is_away_is_waited_for(broker, topic):
+def test_a_broker_that_is_away_is_waited_for(connect, broker, topic):
     """Nothing raises meanwhile, and nothing is lost after."""
     fill(broker, topic, numbered(30))
     keeper = Keeper()
@@ -262,7 +262,7 @@ def test_a_broker_that_is_away_is_waited_for(broker, topic):
     consumer.close()
 
 
-def test_a_keeper_that_is_asked_to_commit_is_never_let_down(broker, topic):
+def test_a_keeper_that_is_asked_to_commit_is_never_let_down(connect, broker, topic):
     """Commits are advisory: of foreign partitions, refused by the broker or after close."""
     fill(broker, topic, numbered(3))
     keeper, counted = Keeper(), []
@@ -280,13 +280,13 @@ def test_a_keeper_that_is_asked_to_commit_is_never_let_down(broker, topic):
     consumer.close()
 
 
-def test_properties_that_kafka_does_not_know_are_named(broker):
+def test_properties_that_kafka_does_not_know_are_named(connect, broker):
     """A misspelt property is an error of the configuration, with its name."""
     with pytest.raises(IntakeError, match=r"bootstrap\.severs"):
         connect(broker, "t", Keeper(), properties={"bootstrap.severs": "x"})
 
 
-def test_properties_that_decide_on_offsets_are_ours(broker, topic):
+def test_properties_that_decide_on_offsets_are_ours(connect, broker, topic):
     """Auto commit or a reset policy in the configuration cannot move a position."""
     fill(broker, topic, numbered(30))
     keeper = Keeper()
@@ -300,7 +300,7 @@ def test_properties_that_decide_on_offsets_are_ours(broker, topic):
     consumer.close()
 
 
-def test_a_topic_that_does_not_exist_is_no_end(broker):
+def test_a_topic_that_does_not_exist_is_no_end(connect, broker):
     """It is counted and said, and the consumer waits for it."""
     counted = []
     consumer = connect(broker, "not-there", Keeper(), count=counted.append)
@@ -308,7 +308,7 @@ def test_a_topic_that_does_not_exist_is_no_end(broker):
     consumer.close()
 
 
-def test_the_oauth_hook_is_asked_for_tokens(broker, topic):
+def test_the_oauth_hook_is_asked_for_tokens(connect, broker, topic):
     """A hook that fails later on is heard from poll, outside the client library."""
     asked = []
 

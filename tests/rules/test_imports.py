@@ -3,8 +3,8 @@ from __future__ import annotations
 from tests.rules.tree import imports, report, sources, within
 
 ONLY_IN = {
-    "numba": ("kernels/jit.py", "kernels/words.py", "kernels/product.py"),
-    "llvmlite": ("kernels/jit.py", "kernels/words.py", "kernels/product.py"),
+    "numba": ("kernels/jit.py", "kernels/words.py", "kernels/product.py", "kernels/foreign.py"),
+    "llvmlite": ("kernels/jit.py", "kernels/words.py", "kernels/product.py", "kernels/foreign.py"),
     "cupy": ("kernels/cuda/",),
     "confluent_kafka": ("monitor/intake/", "monitor/state/kafka", "monitor/demo/"),
     "urllib3": ("monitor/http.py",),
