@@ -1,6 +1,7 @@
 """Binning and the whole fold of columns that are decoded already, against what numpy offers for it.
 
 The peer counts bins alone; "fold" does more: moments, extremes, null and range rules of every column, latency, rows.
+A call is given the rows that one poll of the daemon brings.
 """
 
 from __future__ import annotations
@@ -19,14 +20,13 @@ from kernels.blocks import find_blocks, room
 from kernels.fold import fold
 from kernels.layout import CellArrays, Layout, Rules, allocate, no_rules
 from kernels.lookup import lookup
+from monitor.ingest import BATCH
 from monitor.names import REASONS
 from monitor.reference.build import BuildSettings, build
 from monitor.reference.table import Table
 
 COLUMNS = 24
 BINS = (16, 256, 4_096)
-BATCH = 2_000
-"""Rows per call, as the daemon polls them."""
 LEARNT = 20_000
 """Rows of the reference that the bins come from."""
 AGAINST = "numpy searchsorted + bincount (counts only)"
