@@ -86,6 +86,15 @@ def bare_kernel(*signatures: str) -> Callable[[Function], Function]:
     return _compiled(signatures, {"_nrt": False})
 
 
+def apart_kernel(*signatures: str) -> Callable[[Function], Function]:
+    """As `bare_kernel`, for one whose arrays never overlap: what is stored through one argument is read
+    through no other.
+
+    Only then are tables looked up several rows at a time while results are stored.
+    """
+    return _compiled(signatures, {"_nrt": False}, flags=_apart)
+
+
 def inline(function: Function) -> Function:
     """A piece of kernels, compiled into each that calls it and never by itself.
 
@@ -96,7 +105,12 @@ def inline(function: Function) -> Function:
     return cast(Function, numba.njit(nogil=True, boundscheck=CHECKED, forceinline=True, _nrt=False)(function))
 
 
-def _compiled(signatures: tuple[str, ...], options: dict[str, Any]) -> Callable[[Function], Function]:
+def _compiled(
+    signatures: tuple[str, ...],
+    options: dict[str, Any],
+    *,
+    flags: Callable[[Any], Any] | None = None,
+) -> Callable[[Function], Function]:
     exact = [_CONST.sub(_readonly, signature) for signature in signatures]
 
     def compiled(function: Function) -> Function:
@@ -105,6 +119,8 @@ def _compiled(signatures: tuple[str, ...], options: dict[str, Any]) -> Callable[
         if function.__closure__:
             raise TypeError(f"kernel depends on where it was made - {function.__qualname__} - pass values in")
         made: Any = numba.njit(nogil=True, boundscheck=CHECKED, **options)(function)
+        if flags is not None:
+            made._compiler._customize_flags = flags  # noqa: SLF001 - numba has no option for them
         made._cache = _Stored(function)  # noqa: SLF001 - where `cache=True` puts numba's own
         for signature in exact:
             made.compile(signature)
@@ -112,6 +128,11 @@ def _compiled(signatures: tuple[str, ...], options: dict[str, Any]) -> Callable[
         return cast(Function, made)
 
     return compiled
+
+
+def _apart(flags: Any) -> Any:
+    flags.noalias = True
+    return flags
 
 
 def warm(progress: Callable[[Step], object] | None = None, *, backwards: bool = False) -> Warmth:

@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels.bins import HALF, NESTS, add_values, find_steps
+from kernels.bins import DROP, EDGES, MIDDLE, NESTS, add_values
 from kernels.blocks import BLOCK
 from kernels.layout import NUMERIC, Layout
-from kernels.lookup import FAR, NARROW, PAD, build, lookup
+from kernels.lookup import FAR, PAD, build, lookup, positions
+from kernels.ranks import find_positions, find_ranks
 from tests import naive
 from tests.kernels.cases import blocks_of
 
-pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
-"""numpy warns of 1e308 - -1e308 where the compiler is off (NUMBA_DISABLE_JIT=1)."""
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered", "ignore:invalid value encountered")
+"""numpy warns of 1e308 - -1e308 and of signalling NaNs where the compiler is off (NUMBA_DISABLE_JIT=1)."""
 
 doubles = st.floats(allow_nan=False, allow_infinity=False)
 LARGEST = float(np.finfo(np.float64).max)
@@ -115,13 +116,12 @@ def test_every_number_of_edges_is_searched_to_its_ends(shape, size):
     np.testing.assert_array_equal(counts[0], np.bincount(slots(edges, x), minlength=len(edges) + 3))
 
 
-@pytest.mark.parametrize("size", [NARROW, NARROW + 1])
+@pytest.mark.parametrize("size", [32_768, 70_000])
 def test_more_edges_than_16_bits_have_numbers(size):
-    """The widest table of 16 bits and the first of 32 count alike, crowded or not."""
+    """Tables of very many edges count like those of few, crowded or not."""
     rng = np.random.default_rng(size)
     for edges in (np.unique(rng.normal(size=2 * size))[:size], 1.0 + np.arange(size) * 2.0**-50):
         layout = layout_of(edges)
-        assert lookup(layout).below.dtype == (np.int16 if size == NARROW else np.int32)
         x = np.concatenate([edges, np.nextafter(edges, -np.inf), [np.nan]])
         counts = counted(layout, x[None], np.zeros(len(x), np.int32))
         np.testing.assert_array_equal(counts[0], np.bincount(slots(edges, x), minlength=len(edges) + 3))
@@ -154,15 +154,31 @@ def test_blocks_of_one_cell_of_several_and_of_none_agree():
 
 @settings(max_examples=200, deadline=None)
 @given(clusters(), st.lists(doubles, min_size=2, max_size=20))
-def test_steps_keep_the_order_of_values(edges, xs):
-    """What the tables rest on: a larger value never has a smaller step, and every step exists."""
+def test_positions_keep_the_order_of_values(edges, xs):
+    """What the tables rest on: a larger value never has a smaller position, and every position has a step."""
     tables = build(np.array(edges), np.array([0, len(edges)]))
-    drop, half = tables.spans[0, :2].tolist()
-    steps = np.empty(len(xs) + 2, np.int32)
+    middle = int(tables.spans[0, MIDDLE])
+    found = np.empty(len(xs) + 2, np.int32)
     ordered = np.array([-np.inf, *sorted(xs), np.inf])
-    assert find_steps(steps, ordered, *tables.scales[0], drop, half) == 2
-    assert (np.diff(steps) >= 0).all()
-    assert (steps[0], steps[-1]) == (0, 2 * half - 1)
+    assert find_positions(found, ordered, *tables.scales[0], middle) != 0
+    assert (np.diff(found) >= 0).all()
+    assert (found[0], found[-1]) == (1, 2 * middle - 1)
+    np.testing.assert_array_equal(found, positions(ordered, tuple(tables.scales[0].tolist()), middle))
+    assert len(tables.entries) == 2 * middle >> tables.spans[0, DROP]
+
+
+@given(searches())
+def test_ranks_that_are_not_left_are_right(search):
+    """A rank is found without comparing an edge only where that is enough."""
+    edges, xs = search
+    tables = build(np.array(edges), np.array([0, len(edges)]))
+    x = np.array(xs)
+    found = np.empty(len(x), np.int32)
+    find_positions(found, x, *tables.scales[0], int(tables.spans[0, MIDDLE]))
+    left = find_ranks(found, tables.entries, len(x), int(tables.spans[0, DROP]))
+    assert left == np.count_nonzero(found < 0)
+    settled = (found >= 0) & ~np.isnan(x)
+    np.testing.assert_array_equal(found[settled], np.searchsorted(edges, x, side="right")[settled])
 
 
 @pytest.mark.parametrize("size", [20, 300, 4000])
@@ -171,10 +187,9 @@ def test_crowded_steps_have_steps_of_their_own(size):
     rng = np.random.default_rng(size)
     edges = np.unique(np.concatenate([place + rng.normal(size=size) for place in (-1e9, 0.0, 3e8, 7e12)]))
     tables = build(edges, np.array([0, len(edges)]))
-    half, nests = int(tables.spans[0, HALF]), int(tables.spans[0, NESTS])
-    assert nests > 0
-    assert np.count_nonzero(tables.below[: 2 * half] < 0) == nests
-    assert np.mean(tables.below[2 * half + 1 :] < 0) < 0.05
+    codes = ~(tables.entries >> tables.spans[0, DROP])
+    assert tables.spans[0, NESTS] == np.count_nonzero(codes > tables.spans[0, EDGES]) > 0
+    assert np.mean(tables.inner < 0) < 0.05
 
 
 @pytest.mark.parametrize("shape", ["normal", "lognormal", "integers"])
@@ -182,8 +197,8 @@ def test_few_steps_are_crowded(shape):
     """Ordinary columns need no search: what the tables are made for."""
     edges = np.unique(np.quantile(SHAPES[shape](np.random.default_rng(1), 100_000), np.linspace(0, 1, 257)))
     tables = build(edges, np.array([0, len(edges)]))
-    assert np.mean(tables.below < 0) < 0.05
-    assert len(tables.below) <= 2 * FAR * len(edges)
+    assert np.mean(tables.entries < 0) < 0.05
+    assert len(tables.entries) <= 4 * FAR * len(edges)
     assert np.isnan(tables.bounds[-PAD:]).all()
 
 
