@@ -1,13 +1,16 @@
-"""Memory of the daemon while records come faster than it can take them.
+"""Memory of the daemon in the long run, while records come faster than it can take them.
 
-    python -m bench.soak [--minutes 30]
+    python -m bench.soak [--minutes 30] [--pace 400] [--rate 0]
+
+First the history is filled: a daemon judges a few windows and ends, verdicts like its last are put before them in the
+state log, as many as are ever kept, and a daemon that finds them there is measured. So everything that is bounded has
+reached its bound, and what grows then grows without end.
 
 A producer keeps BACKLOG records waiting for the daemon on a broker of this machine, so that it always works as fast as
-it can; old records are deleted behind it. Event time runs PACE times as fast as the clock on the wall, so that windows
-of an hour close every 90 seconds, and the panes that they are made of come to be as many as they will ever be within the
-warm-up: a fifth of the time, and three hours of event time at least. Resident memory is read every two seconds; a line is
-fitted to means over BLOCK seconds: neighbouring readings hang together, and a line through all of them would look surer
-than it is.
+it can, or makes `--rate` of them a second; old records are deleted behind it. Event time runs `--pace` times as fast as
+the clock on the wall: at 400 windows of an hour close every nine seconds, 200 in half an hour. After a warm-up, a
+fifth of the time and WARM seconds at least, though no more than half of the time, a line is fitted to the means over BLOCK seconds of resident memory, and of
+each kind of it: neighbouring readings hang together, and a line through all of them would look surer than it is.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,19 +31,31 @@ import numpy as np
 from confluent_kafka import Producer
 
 from bench.figure import figure, say
-from bench.records import START, job
+from bench.records import MODEL, START, job
+from bench.resident import KINDS, resident
 from bench.topic import FAST, PARTITIONS, Running, configure, running
-from tests.daemon.ask import until
+from monitor.clock import SystemClock
+from monitor.heap import TRIM_EVERY
+from monitor.judge.kept import Kept
+from monitor.judge.record import from_json
+from monitor.judgement import DETAILED, HISTORY, verdict_entry
+from monitor.state.local import LocalLog
+from monitor.verdict import Verdict
+from tests.daemon.ask import get, until
 from tests.kafka.broker import KafkaBroker
 
 BACKLOG = 400_000
 """Records that wait: a second of work or more."""
 EVERY = 2.0
-BLOCK = 15.0
+BLOCK = TRIM_EVERY
+"""Free memory is given back this often, and comes again: a shorter mean would show that."""
 DISTINCT = 20_000
-PACE = 40
+PACE = 400.0
 WARM = 330.0
-"""Seconds; nearly four hours of event time, where a window of an hour and those before it need three."""
+"""Seconds: 36 hours of event time at PACE, where a window of an hour and those before it need three; until
+each thread has had its bursts it takes five minutes."""
+FILLERS = 3
+"""Windows that are judged before the history is filled up with their like."""
 RETENTION = {"retention.bytes": "268435456", "segment.bytes": "33554432", "retention.ms": "-1"}
 
 
@@ -49,39 +66,63 @@ class Line(NamedTuple):
     error: float
 
 
+class Load(NamedTuple):
+    """`pace`: event time to wall time; `rate`: records a second, 0 for as many as the daemon takes."""
+
+    pace: float = PACE
+    rate: float = 0.0
+
+
+class Readings(NamedTuple):
+    """Seconds, resident bytes in all and by kind; then records, seconds and windows of the whole watch."""
+
+    times: np.ndarray
+    sizes: np.ndarray
+    kinds: np.ndarray
+    """float64[readings, KINDS]"""
+    records: int
+    seconds: float
+    windows: int
+
+
 class Traffic(threading.Thread):
     """Produces records of this moment whenever fewer than BACKLOG wait."""
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
+    def __init__(self, bootstrap: str, topic: str, load: Load, *, start: int = START) -> None:
         super().__init__(name="traffic", daemon=True)
         self.sent = 0
         self.applied = 0
         """As the daemon says; kept up to date by whoever asks it."""
+        self.reached = start
+        """Event time so far."""
         self.ends = threading.Event()
         self._topic = topic
+        self._load = load
         self._producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0, **FAST})
         self._heads = [
             value.split(b'"ts":%d' % (START + n), 1) for n, value in enumerate(job(rows=DISTINCT).values)
         ]
 
     def run(self) -> None:
-        begin, last = time.monotonic(), START
+        begin, start = time.monotonic(), self.reached
         while not self.ends.is_set():
-            if self.sent - self.applied > BACKLOG:
+            passed = time.monotonic() - begin
+            if self.sent - self.applied > BACKLOG or (
+                self._load.rate and self.sent > self._load.rate * passed
+            ):
                 self._producer.poll(0.02)
                 continue
-            now = START + round(1000 * PACE * (time.monotonic() - begin))
-            step = (now - last) / len(self._heads)
+            now = start + round(1000 * self._load.pace * passed)
+            step = (now - self.reached) / len(self._heads)
             for n, (before, after) in enumerate(self._heads):
-                event = last + int(n * step)
+                event = self.reached + int(n * step)
                 self._send(b'%s"ts":%d%s' % (before, event, after), n % PARTITIONS, event)
             self.sent += len(self._heads)
-            last = now
-        self._producer.purge()
-        self._producer.flush(5)
+            self.reached = now
+        self._producer.flush(60)
 
     def _send(self, value: bytes, partition: int, event: int) -> None:
-        while not self.ends.is_set():
+        while True:
             try:
                 self._producer.produce(self._topic, value, partition=partition, timestamp=event)
                 return
@@ -89,29 +130,135 @@ class Traffic(threading.Thread):
                 self._producer.poll(0.05)
 
 
-def figures(*, smoke: bool = False, minutes: float = 30.0) -> list[dict[str, Any]]:
+def figures(*, smoke: bool = False, minutes: float = 30.0, load: Load | None = None) -> list[dict[str, Any]]:
     """The slope of the daemon's resident memory."""
-    minutes = 7.0 if smoke else minutes
+    minutes, load = 7.0 if smoke else minutes, load or Load()
     with tempfile.TemporaryDirectory() as temporary, KafkaBroker(Path(temporary) / "kafka") as broker:
         broker.create_topic("soak", partitions=PARTITIONS, config=RETENTION)
         config = configure(Path(temporary) / "daemon", broker.bootstrap, "soak", group=f"soak-{uuid.uuid4()}")
+        reached = _fill(config, broker.bootstrap, load)
         with running(config) as daemon:
-            traffic = Traffic(broker.bootstrap, "soak")
+            traffic = Traffic(broker.bootstrap, "soak", load, start=reached)
             traffic.start()
             try:
                 until(daemon.applied, "the first record")
-                times, sizes, records, seconds = _watch(daemon, traffic, 60 * minutes)
+                readings = _watch(daemon, traffic, 60 * minutes)
             finally:
                 traffic.ends.set()
                 traffic.join(30)
             gaps = daemon.output.count('"coverage_gap"')
-    warm = max(WARM, 12 * minutes)
-    line = fit(times[times >= warm], sizes[times >= warm])
-    after = sizes[times >= warm]
+    return _figures(readings, minutes, f"{gaps} gaps; event time {load.pace:g} times as fast as the clock")
+
+
+def _fill(config: Path, bootstrap: str, load: Load) -> int:
+    """Judge a few windows, end, and complete the history with their like; the event time that was reached."""
+    with running(config) as daemon:
+        traffic = Traffic(bootstrap, "soak", load._replace(pace=max(load.pace, PACE)))
+        traffic.start()
+        try:
+            while _told(daemon)["windows"] < FILLERS:
+                traffic.applied = daemon.applied()
+                if daemon.process.poll() is not None:
+                    raise RuntimeError(f"the daemon ended:\n{daemon.output[-4000:]}")
+                time.sleep(0.5)
+        finally:
+            traffic.ends.set()
+            traffic.join(90)
+        until(lambda: daemon.applied() >= traffic.sent, "all records to be counted")
+        daemon.process.terminate()
+        daemon.process.wait(60)
+    say(f"  history filled with {complete(config.parent / 'state')} verdicts")
+    return traffic.reached
+
+
+def complete(folder: Path) -> int:
+    """Put verdicts like the newest before the oldest of a state log until there are HISTORY of them, the
+    newest DETAILED whole, as a daemon leaves them. How many there are then, of all window names."""
+    log, total = LocalLog(folder, clock=SystemClock()), 0
+    try:
+        known = log.ledger(MODEL, kinds=("verdict",)).of("verdict")
+        verdicts = sorted(map(from_json, known.values()), key=lambda verdict: verdict.end)
+        for name in {verdict.window for verdict in verdicts}:
+            own = [verdict for verdict in verdicts if verdict.window == name]
+            log.append(MODEL, [verdict_entry(one) for one in _before(own)])
+            total += HISTORY
+    finally:
+        log.close()
+    return total
+
+
+def _before(own: list[Verdict]) -> Iterator[Verdict]:
+    newest, oldest = own[-1], own[0]
+    for k in range(1, HISTORY - len(own) + 1):
+        shift = oldest.end - newest.end - k * (newest.end - newest.start)
+        one = replace(newest, start=newest.start + shift, end=newest.end + shift)
+        yield one if len(own) + k <= DETAILED else Kept.of(one).bare().verdict()
+
+
+def _told(daemon: Running) -> dict[str, int]:
+    """What the daemon says of its memory, and how many windows it has judged."""
+    found = {"windows": 0}
+    for line in get(f"{daemon.url}/metrics")[1].splitlines():
+        series, _, value = line.rpartition(" ")
+        if series.startswith("driftline_windows_closed_total{"):
+            found["windows"] += int(float(value))
+        elif series.startswith('driftline_heap_bytes{kind="'):
+            found[series.split('"')[1]] = int(float(value))
+        elif series == "driftline_sqlite_bytes":
+            found["sqlite"] = int(float(value))
+    return found
+
+
+def _watch(daemon: Running, traffic: Traffic, seconds: float) -> Readings:
+    begin, first = time.monotonic(), daemon.applied()
+    times, kinds, told, spoke = [], [], _told(daemon), 0.0
+    windows = told["windows"]
+    while (passed := time.monotonic() - begin) < seconds:
+        traffic.applied = daemon.applied()
+        if daemon.process.poll() is not None:
+            raise RuntimeError(f"the daemon ended:\n{daemon.output[-4000:]}")
+        if not times or passed - times[-1] >= EVERY:
+            told = _told(daemon)
+            times.append(passed)
+            kinds.append(resident(daemon.process.pid, told))
+        if passed - spoke > 60:
+            spoke = passed
+            say(
+                f"  {passed / 60:.0f} min: {_in_words(kinds[-1])}, {traffic.applied:,} records, {told['windows']} windows"
+            )
+        time.sleep(0.5)
+    table = np.array([[one[kind] for kind in KINDS] for one in kinds], float)
+    whole = table[:, : KINDS.index("sqlite")].sum(axis=1)
+    return Readings(
+        np.array(times),
+        whole,
+        table,
+        traffic.applied - first,
+        time.monotonic() - begin,
+        told["windows"] - windows,
+    )
+
+
+def _in_words(kinds: Mapping[str, int]) -> str:
+    total = sum(size for kind, size in kinds.items() if kind != "sqlite")
+    parts = ", ".join(f"{kind} {size / 2**20:.1f}" for kind, size in kinds.items())
+    return f"{total / 2**20:.1f} MiB ({parts})"
+
+
+def _figures(readings: Readings, minutes: float, how: str) -> list[dict[str, Any]]:
+    warm = min(max(WARM, 12 * minutes), 30 * minutes)
+    late = readings.times >= warm
+    times, after = readings.times[late], readings.sizes[late]
+    line = fit(times, after)
+    lines = {kind: fit(times, readings.kinds[late, k]) for k, kind in enumerate(KINDS)}
+    grew = ", ".join(
+        f"{kind} {one.slope / 1024:+.1f} ± {one.error / 1024:.1f}" for kind, one in lines.items()
+    )
     notes = (
-        f"{records:,} records in {seconds / 60:.1f} minutes, {records / seconds:,.0f} records/s beside producer and broker; "
-        f"{gaps} gaps; after {warm:.0f} s of warm-up {after.min() / 2**20:.1f} to {after.max() / 2**20:.1f} MiB, "
-        f"slope {line.slope / 1024:.1f} ± {line.error / 1024:.1f} KiB per minute"
+        f"{readings.records:,} records and {readings.windows} windows in {readings.seconds / 60:.1f} minutes, "
+        f"{readings.records / readings.seconds:,.0f} records/s beside producer and broker; {how}; history filled "
+        f"before; after {warm:.0f} s of warm-up {after.min() / 2**20:.1f} to {after.max() / 2**20:.1f} MiB, "
+        f"slope {line.slope / 1024:+.1f} ± {line.error / 1024:.1f} KiB per minute: {grew}"
     )
     return [
         figure(
@@ -123,24 +270,6 @@ def figures(*, smoke: bool = False, minutes: float = 30.0) -> list[dict[str, Any
             goal="<= 2", notes=notes, device="2 cores",
         ),
     ]  # fmt: skip
-
-
-def _watch(daemon: Running, traffic: Traffic, seconds: float) -> tuple[np.ndarray, np.ndarray, int, float]:
-    """Seconds and bytes of every reading; records, and how long it took."""
-    begin, first = time.monotonic(), daemon.applied()
-    times, sizes, told = [], [], 0.0
-    while (passed := time.monotonic() - begin) < seconds:
-        traffic.applied = daemon.applied()
-        if daemon.process.poll() is not None:
-            raise RuntimeError(f"the daemon ended:\n{daemon.output[-4000:]}")
-        if not times or passed - times[-1] >= EVERY:
-            times.append(passed)
-            sizes.append(daemon.resident())
-        if passed - told > 60:
-            told = passed
-            say(f"  {passed / 60:.0f} min: {sizes[-1] / 2**20:.1f} MiB, {traffic.applied:,} records")
-        time.sleep(0.5)
-    return np.array(times), np.array(sizes, float), traffic.applied - first, time.monotonic() - begin
 
 
 def fit(times: np.ndarray, sizes: np.ndarray) -> Line:
@@ -162,7 +291,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=30.0)
-    for item in figures(minutes=parser.parse_args().minutes):
+    parser.add_argument("--pace", type=float, default=PACE, help="event time to wall time")
+    parser.add_argument("--rate", type=float, default=0.0, help="records a second; 0: as many as it takes")
+    options = parser.parse_args()
+    for item in figures(minutes=options.minutes, load=Load(options.pace, options.rate)):
         print(f"{item['name']}: {item['ours']:.2f} {item['unit']} - {item['notes']}")
 
 
