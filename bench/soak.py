@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -137,7 +139,7 @@ def figures(*, smoke: bool = False, minutes: float = 30.0, load: Load | None = N
         broker.create_topic("soak", partitions=PARTITIONS, config=RETENTION)
         config = configure(Path(temporary) / "daemon", broker.bootstrap, "soak", group=f"soak-{uuid.uuid4()}")
         reached = _fill(config, broker.bootstrap, load)
-        with running(config) as daemon:
+        with running(config) as daemon, _explained(daemon):
             traffic = Traffic(broker.bootstrap, "soak", load, start=reached)
             traffic.start()
             try:
@@ -152,14 +154,12 @@ def figures(*, smoke: bool = False, minutes: float = 30.0, load: Load | None = N
 
 def _fill(config: Path, bootstrap: str, load: Load) -> int:
     """Judge a few windows, end, and complete the history with their like; the event time that was reached."""
-    with running(config) as daemon:
+    with running(config) as daemon, _explained(daemon):
         traffic = Traffic(bootstrap, "soak", load._replace(pace=max(load.pace, PACE)))
         traffic.start()
         try:
             while _told(daemon)["windows"] < FILLERS:
                 traffic.applied = daemon.applied()
-                if daemon.process.poll() is not None:
-                    raise RuntimeError(f"the daemon ended:\n{daemon.output[-4000:]}")
                 time.sleep(0.5)
         finally:
             traffic.ends.set()
@@ -195,6 +195,18 @@ def _before(own: list[Verdict]) -> Iterator[Verdict]:
         yield one if len(own) + k <= DETAILED else Kept.of(one).bare().verdict()
 
 
+@contextmanager
+def _explained(daemon: Running) -> Iterator[None]:
+    """When a daemon does not answer: how it ended, if it did, and what it said last."""
+    try:
+        yield
+    except OSError as error:
+        with suppress(subprocess.TimeoutExpired):
+            daemon.process.wait(10)
+        code = daemon.process.returncode
+        raise RuntimeError(f"the daemon does not answer, exit {code}:\n{daemon.output[-4000:]}") from error
+
+
 def _told(daemon: Running) -> dict[str, int]:
     """What the daemon says of its memory, and how many windows it has judged."""
     found = {"windows": 0}
@@ -215,8 +227,6 @@ def _watch(daemon: Running, traffic: Traffic, seconds: float) -> Readings:
     windows = told["windows"]
     while (passed := time.monotonic() - begin) < seconds:
         traffic.applied = daemon.applied()
-        if daemon.process.poll() is not None:
-            raise RuntimeError(f"the daemon ended:\n{daemon.output[-4000:]}")
         if not times or passed - times[-1] >= EVERY:
             told = _told(daemon)
             times.append(passed)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from bench.records import MODEL
 from bench.resident import KINDS, kinds, mappings, resident
-from bench.soak import BLOCK, complete, fit
+from bench.soak import BLOCK, _explained, complete, fit
 from monitor.clock import ManualClock
 from monitor.judge.record import from_json, to_json
 from monitor.judgement import DETAILED, HISTORY, verdict_entry
@@ -57,6 +60,14 @@ def test_a_line_through_means_knows_its_slope() -> None:
     times = np.arange(0, 20 * BLOCK, 2.0)
     line = fit(times, 2.0**20 * times / 60 + rng.normal(0, 1e5, len(times)))
     assert abs(line.slope - 2**20) < 3 * line.error < 0.1 * 2**20
+
+
+def test_a_daemon_that_is_gone_is_told_of() -> None:
+    """A soak that finds nobody says how the daemon ended and what it said."""
+    ended = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+    daemon = SimpleNamespace(process=ended, output="last words")
+    with pytest.raises(RuntimeError, match="exit 3:\nlast words"), _explained(daemon):
+        raise ConnectionRefusedError
 
 
 def test_a_history_is_completed_as_a_daemon_leaves_it(tmp_path) -> None:
