@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from kernels.blocks import BLOCK, SEVERAL
-from kernels.jit import kernel
+from kernels.jit import bare_kernel, kernel
 from kernels.layout import SUM_CLIP, SUM_SCALE, Array
 
 LARGEST_ROOT = 2**32 - 1
@@ -19,11 +19,60 @@ ROUND = 1.5 * 2.0**52
 ROUND_BITS = int(np.float64(ROUND).view(np.int64))
 WHOLE = 2.0**52
 """Added to a whole number from 0 to 2**52 - 1 it leaves that number in the last bits."""
+CLIP = SUM_CLIP * SUM_SCALE
+"""Largest |q|."""
+TAME = 2.0**29
+"""Largest |q| of values that are called tame: it fits 31 bits even where rounding takes the bounds twice as far."""
+WILD = 8
+"""Blocks until it is tried again whether all values of a block are tame."""
 
 
-@kernel("void(int64[::1], float64[::1], const float64[::1], float64, float64)")
-def add_block(sums: Array, extremes: Array, x: Array, center: float, scale: float) -> None:
-    """Add rows of one cell; see `add_moments`.
+@bare_kernel("boolean(int64[::1], float64[::1], const float64[::1], float64, float64, float64, float64)")
+def add_tame(
+    sums: Array, extremes: Array, x: Array, center: float, rate: float, low: float, high: float
+) -> bool:
+    """Add rows of one cell, see `add_moments`, if all are from `low` to `high`; otherwise nothing is added.
+
+    sums      int64[3]        mutated
+    extremes  float64[2]      mutated
+    x         float64[rows]
+    low, high   finite; every |q| between them is below 2**31
+
+    Most blocks have no value that is missing, clipped or an extreme one, and then half of the work is
+    enough: 0.27 ns per value instead of 0.5. That there is none is found out on the way.
+    """
+    least = max(extremes[0], low)
+    most = min(extremes[1], high)
+    total = np.int64(0)
+    lows = np.int64(0)
+    highs = np.int64(0)
+    is_usual = True
+    for row in range(np.uint64(len(x))):
+        rounded = np.float64((x[row] - center) * rate + ROUND).view(np.int64)
+        total += rounded - ROUND_BITS
+        root = np.int64(np.int32(rounded))  # ROUND itself has no bits there
+        square = root * root
+        lows += square & LOW_WORD
+        highs += square >> 32
+        is_usual &= (x[row] >= least) & (x[row] <= most)
+    if not is_usual:
+        is_tame = True
+        for row in range(np.uint64(len(x))):
+            is_tame &= (x[row] >= low) & (x[row] <= high)
+        if not is_tame:
+            return False
+        for row in range(np.uint64(len(x))):
+            extremes[0] = min(extremes[0], x[row] + 0.0)  # -0.0 becomes 0.0, or the order of rows would
+            extremes[1] = max(extremes[1], x[row] + 0.0)  # decide which of them is kept
+    sums[0] += total
+    sums[1] += lows
+    sums[2] += highs
+    return True
+
+
+@bare_kernel("void(int64[::1], float64[::1], const float64[::1], float64, float64)")
+def add_block(sums: Array, extremes: Array, x: Array, center: float, rate: float) -> None:
+    """Add rows of one cell, whatever they are; see `add_moments`.
 
     sums      int64[3]        mutated
     extremes  float64[2]      mutated
@@ -40,10 +89,10 @@ def add_block(sums: Array, extremes: Array, x: Array, center: float, scale: floa
     least = extremes[0]
     most = extremes[1]
     for row in range(len(x)):
-        z = (x[row] - center) / scale
-        z = max(-SUM_CLIP, min(SUM_CLIP, z))
+        z = (x[row] - center) * rate
+        z = max(-CLIP, min(CLIP, z))
         is_finite = abs(x[row]) <= LARGEST
-        rounded = (z if is_finite else 0.0) * SUM_SCALE + ROUND
+        rounded = (z if is_finite else 0.0) + ROUND
         total += np.float64(rounded).view(np.int64) - ROUND_BITS
         size = abs(rounded - ROUND)
         size = min(float(LARGEST_ROOT), size)
@@ -58,13 +107,13 @@ def add_block(sums: Array, extremes: Array, x: Array, center: float, scale: floa
     if wider > 0:
         for row in range(len(x)):
             if abs(x[row]) <= LARGEST:
-                least = min(least, x[row] + 0.0)  # -0.0 becomes 0.0, or the order of rows would
-                most = max(most, x[row] + 0.0)  # decide which of them is kept
+                least = min(least, x[row] + 0.0)  # as in `add_tame`
+                most = max(most, x[row] + 0.0)
         extremes[0] = least
         extremes[1] = most
 
 
-@kernel(
+@bare_kernel(
     "void(int64[:, :, ::1], float64[:, :, ::1], const int32[::1], const float64[::1], int64, float64, float64,"
     " int64[::1], float64[::1])"
 )
@@ -75,7 +124,7 @@ def scatter_block(
     x: Array,
     numeric: int,
     center: float,
-    scale: float,
+    rate: float,
     whole: Array,
     finite: Array,
 ) -> None:
@@ -92,10 +141,10 @@ def scatter_block(
     zeros and compared as NaN: a branch that one value in three takes costs more than all the rest.
     """
     for row in range(len(x)):
-        z = (x[row] - center) / scale
-        z = max(-SUM_CLIP, min(SUM_CLIP, z))
+        z = (x[row] - center) * rate
+        z = max(-CLIP, min(CLIP, z))
         is_finite = abs(x[row]) <= LARGEST
-        whole[row] = np.float64((z if is_finite else 0.0) * SUM_SCALE + ROUND).view(np.int64) - ROUND_BITS
+        whole[row] = np.float64((z if is_finite else 0.0) + ROUND).view(np.int64) - ROUND_BITS
         finite[row] = x[row] + 0.0 if is_finite else math.nan
     for row in range(np.uint64(len(x))):
         if cell[row] < 0:
@@ -128,7 +177,8 @@ def add_moments(
     center    float64[numeric]             finite
     scale     float64[numeric]             finite, > 0
 
-    q = rint(clip((x - center) / scale, ±SUM_CLIP) * SUM_SCALE), half to even. Each square is split
+    q = rint(clip((x - center) * rate, ±SUM_CLIP * SUM_SCALE)), half to even, where rate is SUM_SCALE / scale,
+    at most LARGEST: a product is several times as fast as a quotient. Each square is split
     into 32-bit halves that are summed apart, so 2**31 rows fit and sums do not depend on the order.
     `kernels.scores.moments` reads mean and deviation back: exact up to the last rounding, but of the
     clipped and rounded values.
@@ -137,12 +187,21 @@ def add_moments(
     finite = np.empty(BLOCK)
     for numeric in range(len(center)):
         middle = center[numeric]
-        unit = scale[numeric]
+        rate = min(SUM_SCALE / scale[numeric], LARGEST)
+        low = max(middle - TAME / rate, -LARGEST)
+        high = min(middle + TAME / rate, LARGEST)
+        untried = 0
         for block in range(len(blocks)):
             to, begin, end = blocks[block]
             x = values[numeric, begin:end]
             if to >= 0:
-                add_block(sums[to, numeric], extremes[to, numeric], x, middle, unit)
+                own = sums[to, numeric], extremes[to, numeric]
+                if untried == 0:
+                    if add_tame(*own, x, middle, rate, low, high):
+                        continue
+                    untried = WILD
+                untried -= 1
+                add_block(*own, x, middle, rate)
             elif to == SEVERAL:
-                own = cell[begin:end]
-                scatter_block(sums, extremes, own, x, numeric, middle, unit, whole, finite)
+                mine = cell[begin:end]
+                scatter_block(sums, extremes, mine, x, numeric, middle, rate, whole, finite)

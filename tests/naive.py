@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -34,9 +35,9 @@ def code_slot(code: int, slots: int) -> int:
 
 
 def quantum(x: float, center: float, scale: float) -> int:
-    """The integer that stands for x in the exact moments. STATISTICS: ±2**16, to 2**-16."""
-    z = (x - center) / scale
-    return round(min(max(z, -65536.0), 65536.0) * 65536.0)
+    """The integer that stands for x in the exact moments: up to ±2**16 scales, to 2**-16 of one."""
+    z = (x - center) * min(65536.0 / scale, sys.float_info.max)
+    return round(min(max(z, -(2.0**32)), 2.0**32))
 
 
 def latency_edges() -> list[float]:

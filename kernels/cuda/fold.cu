@@ -118,10 +118,11 @@ __device__ int latency_bin(const double *edges, double ms) {
 }
 
 __device__ void add_moment(Part *part, double x, double center, double scale) {
-    double z = (x - center) / scale;
-    z = z < -SUM_CLIP ? -SUM_CLIP : z;
-    z = z > SUM_CLIP ? SUM_CLIP : z;
-    int64 q = (int64)rint(z * SUM_SCALE);
+    double rate = SUM_SCALE / scale, largest = 1.7976931348623157e308;
+    double z = (x - center) * (rate > largest ? largest : rate);
+    z = z < -SUM_CLIP * SUM_SCALE ? -SUM_CLIP * SUM_SCALE : z;
+    z = z > SUM_CLIP * SUM_SCALE ? SUM_CLIP * SUM_SCALE : z;
+    int64 q = (int64)rint(z);
     uint64 root = q < 0 ? (uint64)(-q) : (uint64)q;
     root = root > 0xFFFFFFFFull ? 0xFFFFFFFFull : root;
     uint64 square = root * root;

@@ -60,6 +60,29 @@ def test_one_wild_value_is_clipped_in_the_sums_and_kept_in_the_extremes():
     assert extremes.tolist() == [-1e300, 1e300]
 
 
+@pytest.mark.parametrize("wild", [np.nan, np.inf, -1e300, 8191.9, 8192.1, -32767.9, 32768.1, -65536.1])
+@pytest.mark.parametrize("center", [0.0, 1e15])
+def test_a_wild_value_among_tame_ones_changes_nothing_else(wild, center):
+    """Blocks without missing, clipped and extreme values are added in a shorter way: to the same bits."""
+    xs = center + np.random.default_rng(5).normal(size=12 * BLOCK)
+    xs[3 * BLOCK + 7] = center + wild
+    sums, extremes = fold(xs, center=center, scale=1.0)
+    want = np.zeros((1, 3), np.int64)
+    for x in xs[np.isfinite(xs)].tolist():
+        q = naive.quantum(x, center, 1.0)
+        square = min(abs(q), 2**32 - 1) ** 2
+        want += np.array([q, square % 2**32, square // 2**32])
+    assert sums.tolist() == want[0].tolist()
+    assert extremes.tolist() == [xs[np.isfinite(xs)].min(), xs[np.isfinite(xs)].max()]
+
+
+def test_the_narrowest_scale_has_a_rate():
+    """Of a scale without a finite inverse every other value is clipped, and the center is 0."""
+    with np.errstate(over="ignore"):
+        sums, _ = fold([0.0, 1.0, 1.0, -1.0], scale=5e-324)
+    assert sums[0] == 2**32
+
+
 def test_rounding_is_half_to_even():
     """Ties go to the even integer, as the naive twin's `round` does."""
     for tie in (0.5, 1.5, 2.5, -0.5, -1.5, -2.5):
