@@ -56,6 +56,8 @@ PACE = 400.0
 WARM = 330.0
 """Seconds: 36 hours of event time at PACE, where a window of an hour and those before it need three; until
 each thread has had its bursts it takes five minutes."""
+SHORTEST = 6.0
+"""Minutes that a line can be fitted to: half of them are four blocks, the first or last of which is a part of one."""
 FILLERS = 3
 """Windows that are judged before the history is filled up with their like."""
 RETENTION = {"retention.bytes": "268435456", "segment.bytes": "33554432", "retention.ms": "-1"}
@@ -135,6 +137,8 @@ class Traffic(threading.Thread):
 def figures(*, smoke: bool = False, minutes: float = 30.0, load: Load | None = None) -> list[dict[str, Any]]:
     """The slope of the daemon's resident memory."""
     minutes, load = 7.0 if smoke else minutes, load or Load()
+    if minutes < SHORTEST:
+        raise ValueError(f"{minutes:g} minutes - a soak - at least {SHORTEST:g}, or no line can be fitted")
     with tempfile.TemporaryDirectory() as temporary, KafkaBroker(Path(temporary) / "kafka") as broker:
         broker.create_topic("soak", partitions=PARTITIONS, config=RETENTION)
         config = configure(Path(temporary) / "daemon", broker.bootstrap, "soak", group=f"soak-{uuid.uuid4()}")
@@ -283,11 +287,12 @@ def _figures(readings: Readings, minutes: float, how: str) -> list[dict[str, Any
 
 
 def fit(times: np.ndarray, sizes: np.ndarray) -> Line:
-    """Least squares through the means of blocks; seconds and bytes."""
+    """Least squares through the means of blocks; seconds and bytes. Raises ValueError for fewer than three
+    blocks: a line through them would have no error, and look sure."""
     block = (times // BLOCK).astype(int)
     names = np.unique(block)
     if len(names) < 3:
-        return Line(0.0, 0.0)
+        raise ValueError(f"{len(names)} blocks of {BLOCK:g} s - a line - at least 3")
     x = np.array([times[block == name].mean() for name in names]) / 60
     y = np.array([sizes[block == name].mean() for name in names])
     slope, start = np.polyfit(x, y, 1)
@@ -304,6 +309,8 @@ def main() -> None:
     parser.add_argument("--pace", type=float, default=PACE, help="event time to wall time")
     parser.add_argument("--rate", type=float, default=0.0, help="records a second; 0: as many as it takes")
     options = parser.parse_args()
+    if options.minutes < SHORTEST:
+        parser.error(f"--minutes {options.minutes:g} - at least {SHORTEST:g}, or no line can be fitted")
     for item in figures(minutes=options.minutes, load=Load(options.pace, options.rate)):
         print(f"{item['name']}: {item['ours']:.2f} {item['unit']} - {item['notes']}")
 

@@ -14,7 +14,7 @@ import pytest
 
 from bench.records import MODEL
 from bench.resident import KINDS, kinds, mappings, resident
-from bench.soak import BLOCK, _explained, complete, fit
+from bench.soak import BLOCK, _explained, complete, figures, fit
 from monitor.clock import ManualClock
 from monitor.judge.record import from_json, to_json
 from monitor.judgement import DETAILED, HISTORY, verdict_entry
@@ -60,6 +60,14 @@ def test_a_line_through_means_knows_its_slope() -> None:
     times = np.arange(0, 20 * BLOCK, 2.0)
     line = fit(times, 2.0**20 * times / 60 + rng.normal(0, 1e5, len(times)))
     assert abs(line.slope - 2**20) < 3 * line.error < 0.1 * 2**20
+
+
+def test_a_soak_that_is_too_short_has_no_slope() -> None:
+    """A zero without an error would look like success."""
+    with pytest.raises(ValueError, match="at least 3"):
+        fit(np.arange(0, 2 * BLOCK, 2.0), np.zeros(60))
+    with pytest.raises(ValueError, match="1 minutes"):
+        figures(minutes=1)
 
 
 def test_a_daemon_that_is_gone_is_told_of() -> None:
