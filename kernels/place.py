@@ -11,6 +11,8 @@ LATE = -1
 """The row is behind the watermark and the allowed lateness."""
 FUTURE = -2
 """The row contradicts its own timestamp, or is ahead of all others on its own word alone."""
+RECENT = 256
+"""Rows that are newer than all before them, one after the other, until the largest event times are moved together."""
 
 
 @kernel("int64(const int64[::1], int64, int64)")
@@ -49,8 +51,8 @@ def place(
 
     events      int64[rows]    event times, not negative (a negative one is late)
     timestamps  int64[rows]    record timestamps, -1 when absent
-    lateness    int64[rows]    allowed lateness of the row's model
-    pane        int64[rows]    pane size of the row's model, positive
+    lateness    int64[rows]    allowed lateness of the row's model; or int64[1], that of all rows
+    pane        int64[rows]    pane size of the row's model, positive; likewise
     largest     int64[agree]   mutated; the largest event times seen, descending, -1 where fewer
     log_append  1 when timestamps are the broker's, else 0; see `watermark`
     bound       watermark bound
@@ -64,33 +66,55 @@ def place(
     So one bad clock cannot make every honest row late, and a restart after a long silence can.
     Each row is judged by the rows before it, so cutting the log into other batches changes nothing.
     """
-    last = len(largest) - 1
+    if len(events) == 0:
+        return
+    agree = len(largest)
+    recent = np.empty(
+        agree + RECENT, np.int64
+    )  # the last `agree` of the first `tail` are `largest`, ascending
+    tail = agree
+    for at in range(agree):
+        recent[at] = largest[agree - 1 - at]
+    is_one = len(pane) < len(events)
+    late, whole = lateness[0], pane[0]
+    most, agreed = recent[tail - 1], recent[tail - agree]
     start = np.int64(0)
     size = np.int64(0)
     for row in range(len(events)):
         event = events[row]
-        marks[row] = watermark(largest, log_append, bound)
+        newest = most if log_append else agreed
+        if not is_one:
+            late, whole = lateness[row], pane[row]
+        marks[row] = -1 if newest < 0 else max(newest - bound, 0)
         if timestamps[row] >= 0 and event - timestamps[row] > max_future:
             out[row] = FUTURE
             continue
-        newest = largest[0] if log_append else largest[last]
         if not log_append and newest >= 0 and event - newest > max_ahead:
             out[row] = FUTURE
-        elif event < 0 or (newest >= 0 and event < newest - bound - lateness[row]):
+        elif event < 0 or (newest >= 0 and event < newest - bound - late):
             out[row] = LATE
             continue
         else:
-            if pane[row] != size or event < start or event - start >= size:  # a division costs 4 ns
-                size = pane[row]
+            if whole != size or event < start or event - start >= size:  # a division costs 4 ns
+                size = whole
                 start = event // size * size
             out[row] = start
-        if event > largest[last]:
-            spot = last
-            if event > largest[0]:
-                for at in range(last, 0, -1):
-                    largest[at] = largest[at - 1]
-                spot = 0
-            while spot > 0 and largest[spot - 1] < event:
-                largest[spot] = largest[spot - 1]
-                spot -= 1
-            largest[spot] = event
+        if event >= most:  # the rule; all are moved but once in RECENT rows
+            if tail == len(recent):
+                for at in range(agree):
+                    recent[at] = recent[tail - agree + at]
+                tail = agree
+            recent[np.uint64(tail)] = event
+            tail += 1
+            most = event
+        elif event > agreed:
+            spot = tail - agree
+            while recent[spot + 1] < event:
+                recent[spot] = recent[spot + 1]
+                spot += 1
+            recent[spot] = event
+        else:
+            continue
+        agreed = recent[np.uint64(tail - agree)]
+    for at in range(agree):
+        largest[at] = recent[tail - 1 - at]

@@ -171,7 +171,7 @@ class Partition:
         if whole is not None:  # one model, and every record became a row: nothing is to be copied
             model = self._models[whole.model].plan
             events = np.ascontiguousarray(whole.events)
-            lateness, pane = np.full(count, model.lateness), np.full(count, model.pane)
+            lateness, pane = np.array([model.lateness]), np.array([model.pane])
         else:
             events = np.full(count, -1, np.int64)
             lateness, pane = np.zeros(count, np.int64), np.ones(count, np.int64)
