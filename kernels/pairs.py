@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.jit import kernel
+from kernels.jit import apart_kernel, kernel
 from kernels.layout import Array
 
 _SPREAD_PANE = np.uint64(0x9E3779B97F4A7C15)
@@ -57,3 +57,20 @@ def number_pairs(table: Array, taken: Array, first: Array, group: Array, pane: A
     for pair in range(count):
         table[taken[pair]] = -1
     return count
+
+
+@apart_kernel("int64(int32[::1], const int32[::1], const int32[::1])")
+def take_places(cell: Array, number: Array, places: Array) -> int:
+    """The place of every row's pair; how many rows have one.
+
+    cell    int32[rows]    out; -1 where the row belongs to no pair
+    number  int32[rows]    of `number_pairs`
+    places  int32[pairs]
+    """
+    placed = np.int64(0)
+    for row in range(np.uint64(len(number))):
+        has_one = number[row] >= 0
+        place = places[np.uint64(max(number[row], 0))]
+        cell[row] = place if has_one else -1
+        placed += np.int64(has_one)
+    return placed

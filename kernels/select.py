@@ -111,7 +111,10 @@ def _gpu() -> Backend:
 
 
 def _fold(cells: CellArrays, layout: Layout, rules: Rules, places: Array, **batch: Array) -> int:
-    used = np.unique(places) if rules.count else places[:0]
+    if rules.count == 0:
+        fold(cells, layout, rules, **batch)
+        return 0
+    used = np.unique(places)
     before = int(cells.violations[used].sum())
     fold(cells, layout, rules, **batch)
     return int(cells.violations[used].sum()) - before

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.layout import NOVEL, Layout
-from kernels.pairs import number_pairs
+from kernels.pairs import number_pairs, take_places
 from kernels.select import CPU, Backend
 from monitor.columns import Columns, Novel
 from monitor.contract import contract
@@ -92,7 +92,9 @@ class OpenCells:
                 chosen = np.flatnonzero((number >= start) & (number < start + limit))
                 rows, own = columns.take(chosen), number[chosen] - start
             places = self._wake(cells[start : start + limit])
-            broken += self._dense.fold(rows, places[own], places[:-1])
+            place = np.empty(len(own), np.int32)
+            if take_places(place, own, places):
+                broken += self._dense.fold(rows, place, places)
         if len(columns.novel):
             broken += self._add_named(columns, number, cells)
         return broken
@@ -182,7 +184,7 @@ class OpenCells:
         return found
 
     def _wake(self, cells: Sequence[_Cell]) -> NDArray[np.int32]:
-        """Make cells dense, at most as many as can be: their places, and -1 behind them.
+        """Make cells dense, at most as many as can be: their places.
 
         Those that are dense already go to the end of the queue first, so that none of them is put to
         rest for another.
@@ -198,7 +200,7 @@ class OpenCells:
                 cell.place = self._dense.take(cell.rest)
                 cell.rest = self._dense.empty
                 self._awake[cell.key] = cell
-        return np.array([*(cell.place for cell in cells), -1], np.int32)
+        return np.array([cell.place for cell in cells], np.int32)
 
     def _settle(self, cell: _Cell) -> None:
         cell.rest = self._dense.read(cell.place)
