@@ -30,6 +30,10 @@ if config.DISABLE_JIT:
         return ctypes.c_uint8.from_address(int(address)).value
 
     @inline
+    def expect(address: int) -> None:
+        """Nothing."""
+
+    @inline
     def bring(data: Array, at: int, address: int, size: int) -> None:
         """data[at : at + size] = the bytes at `address`."""
         data[at : at + size] = bytearray(ctypes.string_at(int(address), int(size)))
@@ -44,6 +48,11 @@ if config.DISABLE_JIT:
         """function(first, second), which returns an integer of eight bytes."""
         kinds = (ctypes.c_int64,) * 3
         return int(ctypes.CFUNCTYPE(*kinds)(int(function))(int(first), int(second)))
+
+    @inline
+    def ask1(function: int, first: int) -> int:
+        """function(first), which returns an `int` or an enumeration."""
+        return int(ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int64)(int(function))(int(first)))
 
     @inline
     def ask2(function: int, first: int, second: int) -> int:
@@ -100,6 +109,19 @@ else:
         return types.int64(types.int64), code
 
     @intrinsic
+    def expect(_typing: Any, address: Any) -> Any:
+        """Let the processor fetch what lies at an address; a wrong one does no harm."""
+
+        def code(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+            kind = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
+            function = builder.module.declare_intrinsic("llvm.prefetch", [_I8.as_pointer()], kind)
+            how = (ir.Constant(_I32, number) for number in (0, 3, 1))
+            builder.call(function, [builder.inttoptr(args[0], _I8.as_pointer()), *how])
+            return context.get_dummy_value()
+
+        return types.void(types.int64), code
+
+    @intrinsic
     def _copy(_typing: Any, data: Any, at: Any, address: Any, size: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             array = context.make_array(signature.args[0])(context, builder, args[0])
@@ -134,6 +156,15 @@ else:
             return _call(builder, _I64, args)
 
         return types.int64(*[types.int64] * 3), code
+
+    @intrinsic
+    def ask1(_typing: Any, function: Any, first: Any) -> Any:
+        """function(first), which returns an `int` or an enumeration."""
+
+        def code(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+            return builder.sext(_call(builder, _I32, args), _I64)
+
+        return types.int64(types.int64, types.int64), code
 
     @intrinsic
     def ask2(_typing: Any, function: Any, first: Any, second: Any) -> Any:

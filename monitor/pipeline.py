@@ -23,10 +23,11 @@ BOUND = 16 << 20
 """Bytes that may wait: 15,000 records of 500 bytes, 20 ms of work, more than a poll takes. Twice as much
 changed no rate."""
 RECORD = 600
-"""Bytes that the client holds for each record besides its value."""
+"""Bytes that the client library holds for each record besides its value; a packed one takes 90."""
 TOGETHER = 5_000
 """Records of one partition that are folded at once when several of its batches wait: a batch costs
-some hundred microseconds of its own, whatever it holds. More would dilute a burst of rejects."""
+some hundred microseconds of its own, whatever it holds. More would dilute a burst of rejects. Packed
+values are copied for it, 0.1 us a record, but most polls bring batches of this size: 0.02 us in the end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kernels import gather as g
 from kernels.words import PADDING
 from monitor.intake.batch import Fault, Run, Taken
-from monitor.intake.library import NotFoundError, handle_of, library, tell
+from monitor.intake.library import NotFoundError, handle_of, is_known, library, tell
 from monitor.intake.packed import Headers, Packed
 from monitor.intake.pool import Pool
 from monitor.names import Source
@@ -26,6 +26,16 @@ _POOLED = 6
 _LARGEST = 32 << 20
 """Bytes of a block that is kept. A poll of usual records fills 5 MB; one of the largest ones ten times as
 many, which would otherwise be held for ever."""
+
+
+_CALLED = (
+    "rd_kafka_message_timestamp",
+    "rd_kafka_message_headers",
+    "rd_kafka_header_get_all",
+    "rd_kafka_message_destroy",
+    "rd_kafka_message_leader_epoch",
+)
+"""What the kernel calls, in its order."""
 
 
 class _Start(ctypes.Structure):
@@ -58,9 +68,9 @@ class Queue:
         self._source = np.zeros(most, np.int32)
         self._found = np.zeros((most, g.FOUND), np.int64)
         self._scratch = np.zeros(4, np.int64)
-        functions = ("message_timestamp", "message_headers", "header_get_all", "message_destroy")
-        addresses = (ctypes.cast(self._library[f"rd_kafka_{name}"], ctypes.c_void_p) for name in functions)
-        self._calls = np.array([*(each.value for each in addresses), self._scratch.ctypes.data], np.int64)
+        self._calls = np.array([*map(self._address, _CALLED), self._scratch.ctypes.data], np.int64)
+        if not is_known():
+            self._calls[g.EPOCH] = 0
         self._queue: int | None = self._library.rd_kafka_queue_new(handle)
 
     def __del__(self) -> None:
@@ -102,6 +112,9 @@ class Queue:
         queue, self._queue = self.__dict__.get("_queue"), None
         if queue is not None:
             self._library.rd_kafka_queue_destroy(queue)
+
+    def _address(self, name: str) -> int:
+        return ctypes.cast(self._library[name], ctypes.c_void_p).value or 0
 
     def _copy(self, records: NDArray[np.int64]) -> list[Run]:
         source = self._source[: len(records)]

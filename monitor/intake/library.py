@@ -35,9 +35,13 @@ _FUNCTIONS = {
     "rd_kafka_message_headers": (_INT, (_ADDRESS, _ADDRESS)),
     "rd_kafka_header_get_all": (_INT, (_ADDRESS, _SIZE, _ADDRESS, _ADDRESS, _ADDRESS)),
     "rd_kafka_message_destroy": (None, (_ADDRESS,)),
+    "rd_kafka_message_leader_epoch": (ctypes.c_int32, (_ADDRESS,)),
 }
 """Result and arguments of what is called, as rdkafka.h of version 2 declares them."""
 _MAJOR = 2
+_KNOWN = 0x0210
+"""The newest version, 2.16, that was looked at for where it keeps values: in the broker's answer, unpacked
+where it was packed, each with the number of its headers behind it (rdkafka_msgset_reader.c)."""
 _STRUCT = 1 << 16
 """Bytes, more than an `rd_kafka_t` takes up to its name (2,728 in version 2.16)."""
 _NAME = 128
@@ -66,6 +70,11 @@ def library() -> ctypes.CDLL:
     if found.rd_kafka_version() >> 24 != _MAJOR:
         raise NotFoundError(f"librdkafka {found.rd_kafka_version():x} - another version than {_MAJOR}")
     return found
+
+
+def is_known() -> bool:
+    """Whether this librdkafka was looked at more closely than its interface says."""
+    return bool(library().rd_kafka_version() >> 16 <= _KNOWN)
 
 
 def handle_of(client: Consumer, client_id: str) -> int:
