@@ -13,7 +13,7 @@ import random
 import time
 from datetime import UTC, datetime
 
-from tests.intake.mutate import decoders, documents, mutate, schemas
+from tests.intake.mutate import alike, decoders, documents, mutate, schemas
 from tests.intake.same import differences
 
 BATCH = 2_000
@@ -42,17 +42,28 @@ def fuzz(records: int, seed: int) -> tuple[int, int]:
     while done < records:
         which = rng.randrange(len(pairs))
         pools[which][rng.randrange(1_000)] = next(sources[which])
-        share = rng.choice((0.02, 0.3, 1.0))
-        values = [
-            mutate(rng, record) if rng.random() < share else record
-            for record in rng.choices(pools[which], k=BATCH)
-        ]
+        values = _alike(rng, pools[which]) if rng.random() < 0.5 else _mixed(rng, pools[which])
         found, more = differences(*pairs[which], values)
         if found:
             raise SystemExit(f"seed {seed}, schema {which}, batch {done // BATCH}:\n" + "\n".join(found[:20]))
         done += BATCH
         declined += more
     return done, declined
+
+
+def _mixed(rng: random.Random, pool: list[bytes]) -> list[bytes]:
+    """Records of many shapes, some or all of them mutated."""
+    share = rng.choice((0.02, 0.3, 1.0))
+    return [mutate(rng, record) if rng.random() < share else record for record in rng.choices(pool, k=BATCH)]
+
+
+def _alike(rng: random.Random, pool: list[bytes]) -> list[bytes]:
+    """Records of few shapes, in runs: what a producer writes."""
+    values: list[bytes] = []
+    shapes = rng.choices(pool, k=rng.randint(1, 3))
+    while len(values) < BATCH:
+        values += alike(rng, rng.choice(shapes), rng.choice((1, 5, 200, BATCH)))
+    return values[:BATCH]
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from kernels.words import (
     bits_of,
     byte,
     digits_at,
+    divided,
     dots_at,
     double_of,
     get,
@@ -73,6 +74,26 @@ DIGIT_0 = np.uint64(0x30)
 _PAIRS = np.uint64(0x0F0F0F0F0F0F0F0F)
 _QUADS = np.uint64(0x00FF00FF00FF00FF)
 _OCTETS = np.uint64(0x0000FFFF0000FFFF)
+_DOTS = np.uint64(0x2E2E2E2E2E2E2E2E)
+_LOWS = np.uint64(0x7F7F7F7F7F7F7F7F)
+_NULL = np.uint64(0x6C6C756E00000000)
+"""null, in the upper bytes."""
+NAN = np.uint64(0x7FF8000000000000)
+_TWO_BYTES = np.uint64(0xFFFF)
+ZERO_DOT = np.uint64(0x2E30)
+_ODD = np.uint64(0x0080008000800080)
+_SECONDS = np.uint64(0x0000808000008080)
+_FOURTHS = np.uint64(0x0000000080808080)
+"""A dot that has 1, 3, 5 or 7 digits behind it; 2, 3, 6 or 7; 4 and more."""
+EIGHT = np.uint64(8)
+DIGIT_1 = np.uint64(0x31)
+FLAWED = np.uint64(0x7FF8000000000001)
+"""A NaN that `finish` alone makes."""
+SEVEN = np.uint64(7)
+THREE = np.uint64(3)
+FOUR = np.uint64(4)
+_63 = np.uint64(63)
+FULL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _BY_10 = np.uint64(2561)
 _BY_100 = np.uint64(6553601)
 _BY_10000 = np.uint64(42949672960001)
@@ -98,10 +119,9 @@ def value_of(word: Any, digits: int) -> Any:
 def read_short(data: Array, at: int) -> Any:
     """The number at `at` where it has at most eight characters behind its sign, and no exponent.
 
-    (its digits as the upper bytes of a word, its shape, end): see `finish`, which makes doubles of many.
-    `end` is -1 where the number is longer, has an exponent, or is none; `read_number` tells. Where the
-    next number begins does not wait for what this one is. No branch depends on a sign or a digit: half
-    of them would be guessed wrongly, 5 ns each.
+    (a word that ends with its characters, how many there are, the first of them, end): `finish` makes doubles of
+    many. `end` is -1 where the number is longer, has an exponent, or is none; `read_number` tells. No branch
+    depends on a sign or a digit: half of them would be guessed wrongly, 5 ns each.
     """
     sign = np.uint64(byte(data, at) == 45)
     digits = digits_at(data, at) >> sign
@@ -113,44 +133,70 @@ def read_short(data: Array, at: int) -> Any:
     first_zero = np.int64((word & BYTE) - DIGIT_0) - 1  # negative for a first digit 0
     flaws = ((whole - 1) | (8 - size) | (first_zero & (1 - whole))) >> 63
     if flaws or byte(data, begin + size) | 32 == 101:
-        return ZERO, ONE, -1
-    bits = np.uint64(size << 3)
-    if whole == size:
-        return word << (SIXTY_FOUR - bits), sign + ONE, begin + size
+        return ZERO, 0, 0, -1
     dots &= (ONE << np.uint64(size)) - ONE
-    if dots & (dots - ONE) or whole + 1 == size:
-        return ZERO, ONE, -1
-    below = (ONE << np.uint64(whole << 3)) - ONE
-    packed = (word & below) | ((word >> np.uint64(8)) & ~below)
-    return packed << (np.uint64(72) - bits), np.uint64((size - whole) << 1) - ONE + sign, begin + size
+    if dots & (dots - ONE) or (dots and whole + 1 == size):
+        return ZERO, 0, 0, -1
+    return word << (SIXTY_FOUR - np.uint64(size << 3)), begin + size - at, byte(data, at), begin + size
 
 
-@bare_kernel("void(uint64[::1], const uint8[::1], int64, int64, int64)")
-def finish(bits: Array, shapes: Array, rows: int, first: int, stride: int) -> None:
-    """Make doubles of the digits that `read_short` found.
+@bare_kernel("void(uint64[::1], const uint8[::1], const uint8[::1], int64, int64, int64, uint64[::1])")
+def finish(
+    bits: Array, lengths: Array, firsts: Array, rows: int, start: int, stride: int, flaws: Array
+) -> None:
+    """Make doubles of the characters that `read_short` and `kernels.series.follow_numbers` found.
 
-    bits    uint64[rows · stride]   mutated: where a shape is not 0, digits in upper bytes become a double's bits
-    shapes  uint8[rows · records]   of records first … first + records; 1 + (2 · digits behind the dot) + is negative
-    rows    rows of both
-    first   where the records begin in each row of `bits`
-    stride  length of a row of `bits`
+    bits     uint64[rows · stride]   mutated: where a length is not 0, a word that ends with so many characters becomes
+             a double's bits, or FLAWED where these are no number that JSON allows, nor null, or too many
+    lengths  uint8[rows · records]   of records start … start + records
+    firsts   uint8[rows · records]   their first characters, which have no place in the word where there are nine
+    rows     rows of all three
+    start    where the records begin in each row of `bits`
+    stride   length of a row of `bits`
+    flaws    uint64[rows]   mutated: 1 where there is something FLAWED in a row
 
-    Digits behind the dot are at most six and all digits at most eight: one division rounds correctly.
+    Digits behind the dot are at most six and all digits at most eight: one division rounds correctly. There is no
+    branch, so that several are made at once.
     """
-    records = len(shapes) // max(rows, 1)
+    records = len(lengths) // max(rows, 1)
     for row in range(rows):
+        wrong = ZERO
         for record in range(records):
-            at = row * stride + first + record
-            word = np.uint64(get(bits, at))
-            shape = np.uint64(get(shapes, row * records + record))
-            digits = times(word & _PAIRS, _BY_10) >> np.uint64(8)
-            digits = times(digits & _QUADS, _BY_100) >> np.uint64(16)
-            whole = times(digits & _OCTETS, _BY_10000) >> np.uint64(32)
-            spot = (shape - ONE) >> ONE
-            value = bits_of(np.float64(np.int64(whole)) / TENS[spot & np.uint64(7)])
+            at = row * stride + start + record
+            raw = np.uint64(get(bits, at))
+            length = np.uint64(get(lengths, row * records + record))
+            negative = ONE if get(firsts, row * records + record) == 45 else ZERO
+            size = length - negative
+            blank = (SIXTY_FOUR - (size << THREE)) & _63
+            kept = FULL << blank
+            word = raw & kept
+            dots = word ^ _DOTS
+            dots = ~(((dots & _LOWS) + _LOWS) | dots) & HIGHS
+            shift = EIGHT if dots > ZERO else ZERO
+            below = (dots >> SEVEN) - ONE
+            # What stands before the dot moves up into its place; without a dot nothing stands above it.
+            packed = (word & (~below << shift)) | (word & below) << shift
+            digits = (packed ^ ZEROS) & (kept << shift)
+            text = word >> blank
+            flaw = ((digits + NINES) | digits) & HIGHS | (dots & (dots - ONE)) | (dots >> SIGN)
+            leading = (
+                (text & BYTE < DIGIT_1) & (text & _TWO_BYTES != ZERO_DOT) & (text & _TWO_BYTES != DIGIT_0)
+            )
+            is_flawed = (flaw > ZERO) | leading | (size - ONE > SEVEN)
+            whole = times(digits, _BY_10) >> EIGHT
+            whole = times(whole & _QUADS, _BY_100) >> np.uint64(16)
+            whole = times(whole & _OCTETS, _BY_10000) >> np.uint64(32)
+            ten = (10.0 if dots & _ODD > ZERO else 1.0) * (100.0 if dots & _SECONDS > ZERO else 1.0)
+            ten = ten * (10000.0 if dots & _FOURTHS > ZERO else 1.0)
+            value = bits_of(divided(np.float64(np.int64(whole)), ten))
             # An integer has no negative zero.
-            negative = (shape - ONE) & ONE & np.uint64((whole > ZERO) | (spot > ZERO))
-            put(bits, at, value | (negative << SIGN) if shape > ZERO else word)
+            value = value | negative << SIGN if (whole | dots) > ZERO else value
+            value = FLAWED if is_flawed else value
+            value = NAN if (word == _NULL) & (length == FOUR) else value
+            value = value if length > ZERO else raw
+            wrong = ONE if (value == FLAWED) & (length > ZERO) else wrong
+            put(bits, at, value)
+        put(flaws, row, np.uint64(get(flaws, row)) | wrong)
 
 
 @inline

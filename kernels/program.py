@@ -24,6 +24,14 @@ VECTOR = 8
 NODE = 9
 SKIP = 10
 """Kinds of fields: how the value is read."""
+CAREFUL = 11
+"""Of steps of a template alone: a NUMBER that is not always plain."""
+LAST = 12
+"""The step behind the last."""
+SHORT = 32
+"""Bytes of the text before a plain number at most."""
+TOGETHER = 4
+"""Records that are read side by side."""
 
 FIELD_KIND = 0
 FIELD_TARGET = 1
@@ -75,8 +83,10 @@ COUNT_FLAGS = 5
 """COUNT_SERIAL and COUNT_FLAGS are the `marks` of `kernels.skip`."""
 COUNT_SPOT = 6
 COUNT_FOUND = 7
-"""Scratch."""
-COUNTS = 8
+COUNT_STEPS = 8
+COUNT_SPOTS = 9
+"""Scratch; one for each of TOGETHER."""
+COUNTS = 13
 
 LIMIT_DEPTH = 0
 LIMIT_BYTES = 1
@@ -88,7 +98,56 @@ SCHEMA_FIELDS = 5
 """Fields of the schema; learnt ones come behind them."""
 ROWS = 6
 """Rows of `fields` that are fields."""
+STEPS = 7
+"""Values that a record may have for a template to be made of it."""
 SETTINGS = 8
+
+TRACE_FIELD = 0
+TRACE_NODE = 1
+"""The node that the value belongs to."""
+TRACE_BEGIN = 2
+TRACE_END = 3
+"""Where the value stands in the data."""
+TRACE_COLUMNS = 4
+
+TEMPLATE_STEPS = 0
+"""Values, 0 where there is no template; the step LAST comes behind them, with the text at the end."""
+TEMPLATE_ABSENT = 1
+"""Fields of the schema that it has not."""
+TEMPLATE_HITS = 2
+"""Records that followed it."""
+TEMPLATE_MISSES = 3
+"""Times that it failed since one did."""
+TEMPLATE_WAIT = 4
+"""Records that are left until another may be learnt."""
+TEMPLATE_PATIENCE = 5
+TEMPLATE_COLUMNS = 8
+
+STEP_TEXT = 0
+STEP_SIZE = 1
+"""The text before the value, since the value before it, in `patterns`."""
+STEP_SHIFT = 2
+"""64 less its size, where that is SHORT at most."""
+STEP_STOP = 3
+"""The byte behind the value."""
+STEP_KIND = 4
+STEP_TARGET = 5
+STEP_FIELD = 6
+STEP_NODE = 7
+"""NUMBER: 1 where it may be tried as a plain one."""
+STEP_ENTRY = 8
+"""Entry of the token that stood here last; 0 where there is none."""
+STEP_PLACE = 9
+STEP_LINE = 10
+"""NUMBER: where its row begins in `bits` and in `shapes`, while records are scanned."""
+STEP_ODD = 11
+"""NUMBER: how often one was not plain, of late."""
+STEP_COLUMNS = 12
+TEXT_PER_STEP = 64
+"""Bytes of text that there is room for, by value."""
+
+RECENT = 64
+"""Tokens of each row that are looked at first."""
 
 
 class Program(NamedTuple):
@@ -108,6 +167,11 @@ class Program(NamedTuple):
     settings  int64[SETTINGS]
     counts    int64[COUNTS] *
     objects, owners, hashes             scratch of `kernels.skip` *
+    templates int32[TEMPLATE_COLUMNS + STEP_COLUMNS · (steps + 1) + fields of the schema] *
+              head, steps and absent fields of the template
+    patterns  uint8[TEXT_PER_STEP · steps + PADDING] *   its texts
+    recent    int32[token rows · RECENT] *   entries by a short hash; 0 where there is none
+    trace     int64[(steps + 1) · TRACE_COLUMNS]   scratch: the values of the record in hand
     """
 
     fields: NDArray[np.int32]
@@ -124,6 +188,10 @@ class Program(NamedTuple):
     objects: NDArray[np.int64]
     owners: NDArray[np.int64]
     hashes: NDArray[np.uint64]
+    templates: NDArray[np.int32]
+    patterns: NDArray[np.uint8]
+    recent: NDArray[np.int32]
+    trace: NDArray[np.int64]
 
 
 class Output(NamedTuple):

@@ -6,7 +6,7 @@ import numpy as np
 
 from kernels.jit import bare_kernel, inline
 from kernels.layout import Array
-from kernels.number import eisel_lemire, read_long, read_number, read_short, to_double
+from kernels.number import NAN, SIGN, eisel_lemire, read_long, read_number, read_short, to_double
 from kernels.program import (
     BOOLEAN,
     COUNT_FLAGS,
@@ -31,7 +31,7 @@ from kernels.program import (
 from kernels.skip import skip_container
 from kernels.text import hash_of, is_null, matches, skip_literal, skip_scalar, skip_space, skip_string
 from kernels.when import read_rfc3339
-from kernels.words import byte, get, put
+from kernels.words import bits_of, byte, get, put
 
 _BYTES = "const uint8[::1]"
 _TABLE = "int32[::1]"
@@ -53,23 +53,40 @@ def read_plain(data: Array, at: int, values: Array, place: int) -> int:
     return end if fits else -1
 
 
-@inline
-def read_decimal(
-    data: Array, at: int, values: Array, bits: Array, shapes: Array, place: int, spot: int
-) -> int:
-    """End of the number or null at `at`; -1: declined. Its value goes to values[place], or its digits to
-    bits[place] and its shape to shapes[spot]: `kernels.number.finish` makes doubles of many at once."""
-    word, shape, end = read_short(data, at)
-    if end >= 0:
-        put(bits, place, word)
-        put(shapes, spot, np.uint8(shape))
-        return end
+@bare_kernel(f"int64({_BYTES}, int64, uint64[::1], int64)")
+def read_slow(data: Array, at: int, bits: Array, place: int) -> int:
+    """End of the number or null at `at`, whose double's bits are written to bits[place]; -1: declined.
+
+    data  uint8[bytes]
+    bits  uint64[…]   mutated
+    """
     mantissa, behind, negative, end = read_long(data, at)
     if end >= 0:
         value = eisel_lemire(mantissa, -behind)[0]
-        put(values, place, -value if negative else value)
+        put(bits, place, bits_of(value) | np.uint64(negative) << SIGN)
         return end
-    return read_plain(data, at, values, place)
+    mantissa, power, negative, whole, end = read_number(data, at)
+    if end < 0:
+        put(bits, place, NAN)
+        return at + 4 if is_null(data, at) else -1
+    value, fits = to_double(mantissa, power)
+    put(bits, place, bits_of(-value if negative and not (whole and value == 0.0) else value))
+    return end if fits else -1
+
+
+@inline
+def read_decimal(
+    data: Array, at: int, bits: Array, lengths: Array, firsts: Array, place: int, line: int
+) -> int:
+    """End of the number or null at `at`; -1: declined. The bits of its value go to bits[place], or its characters,
+    which `kernels.number.finish` makes doubles of, with their length and the first of them."""
+    word, length, first, end = read_short(data, at)
+    if end >= 0:
+        put(bits, place, word)
+        put(lengths, line, np.uint8(length))
+        put(firsts, line, np.uint8(first))
+        return end
+    return read_slow(data, at, bits, place)
 
 
 @inline

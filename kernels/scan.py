@@ -11,8 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.fields import turn
+from kernels.follow import take_together
 from kernels.jit import bare_kernel, inline
 from kernels.layout import Array
+from kernels.number import finish
 from kernels.program import (
     CLOSED,
     COUNT_FLAGS,
@@ -20,6 +22,7 @@ from kernels.program import (
     COUNT_MISSED,
     COUNT_SERIAL,
     COUNT_SPOT,
+    COUNT_STEPS,
     DECLINED,
     EDGE,
     EPOCH,
@@ -45,16 +48,29 @@ from kernels.program import (
     OTHER_MODEL,
     ROWS,
     SKIP,
+    STEPS,
     TAKEN,
+    TEMPLATE_STEPS,
     TIME_DIVISOR,
     TIME_FACTOR,
+    TOGETHER,
     TOKEN,
+    TRACE_BEGIN,
+    TRACE_COLUMNS,
+    TRACE_END,
+    TRACE_FIELD,
+    TRACE_NODE,
     UNKNOWN,
 )
 from kernels.read import fill_absent, read_decimal, read_rare, read_token, skip_value
+from kernels.template import aim, learn
 from kernels.text import NON_ASCII, is_null, is_utf8, matches, skip_space, skip_space_until
 from kernels.when import read_epoch
 from kernels.words import byte, get, put
+
+TILE = 992
+"""Records after which numbers are made of characters: 24 columns of them are 190 kB, in the second-level cache still.
+No power of two: rows of as many bytes would lie in each other's way in the first one."""
 
 _BYTES = "const uint8[::1]"
 _TABLE = "int32[::1]"
@@ -83,18 +99,21 @@ def scan_record(
     hashes: Array,
     values: Array,
     bits: Array,
-    shapes: Array,
+    lengths: Array,
+    firsts: Array,
     tokens: Array,
     events: Array,
     errors: Array,
     vectors: Array,
     status: Array,
     missed: Array,
+    trace: Array,
     found: Array,
 ) -> int:
     """Read one record, whose opening brace ends at `at`: where its closing one ends; -1: declined.
 
-    `first` and `chunk` are the records that `shapes` is about; found[0] becomes how many fields were read.
+    `first` and `chunk` are the records that `lengths` and `firsts` are about; found[0] becomes how many fields were read, and
+    found[1] how many values there are: they stand in `trace` as far as it has room.
     Inlined: 29 arrays are 200 words to push, 60 ns a record.
     """
     records = len(status)
@@ -104,6 +123,7 @@ def scan_record(
     node = 0
     behind = rows
     count = 0
+    steps = 0
     while True:
         field = get(fields, behind * FIELD_COLUMNS + FIELD_NEXT)
         size = get(fields, behind * FIELD_COLUMNS + FIELD_EDGE_SIZE)
@@ -124,6 +144,7 @@ def scan_record(
                 behind = get(nodes, node * NODE_COLUMNS + NODE_FIELD)
                 if behind < 0:
                     found[0] = count
+                    found[1] = steps
                     return at
                 node = get(fields, behind * FIELD_COLUMNS + FIELD_NODE)
                 continue
@@ -136,8 +157,9 @@ def scan_record(
         kind = get(fields, base + FIELD_KIND)
         target = get(fields, base + FIELD_TARGET)
         place = target * records + record
+        begin = at
         if kind == NUMBER:
-            at = read_decimal(data, at, values, bits, shapes, place, target * chunk + record - first)
+            at = read_decimal(data, at, bits, lengths, firsts, place, target * chunk + record - first)
         elif kind == TOKEN or kind == MODEL:
             at = read_token(data, at, target, place, table, entries, text, counts, tokens, missed)
             if kind == MODEL and at >= 0 and get(tokens, place) != get(fields, base + FIELD_EXTRA):
@@ -169,18 +191,21 @@ def scan_record(
             return -1
         count += kind < NODE
         behind = field
+        put(trace, steps * TRACE_COLUMNS + TRACE_FIELD, field)
+        put(trace, steps * TRACE_COLUMNS + TRACE_NODE, node)
+        put(trace, steps * TRACE_COLUMNS + TRACE_BEGIN, begin)
+        put(trace, steps * TRACE_COLUMNS + TRACE_END, at)
+        steps += steps < settings[STEPS]
 
 
-@bare_kernel(
-    f"void({_BYTES}, const int64[::1], const int64[::1], int64, {_TABLE}, {_TABLE}, {_TABLE}, uint8[::1], uint8[::1],"
-    f" {_TABLE}, {_TABLE}, int64[::1], uint8[::1], int64[::1], int64[::1], int64[::1], int64[::1], uint64[::1],"
-    f" float64[::1], uint64[::1], uint8[::1], {_TABLE}, int64[::1], uint8[::1], float64[:, ::1], uint8[::1], int64[::1])"
-)
-def scan(
+@inline
+def take(
     data: Array,
-    starts: Array,
-    ends: Array,
+    begin: int,
+    stop: int,
     first: int,
+    record: int,
+    chunk: int,
     fields: Array,
     nodes: Array,
     elements: Array,
@@ -195,9 +220,146 @@ def scan(
     objects: Array,
     owners: Array,
     hashes: Array,
+    trace: Array,
     values: Array,
     bits: Array,
-    shapes: Array,
+    lengths: Array,
+    firsts: Array,
+    tokens: Array,
+    events: Array,
+    errors: Array,
+    vectors: Array,
+    status: Array,
+    missed: Array,
+) -> bool:
+    """Read one record, whatever those before looked like; False where it is declined."""
+    found = counts[COUNT_FOUND : COUNT_STEPS + 1]
+    status[record] = DECLINED
+    at = skip_space_until(data, begin, stop)  # else records of white space alone are read again and again
+    if at == stop or byte(data, at) != 123 or stop - begin > settings[LIMIT_BYTES]:
+        return False
+    counts[COUNT_FLAGS] = 0
+    at = scan_record(
+        data, at + 1, first, record, chunk, fields, nodes, elements, keys, edges, lookup, table, entries, text,
+        settings, counts, objects, owners, hashes, values, bits, lengths, firsts, tokens, events, errors, vectors, status,
+        missed, trace, found,
+    )  # fmt: skip
+    if at < 0 or at > stop or skip_space(data, at) < stop:
+        return False
+    if counts[COUNT_FLAGS] & NON_ASCII and not is_utf8(data, begin, stop):
+        return False
+    absent = found[0] != settings[LEAVES]
+    if absent and not fill_absent(record, len(status), fields, settings, values, tokens, errors, vectors):
+        return False
+    status[record] = TAKEN
+    return True
+
+
+@inline
+def scan_tile(
+    data: Array,
+    starts: Array,
+    ends: Array,
+    first: int,
+    only: Array,
+    fields: Array,
+    nodes: Array,
+    elements: Array,
+    keys: Array,
+    edges: Array,
+    lookup: Array,
+    table: Array,
+    entries: Array,
+    text: Array,
+    settings: Array,
+    counts: Array,
+    objects: Array,
+    owners: Array,
+    hashes: Array,
+    templates: Array,
+    patterns: Array,
+    recent: Array,
+    trace: Array,
+    values: Array,
+    bits: Array,
+    lengths: Array,
+    firsts: Array,
+    tokens: Array,
+    events: Array,
+    errors: Array,
+    vectors: Array,
+    status: Array,
+    missed: Array,
+) -> None:
+    """Read the records of a tile: all of them, or those that `only` names."""
+    lengths[:] = 0
+    aim(templates, len(status), len(starts))
+    alone, following = 0, 0
+    for spot in range(len(starts)):
+        if following > 0:
+            following -= 1
+            continue
+        if len(only) > 0:
+            if only[spot] == 0:
+                continue
+        elif alone == 0 and spot + TOGETHER <= len(starts) and templates[TEMPLATE_STEPS] > 0:
+            if take_together(
+                data, starts, ends, spot, first, fields, nodes, templates, patterns, recent, table, entries, text,
+                settings, counts, objects, owners, hashes, values, bits, lengths, firsts, tokens, events, errors, vectors,
+                status, missed,
+            ):  # fmt: skip
+                following = TOGETHER - 1
+                continue
+            alone = TOGETHER
+        alone = max(alone - 1, 0)
+        begin, stop = starts[spot], ends[spot]
+        if take(
+            data, begin, stop, first, first + spot, len(starts), fields, nodes, elements, keys, edges, lookup, table,
+            entries, text, settings, counts, objects, owners, hashes, trace, values, bits, lengths, firsts, tokens, events,
+            errors, vectors, status, missed,
+        ):  # fmt: skip
+            learn(
+                data, begin, stop, first + spot, counts[COUNT_STEPS], len(status), len(starts), fields, settings,
+                templates, patterns, trace,
+            )  # fmt: skip
+
+
+@bare_kernel(
+    f"void({_BYTES}, const int64[::1], const int64[::1], int64, const uint8[::1],"
+    f" {_TABLE}, {_TABLE}, {_TABLE}, uint8[::1], uint8[::1],"
+    f" {_TABLE}, {_TABLE}, int64[::1], uint8[::1], int64[::1], int64[::1], int64[::1], int64[::1], uint64[::1],"
+    f" {_TABLE}, uint8[::1], {_TABLE}, int64[::1],"
+    f" float64[::1], uint64[::1], uint8[::1], uint8[::1], uint64[::1], {_TABLE}, int64[::1], uint8[::1], float64[:, ::1], uint8[::1], int64[::1])"
+)
+def scan(
+    data: Array,
+    starts: Array,
+    ends: Array,
+    first: int,
+    only: Array,
+    fields: Array,
+    nodes: Array,
+    elements: Array,
+    keys: Array,
+    edges: Array,
+    lookup: Array,
+    table: Array,
+    entries: Array,
+    text: Array,
+    settings: Array,
+    counts: Array,
+    objects: Array,
+    owners: Array,
+    hashes: Array,
+    templates: Array,
+    patterns: Array,
+    recent: Array,
+    trace: Array,
+    values: Array,
+    bits: Array,
+    lengths: Array,
+    firsts: Array,
+    flaws: Array,
     tokens: Array,
     events: Array,
     errors: Array,
@@ -211,36 +373,28 @@ def scan(
     starts   int64[records]   record r is data[starts[r]:ends[r]]
     ends     int64[records]
     first    row of the outputs that record 0 is written to
+    only     uint8[records]   1 for those that are read, by no template; empty: all of them are
     fields, nodes, elements, keys, edges, lookup, table, entries   of `kernels.program.Program`; mutated
     text, settings, counts, objects, owners, hashes   likewise, as said there
+    templates, patterns, recent, trace         likewise
     values, tokens, events, errors, vectors, status, missed   of `kernels.program.Output`; mutated
-    bits     uint64[…]        `values` seen as bits; mutated, `kernels.number.finish` makes numbers of it
-    shapes   uint8[numeric rows · records]   mutated: for `finish`
+    bits     uint64[…]        `values` seen as bits; mutated
+    lengths, firsts   uint8[numeric rows · TILE]   scratch
+    flaws    uint64[numeric rows]   mutated: 0 where there is nothing FLAWED in a row
 
     Whether a record is taken may depend on what was learnt from others; what is read from it does not.
     """
-    found = counts[COUNT_FOUND : COUNT_FOUND + 1]
     for field in range(settings[ROWS]):
         fields[field * FIELD_COLUMNS + FIELD_SEEN] = 0
-    shapes[:] = 0
     counts[COUNT_MISSED] = 0
-    for record in range(first, first + len(starts)):
-        status[record] = DECLINED
-        begin = starts[record - first]
-        stop = ends[record - first]
-        at = skip_space_until(data, begin, stop)  # else records of white space alone are read again and again
-        if at == stop or byte(data, at) != 123 or stop - begin > settings[LIMIT_BYTES]:
-            continue
-        counts[COUNT_FLAGS] = 0
-        at = scan_record(
-            data, at + 1, first, record, len(starts), fields, nodes, elements, keys, edges, lookup, table, entries,
-            text, settings, counts, objects, owners, hashes, values, bits, shapes, tokens, events, errors, vectors,
-            status, missed, found,
+    flaws[:] = np.uint64(0)
+    rows = len(lengths) // TILE
+    for low in range(0, len(starts), TILE):
+        high = min(low + TILE, len(starts))
+        cells = rows * (high - low)
+        scan_tile(
+            data, starts[low:high], ends[low:high], first + low, only[low:high], fields, nodes, elements, keys, edges,
+            lookup, table, entries, text, settings, counts, objects, owners, hashes, templates, patterns, recent, trace,
+            values, bits, lengths[:cells], firsts[:cells], tokens, events, errors, vectors, status, missed,
         )  # fmt: skip
-        if at < 0 or at > stop or skip_space(data, at) < stop:
-            continue
-        if counts[COUNT_FLAGS] & NON_ASCII and not is_utf8(data, begin, stop):
-            continue
-        absent = found[0] != settings[LEAVES]
-        if not absent or fill_absent(record, len(status), fields, settings, values, tokens, errors, vectors):
-            status[record] = TAKEN
+        finish(bits, lengths[:cells], firsts[:cells], rows, first + low, len(status), flaws)

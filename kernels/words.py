@@ -79,6 +79,33 @@ if CHECKED or config.DISABLE_JIT:
         return found
 
     @inline
+    def equal_at(data: Array, at: int, value: int) -> Any:
+        """Which of the sixteen bytes from `at` on are `value`."""
+        found = np.uint64(0)
+        for i in range(16):
+            if data[at + i] == value:
+                found |= np.uint64(1) << np.uint64(i)
+        return found
+
+    @inline
+    def quotes_at(data: Array, at: int) -> Any:
+        """Which of the 64 bytes from `at` on are quotes."""
+        found = np.uint64(0)
+        for i in range(64):
+            if data[at + i] == 34:
+                found |= np.uint64(1) << np.uint64(i)
+        return found
+
+    @inline
+    def odd_at(data: Array, at: int) -> Any:
+        """Which of the 64 bytes from `at` on are backslashes, control characters or no ASCII."""
+        found = np.uint64(0)
+        for i in range(64):
+            if data[at + i] < 32 or data[at + i] == 92 or data[at + i] > 127:
+                found |= np.uint64(1) << np.uint64(i)
+        return found
+
+    @inline
     def differing(data: Array, at: int, text: Array, start: int) -> Any:
         """Which of the 32 bytes from `at` on are others than those of `text` from `start` on."""
         found = np.uint64(0)
@@ -175,6 +202,52 @@ else:
         return types.uint64(data, types.int64), code
 
     @intrinsic
+    def equal_at(_typing: Any, data: Any, at: Any, value: Any) -> Any:
+        """Which of the sixteen bytes from `at` on are `value`."""
+
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            array = context.make_array(signature.args[0])(context, builder, args[0])
+            kind = ir.VectorType(ir.IntType(8), 16)
+            one = builder.insert_element(
+                ir.Constant(kind, ir.Undefined),
+                builder.trunc(args[2], ir.IntType(8)),
+                ir.Constant(ir.IntType(32), 0),
+            )
+            lanes = ir.Constant(ir.VectorType(ir.IntType(32), 16), [0] * 16)
+            values = builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), lanes)
+            return _mask(
+                builder, builder.icmp_unsigned("==", _vector(builder, array, args[1], 16), values), 16
+            )
+
+        return types.uint64(data, types.int64, types.int64), code
+
+    @intrinsic
+    def quotes_at(_typing: Any, data: Any, at: Any) -> Any:
+        """Which of the 64 bytes from `at` on are quotes."""
+
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            array = context.make_array(signature.args[0])(context, builder, args[0])
+            values = _vector(builder, array, args[1], 64)
+            return builder.bitcast(builder.icmp_unsigned("==", values, _all(64, 34)), _I64)
+
+        return types.uint64(data, types.int64), code
+
+    @intrinsic
+    def odd_at(_typing: Any, data: Any, at: Any) -> Any:
+        """Which of the 64 bytes from `at` on are backslashes, control characters or no ASCII."""
+
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            array = context.make_array(signature.args[0])(context, builder, args[0])
+            values = _vector(builder, array, args[1], 64)
+            odd = builder.or_(
+                builder.icmp_signed("<", values, _all(64, 32)),
+                builder.icmp_unsigned("==", values, _all(64, 92)),
+            )
+            return builder.bitcast(odd, _I64)
+
+        return types.uint64(data, types.int64), code
+
+    @intrinsic
     def differing(_typing: Any, data: Any, at: Any, text: Any, start: Any) -> Any:
         """Which of the 32 bytes from `at` on are others than those of `text` from `start` on."""
 
@@ -222,6 +295,11 @@ if config.DISABLE_JIT:
     def times(a: Any, b: Any) -> Any:
         """Lower 64 bits of the product of two uint64."""
         return a * b
+
+    @inline
+    def divided(a: float, b: float) -> float:
+        """a ÷ b, never asked whether b is 0: that question keeps a loop from being vectorised."""
+        return a / b
 
     @inline
     def double_of(bits: Any) -> Any:
@@ -275,6 +353,15 @@ else:
             return builder.mul(args[0], args[1])
 
         return types.uint64(types.uint64, types.uint64), code
+
+    @intrinsic
+    def divided(_typing: Any, a: Any, b: Any) -> Any:
+        """a ÷ b, never asked whether b is 0: that question keeps a loop from being vectorised."""
+
+        def code(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+            return builder.fdiv(*args)
+
+        return types.float64(types.float64, types.float64), code
 
     @intrinsic
     def double_of(_typing: Any, bits: Any) -> Any:

@@ -20,6 +20,11 @@ DEEPEST = 128
 its own limit lies."""
 TABLE = 1 << 10
 """Keys that a skipped value may have, times two."""
+EXTRA_STEPS = 64
+MOST_STEPS = 2_048
+"""Values of a record that a template is made of: as many unread ones as read ones, or a few more."""
+
+_TOKENS = {p.TOKEN, p.BOOLEAN, p.MODEL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,8 @@ def build_program(
     settings[p.LIMIT_DEPTH] = min(max_depth, DEEPEST)
     settings[p.LIMIT_BYTES] = max_bytes
     settings[[p.TIME_DIVISOR, p.TIME_FACTOR]] = divisor, factor
-    settings[[p.LEAVES, p.SCHEMA_FIELDS, p.ROWS]] = len(leaves), count, rows
+    steps = min(2 * count + EXTRA_STEPS, MOST_STEPS)
+    settings[[p.LEAVES, p.SCHEMA_FIELDS, p.ROWS, p.STEPS]] = len(leaves), count, rows, steps
     program = Program(
         fields=fields.reshape(-1),
         nodes=nodes,
@@ -131,9 +137,17 @@ def build_program(
         objects=np.zeros(DEEPEST, np.int64),
         owners=np.zeros(TABLE, np.int64),
         hashes=np.zeros(TABLE, np.uint64),
+        templates=np.zeros(p.TEMPLATE_COLUMNS + p.STEP_COLUMNS * (steps + 1) + count, np.int32),
+        patterns=np.zeros(p.TEXT_PER_STEP * steps + PADDING, np.uint8),
+        recent=np.zeros(_token_rows(leaves) * p.RECENT, np.int32),
+        trace=np.zeros((steps + 1) * p.TRACE_COLUMNS, np.int64),
     )
     forget_keys(program)
     return program
+
+
+def _token_rows(leaves: Sequence[Leaf]) -> int:
+    return 1 + max((leaf.target for leaf in leaves if leaf.kind in _TOKENS), default=0)
 
 
 def set_entries(program: Program, entries: Mapping[int, int]) -> None:
@@ -154,6 +168,7 @@ def forget_keys(program: Program) -> None:
     used = max((int(row[p.FIELD_KEY] + row[p.FIELD_KEY_SIZE]) for row in fields[:count]), default=0)
     program.counts[[p.COUNT_FIELDS, p.COUNT_KEYS, p.COUNT_FULL]] = count, used, 0
     program.lookup[:] = 0
+    program.templates[:] = 0
     mask = len(program.lookup) - 1
     nodes = program.nodes.reshape(-1, p.NODE_COLUMNS)
     for number in range(count):

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from kernels import program as p
 from kernels.layout import MISSING, NOVEL, OTHER
-from kernels.number import finish
+from kernels.number import FLAWED
 from kernels.program import DECLINED, OTHER_MODEL, TAKEN, Output
-from kernels.scan import scan
+from kernels.scan import TILE, scan
+from kernels.template import be_careful
 from kernels.words import PADDING
 from monitor.columns import NOTHING_NOVEL, Batch, Columns, Novel
 from monitor.intake import convert
@@ -27,11 +28,14 @@ from monitor.plan import FeaturePlan, Kind, ModelPlan, SourcePlan
 from monitor.reference.category import canonical
 from monitor.reference.profile import Reference
 
-CHUNK = 1024
-"""Records joined and scanned at a time: half a megabyte of usual ones stays in the second-level cache."""
-CHUNK_BYTES = 1 << 20
-"""Bytes after which a chunk ends earlier, so that a batch of large records is not copied as a whole."""
-MISSED = 1 << 14
+JOINED = 1024
+"""Records joined and scanned at a time where they do not: half a megabyte of usual ones. Twice as much comes
+from the system in new pages, which costs four times as much as the copying."""
+JOINED_BYTES = 1 << 20
+"""Bytes after which such a chunk ends earlier, so that a batch of large records is not copied as a whole."""
+ALL = np.zeros(0, np.uint8)
+"""Every record of a chunk."""
+MISSED = 1 << 16
 """Unknown tokens per chunk; records with more of them are declined."""
 
 
@@ -80,40 +84,70 @@ class Scanner:
             forget_keys(self._tokens.program)
         count = len(batch) if positions is None else len(positions)
         leaves = self._leaves
-        values, vectors, events, tokens, codes, errors, status = self._pool.empty(
+        if isinstance(batch.values, Packed):
+            chunks = [(0, count)]
+        else:
+            chunks = _chunks(batch.sizes if positions is None else batch.sizes[positions])
+        values, vectors, events, tokens, codes, errors, status, lengths, firsts = self._pool.empty(
             ((leaves.value_rows, count), np.float64), ((count, leaves.dims), np.float64), ((count,), np.int64),
             ((len(leaves.readers), count), np.int32), ((len(leaves.codes), count), np.int32),
             ((count,), np.uint8), ((count,), np.uint8),
+            ((leaves.value_rows * TILE,), np.uint8), ((leaves.value_rows * TILE,), np.uint8),
         )  # fmt: skip
         errors[:] = 0
         out = Output(values, tokens, events, errors, vectors, status, self._missed)
-        for first, last in _chunks(batch.sizes if positions is None else batch.sizes[positions]):
-            self._scan(*_place(batch, positions, first, last), first, out)
+        for first, last in chunks:
+            self._scan(*_place(batch, positions, first, last), first, out, lengths, firsts)
         return self._sort(batch, positions, out, codes)
 
     def _scan(
         self,
-        data: bytes | NDArray[np.uint8],
+        data: NDArray[np.uint8],
         starts: NDArray[np.int64],
         ends: NDArray[np.int64],
         first: int,
         out: Output,
+        lengths: NDArray[np.uint8],
+        firsts: NDArray[np.uint8],
     ) -> None:
         flat = out.values.reshape(-1)
         bits = flat.view(np.uint64)
-        shapes = np.empty(len(out.values) * len(starts), np.uint8)
-        scan(
-            np.frombuffer(data, np.uint8), starts, ends, first, *self._tokens.program, flat, bits, shapes,
-            out.tokens.reshape(-1), out.events, out.errors, out.vectors, out.status, out.missed.reshape(-1),
-        )  # fmt: skip
-        finish(bits, shapes, len(out.values), first, out.values.shape[1])
-        if self._tokens.program.counts[p.COUNT_MISSED]:
+        flaws = np.empty(len(out.values), np.uint64)
+        only = ALL
+        for _ in range(2):  # what is read alone has plain numbers
+            scan(
+                data, starts, ends, first, only, *self._tokens.program, flat, bits, lengths, firsts, flaws,
+                out.tokens.reshape(-1), out.events, out.errors, out.vectors, out.status, out.missed.reshape(-1),
+            )  # fmt: skip
             last = first + len(starts)
-            taken = out.status[first:last] == TAKEN
-            for row, entries in enumerate(out.tokens):
-                part = entries[first:last]
-                part[~taken & (part < 0)] = 0
-                self._tokens.resolve(row, part, out.missed, data)
+            flawed = flaws.any()
+            if flawed:
+                only = self._flawed(
+                    flaws, bits.reshape(out.values.shape)[:, first:last], out.status[first:last]
+                )
+            if self._tokens.program.counts[p.COUNT_MISSED]:
+                self._resolve(data, first, last, out)
+            if not flawed:
+                return
+
+    def _flawed(
+        self, flaws: NDArray[np.uint64], bits: NDArray[np.uint64], status: NDArray[np.uint8]
+    ) -> NDArray[np.uint8]:
+        """Which records of a chunk must be read once more, alone: not all of their numbers are plain ones."""
+        rows = np.flatnonzero(flaws)
+        found = (bits[rows] == FLAWED).any(axis=0)
+        for row in rows.tolist():
+            be_careful(self._tokens.program.templates, row)
+        status[found] = DECLINED
+        again: NDArray[np.uint8] = found.view(np.uint8)
+        return again
+
+    def _resolve(self, data: NDArray[np.uint8], first: int, last: int, out: Output) -> None:
+        taken = out.status[first:last] == TAKEN
+        for row, entries in enumerate(out.tokens):
+            part = entries[first:last]
+            part[~taken & (part < 0)] = 0
+            self._tokens.resolve(row, part, out.missed, data)
 
     def _sort(
         self, batch: Batch, positions: NDArray[np.int64] | None, out: Output, codes: NDArray[np.int32]
@@ -290,13 +324,13 @@ def _know(
 
 
 def _chunks(sizes: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Ranges of records that are scanned together."""
+    """Ranges of records that are joined and scanned together."""
     count = len(sizes)
-    if int(sizes.sum()) <= CHUNK_BYTES * max(count // CHUNK, 1):
-        return [(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
+    if int(sizes.sum()) <= JOINED_BYTES * max(count // JOINED, 1):
+        return [(first, min(first + JOINED, count)) for first in range(0, count, JOINED)]
     chunks, first, total = [], 0, 0
     for at, size in enumerate(sizes.tolist()):
-        if at > first and (at - first >= CHUNK or total + size > CHUNK_BYTES):
+        if at > first and (at - first >= JOINED or total + size > JOINED_BYTES):
             chunks.append((first, at))
             first, total = at, 0
         total += max(size, 0)
@@ -305,7 +339,7 @@ def _chunks(sizes: NDArray[np.int64]) -> list[tuple[int, int]]:
 
 def _place(
     batch: Batch, positions: NDArray[np.int64] | None, first: int, last: int
-) -> tuple[bytes | NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
     """Records [first, last) as the scanner reads them: where they lie, or joined."""
     values = batch.values
     if not isinstance(values, Packed):
@@ -318,7 +352,7 @@ def _place(
 
 def _join(
     batch: Batch, positions: NDArray[np.int64] | None, first: int, last: int
-) -> tuple[bytes, NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
     """Records [first, last), a newline behind each and PADDING behind all; where each begins and ends.
 
     A null value is an empty record: it is declined.
@@ -332,4 +366,5 @@ def _join(
     if sizes.min(initial=0) < 0:
         values, sizes = [value or b"" for value in values], np.maximum(sizes, 0)
     ends = np.cumsum(sizes + 1) - 1
-    return b"\n".join([*values, bytes(PADDING)]), ends - sizes, ends  # type: ignore[list-item]
+    data = b"\n".join([*values, bytes(PADDING)])  # type: ignore[list-item]
+    return np.frombuffer(data, np.uint8), ends - sizes, ends

@@ -71,7 +71,7 @@ class Tokens:
         return (self._absent[row][reader][1] if entry == 0 else self._names[entry][reader]) or ""
 
     def resolve(
-        self, row: int, entries: NDArray[np.int32], missed: NDArray[np.int64], data: bytes | NDArray[np.uint8]
+        self, row: int, entries: NDArray[np.int32], missed: NDArray[np.int64], data: NDArray[np.uint8]
     ) -> None:
         """Replace negative `entries`, which the scanner left, by entries of their own.
 
@@ -79,7 +79,7 @@ class Tokens:
         """
         for at in np.flatnonzero(entries < 0).tolist():
             start, end = missed[-1 - int(entries[at])].tolist()
-            token = bytes(data[start:end])
+            token = data[start:end].tobytes()
             number = self._numbers.get((row, token))
             entries[at] = self._enter(row, token) if number is None else number
 
@@ -130,6 +130,8 @@ class Tokens:
         self._names = [()]
         self._numbers = {}
         self._used = 0
+        self.program.recent[:] = 0
+        self.program.templates[:] = 0  # their steps remember entries
         self.program = self.program._replace(
             table=np.zeros(64, np.int32),
             entries=np.zeros(256, np.int64),

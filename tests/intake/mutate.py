@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import string
 import struct
 from collections.abc import Iterator
@@ -165,6 +166,44 @@ def _object(rng: random.Random, fields: dict[str, str]) -> str:
     style = rng.random()
     comma, colon = (",", ":") if style < 0.7 else (", ", ": ") if style < 0.9 else (" ,\n\t", " :\r ")
     return "{" + comma.join(f'"{key}"{colon}{value}' for key, value in items) + "}"
+
+
+def alike(rng: random.Random, record: bytes, count: int) -> list[bytes]:
+    """Records with the text of this valid one between other values, a few of them odd, and a few mutated."""
+    parts = _SCALAR.split(record)
+    odd = rng.choice((0.0, 0.001, 0.02))
+    found = []
+    for _ in range(count):
+        made = b"".join([part if at % 2 == 0 else _another(rng, part, odd) for at, part in enumerate(parts)])
+        found.append(mutate(rng, made) if rng.random() < odd else made)
+    return found
+
+
+_SCALAR = re.compile(
+    rb'("(?:[^"\\]|\\.)*"(?!\s*:)|-?[0-9][-+.eE0-9]*|\btrue\b|\bfalse\b|\bnull\b)(?=\s*[,}\]])'
+)
+
+
+def _another(rng: random.Random, value: bytes, odd: float) -> bytes:
+    """Another value of the same kind, or the same, or, rarely, any."""
+    choice = rng.random()
+    if rng.random() < odd:
+        return rng.choice(VALUES).encode("utf-8", "surrogatepass")
+    if choice < 0.3 or value.startswith((b'"2026-', b'"other"', b'"m"')):
+        return value
+    if value[:1] == b'"':
+        if value[1:2] in b"-0123456789" and len(value) > 3:
+            return b'"%s"' % number(rng).encode()
+        if rng.random() < odd:
+            value = b'"%s"' % rng.choice(
+                (b'"', b"\\", "é".encode(), b"\\n", b",", b"}", b'","a":"', b"x" * 70)
+            )
+        return json.dumps(rng.choice(COLOURS), ensure_ascii=choice < 0.5).encode() if choice < 0.6 else value
+    if value[:1] in b"tfn":
+        return rng.choice((b"true", b"false", b"null")) if choice < 0.5 else value
+    if len(value) >= 10 and b"." not in value:
+        return value[:-3] + b"%03d" % rng.randint(0, 999)
+    return rng.choice(NUMBERS).encode() if rng.random() < odd else number(rng).encode()
 
 
 def mutate(rng: random.Random, record: bytes) -> bytes:

@@ -28,10 +28,10 @@ def read_one(data, out, end):
             end[0] = -2
 
 
-@kernel("void(const uint8[::1], uint64[::1], uint8[::1], int64[::1])")
-def read_short_one(data, bits, shapes, end):
+@kernel("void(const uint8[::1], uint64[::1], uint8[::1], uint8[::1], int64[::1])")
+def read_short_one(data, bits, lengths, firsts, end):
     """The number at the beginning of `data`, by the way for short ones."""
-    bits[0], shapes[0], end[0] = number.read_short(data, 0)
+    bits[0], lengths[0], firsts[0], end[0] = number.read_short(data, 0)
 
 
 @kernel("void(const uint8[::1], float64[::1], int64[::1])")
@@ -60,9 +60,10 @@ def read(text: str) -> tuple[float, int]:
 
 def read_short(text: str) -> tuple[float, int]:
     data = np.frombuffer(text.encode() + b"," + bytes(PADDING), np.uint8)
-    bits, shapes, end = np.zeros(1, np.uint64), np.zeros(1, np.uint8), np.zeros(1, np.int64)
-    read_short_one(data, bits, shapes, end)
-    number.finish(bits, shapes, 1, 0, 1)
+    bits, end = np.zeros(1, np.uint64), np.zeros(1, np.int64)
+    lengths, firsts = np.zeros((2, 1), np.uint8)
+    read_short_one(data, bits, lengths, firsts, end)
+    number.finish(bits, lengths, firsts, 1, 0, 1, np.zeros(1, np.uint64))
     return float(bits.view(np.float64)[0]), int(end[0])
 
 
@@ -129,6 +130,37 @@ def test_short_numbers_are_those_of_the_long_way(text):
 def test_usual_numbers_take_the_short_way(text):
     """At most eight characters behind the sign."""
     assert read_short(text)[1] == len(text)
+
+
+@given(
+    st.text("0123456789.-+eEnul :,", min_size=1, max_size=9) | st.binary(min_size=1, max_size=9),
+    st.binary(min_size=8, max_size=8),
+)
+@example("null", b"00000000")
+@example("-0", b"00000000")
+@example("-0.0", b"00000000")
+@example("-1234567", b"12345678")
+@example("-12345678", b"12345678")
+@example("123456789", b"12345678")
+@example("0", b"1.......")
+@example("-null", b"00000000")
+def test_characters_spell_a_number_or_are_flawed(text, before):
+    """Exactly what JSON allows with at most eight characters behind the sign, and null; whatever stands before."""
+    characters = text if isinstance(text, bytes) else text.encode()
+    word = int.from_bytes((before + characters)[-8:], "little")
+    bits, flaws = np.array([word], np.uint64), np.zeros(1, np.uint64)
+    number.finish(
+        bits, np.array([len(characters)], np.uint8), np.frombuffer(characters[:1], np.uint8), 1, 0, 1, flaws
+    )
+    found = float(bits.view(np.float64)[0])
+    plain = characters.decode("latin-1")
+    if plain == "null":
+        assert (math.isnan(found), bits[0] != number.FLAWED, flaws[0]) == (True, True, 0)
+    elif GRAMMAR.fullmatch(plain) and "e" not in plain.lower() and len(plain.lstrip("-")) <= 8:
+        expected = 0.0 if plain == "-0" else float(plain)
+        assert (same(found, expected), flaws[0]) == (True, 0)
+    else:
+        assert (bits[0], flaws[0]) == (number.FLAWED, 1)
 
 
 def read_long(text: str) -> tuple[float, int]:
