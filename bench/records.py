@@ -14,8 +14,10 @@ import msgspec
 import numpy as np
 
 from kernels.layout import Layout
+from kernels.words import PADDING
 from monitor.columns import Batch
 from monitor.intake.decode import Decoder
+from monitor.intake.packed import Packed
 from monitor.names import Source
 from monitor.partition import Model, Partition
 from monitor.plan import Budget, FeaturePlan, Kind, ModelPlan, SourcePlan, TimeUnit, WindowSpec
@@ -86,9 +88,9 @@ class Job:
     def decoder(self) -> Decoder:
         return Decoder(self.source, {MODEL: self.plan}, {MODEL: self.reference})
 
-    def batches(self) -> list[Batch]:
-        """All records in batches of BATCH, as the consumer hands them over."""
-        return [self._batch(start) for start in range(0, len(self.values), BATCH)]
+    def batches(self, *, apart: bool = False) -> list[Batch]:
+        """All records in batches of BATCH, as the consumer hands them over; `apart`: a bytes object for each."""
+        return [self._batch(start, apart=apart) for start in range(0, len(self.values), BATCH)]
 
     def partition(self) -> Partition:
         return Partition(Source("t", 0), self.source, {MODEL: Model(self.plan, self.layout)}, position=0)
@@ -101,11 +103,19 @@ class Job:
         fields = [("id", str), ("ts", time), ("model", str), ("version", str), ("features", features)]
         return msgspec.defstruct("Record", fields)
 
-    def _batch(self, start: int) -> Batch:
+    def _batch(self, start: int, *, apart: bool) -> Batch:
         part = self.values[start : start + BATCH]
         none: list[None] = [None] * len(part)
         offsets = np.arange(start, start + len(part))
-        return Batch(Source("t", 0), part, none, none, offsets, np.full(len(part), START, np.int64))
+        values = part if apart else packed(part)
+        return Batch(Source("t", 0), values, none, none, offsets, np.full(len(part), START, np.int64))
+
+
+def packed(values: list[bytes]) -> Packed:
+    """These values side by side, as `monitor.intake.fetch` copies them out of the client's buffers."""
+    ends = np.cumsum([len(value) + 1 for value in values]) - 1
+    data = np.frombuffer(b"\n".join([*values, bytes(PADDING)]), np.uint8)
+    return Packed(data, ends - [len(value) for value in values], ends)
 
 
 @remember
