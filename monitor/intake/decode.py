@@ -73,7 +73,7 @@ class Decoder:
         """Rows and rejects of one batch."""
         columns, declined = self._scan(batch)
         positions, rejects = self._admit(batch, declined)
-        if self._peek is None:
+        if self._peek is None or not positions:
             chosen = {self._only: positions}
         else:
             chosen = self._route(self._peek, batch, positions, rejects)

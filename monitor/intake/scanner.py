@@ -64,6 +64,8 @@ class Scanner:
         self._latency_ms = convert.LATENCY_MS.get(source.latency_unit, 1.0)
         self._missed = np.empty((MISSED, 2), np.int64)
         self._pool = Pool()
+        self._lengths, self._firsts = np.empty((2, leaves.value_rows * TILE), np.uint8)
+        self._flaws = np.empty(leaves.value_rows, np.uint64)
         divisor, factor = PER_MS.get(source.time_unit, (1, 1))
         readers = _readers(plan, reference, leaves)
         program = build_program(
@@ -88,16 +90,15 @@ class Scanner:
             chunks = [(0, count)]
         else:
             chunks = _chunks(batch.sizes if positions is None else batch.sizes[positions])
-        values, vectors, events, tokens, codes, errors, status, lengths, firsts = self._pool.empty(
+        values, vectors, events, tokens, codes, errors, status = self._pool.empty(
             ((leaves.value_rows, count), np.float64), ((count, leaves.dims), np.float64), ((count,), np.int64),
             ((len(leaves.readers), count), np.int32), ((len(leaves.codes), count), np.int32),
             ((count,), np.uint8), ((count,), np.uint8),
-            ((leaves.value_rows * TILE,), np.uint8), ((leaves.value_rows * TILE,), np.uint8),
         )  # fmt: skip
         errors[:] = 0
         out = Output(values, tokens, events, errors, vectors, status, self._missed)
         for first, last in chunks:
-            self._scan(*_place(batch, positions, first, last), first, out, lengths, firsts)
+            self._scan(*_place(batch, positions, first, last), first, out)
         return self._sort(batch, positions, out, codes)
 
     def _scan(
@@ -107,16 +108,14 @@ class Scanner:
         ends: NDArray[np.int64],
         first: int,
         out: Output,
-        lengths: NDArray[np.uint8],
-        firsts: NDArray[np.uint8],
     ) -> None:
         flat = out.values.reshape(-1)
         bits = flat.view(np.uint64)
-        flaws = np.empty(len(out.values), np.uint64)
+        flaws = self._flaws
         only = ALL
         for _ in range(2):  # what is read alone has plain numbers
             scan(
-                data, starts, ends, first, only, *self._tokens.program, flat, bits, lengths, firsts, flaws,
+                data, starts, ends, first, only, *self._tokens.program, flat, bits, self._lengths, self._firsts, flaws,
                 out.tokens.reshape(-1), out.events, out.errors, out.vectors, out.status, out.missed.reshape(-1),
             )  # fmt: skip
             last = first + len(starts)
@@ -213,13 +212,16 @@ class Scanner:
     ) -> tuple[NDArray[np.int32], tuple[tuple[str, str, str], ...]]:
         """Group of every row, and the distinct (version, variant, segment)."""
         known, version, variant = self._tokens, self._leaves.version, self._leaves.variant
-        keys = np.zeros(count, np.int64)
-        for place in (version, variant):
-            if place is not None:
-                keys = keys << 32 | tokens[place[0]]
-        if count == 0 or keys.min() == keys.max():
-            distinct, group = keys[:1], np.zeros(count, np.int64)
+        read = [tokens[place[0]] for place in (version, variant) if place is not None]
+        if all((entries == entries[:1]).all() for entries in read):
+            keys = np.zeros(min(count, 1), np.int64)
+            for entries in read:
+                keys = keys << 32 | entries[:1]
+            distinct, group = keys, np.zeros(0, np.int64)
         else:
+            keys = np.zeros(count, np.int64)
+            for entries in read:
+                keys = keys << 32 | entries
             distinct, met, group = np.unique(keys, return_index=True, return_inverse=True)
             order = np.argsort(met)  # as they are met: their numbers depend on nothing that was learnt
             distinct, group = distinct[order], np.argsort(order)[group]
@@ -233,6 +235,8 @@ class Scanner:
                 "",
             )
             numbers.append(found.setdefault(named, len(found)))
+        if len(found) < 2:
+            return np.zeros(count, np.int32), tuple(found)
         return np.array(numbers, np.int32)[group], tuple(found)
 
     def _novel(self, tokens: NDArray[np.int32]) -> Novel:
