@@ -171,7 +171,8 @@ class Program(NamedTuple):
               head, steps and absent fields of the template
     patterns  uint8[TEXT_PER_STEP · steps + PADDING] *   its texts
     recent    int32[token rows · RECENT] *   entries by a short hash; 0 where there is none
-    trace     int64[(steps + 1) · TRACE_COLUMNS]   scratch: the values of the record in hand
+    trace     int64[(steps + 2) · TRACE_COLUMNS]   scratch: the values of the record in hand; where there are
+              more than `steps` the last two rows mean nothing
     """
 
     fields: NDArray[np.int32]

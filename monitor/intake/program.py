@@ -140,7 +140,7 @@ def build_program(
         templates=np.zeros(p.TEMPLATE_COLUMNS + p.STEP_COLUMNS * (steps + 1) + count, np.int32),
         patterns=np.zeros(p.TEXT_PER_STEP * steps + PADDING, np.uint8),
         recent=np.zeros(_token_rows(leaves) * p.RECENT, np.int32),
-        trace=np.zeros((steps + 1) * p.TRACE_COLUMNS, np.int64),
+        trace=np.zeros((steps + 2) * p.TRACE_COLUMNS, np.int64),
     )
     forget_keys(program)
     return program

@@ -116,6 +116,25 @@ def test_keys_may_be_longer_than_what_is_compared_at_once():
         assert differences(fast, slow, values + spoilt + values) == ([], 0)
 
 
+@pytest.mark.parametrize("unread", [72, 73, 74, 75, 200])
+def test_a_record_of_more_values_than_there_is_room_for_has_all_of_them_read(unread):
+    """80 are learnt at most, here 7 that are read behind others; what they end with is the same in each record."""
+    fast, slow = decoders(*schemas()[0])
+    assert next(iter(fast._scanners.values()))._tokens.program.settings[p.STEPS] == 80
+    keys = b",".join(b'"k%d":%d' % (number, number) for number in range(unread))
+    for _ in range(2):
+        assert differences(fast, slow, [b"{%s," % keys + TEXT[1:] % (b"1.5", b"-2", b"7")] * 50) == ([], 0)
+
+
+@pytest.mark.parametrize("count", [3, 300])
+def test_a_record_of_more_text_than_there_is_room_for_has_all_of_its_values_read(count):
+    """No template is made of it; others follow one after it."""
+    fast, slow = decoders(*schemas()[0])
+    long = b'{"u":1,' + b" " * 64 * 80 + TEXT[1:] % (b"1.5", b"-2", b"7")
+    short = records(*map(str, range(1_000)))
+    assert differences(fast, slow, [long] * count + short) == ([], 0)
+
+
 def test_categories_that_were_forgotten_are_told_apart_anew(monkeypatch):
     """Templates and lists of recent tokens name entries; those mean others once all are forgotten."""
     monkeypatch.setattr(p, "MOST_ENTRIES", 50)
