@@ -57,6 +57,8 @@ _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0xC2B2AE3D27D4EB4F)
 _SLOT = np.uint64(58)
 """64 minus the bits of a place among RECENT."""
+_MANY = 1 << 30
+"""Hits and misses are counted no further: they have 32 bits, and a daemon has months."""
 
 
 @inline
@@ -290,11 +292,11 @@ def take_together(
         for row in range(spot, len(lengths), chunk):
             for at in range(row, row + TOGETHER):
                 put(lengths, at, np.uint8(0))
-        templates[TEMPLATE_MISSES] += 1
+        templates[TEMPLATE_MISSES] = min(templates[TEMPLATE_MISSES], _MANY) + 1
         return False
     for record in range(first + spot, first + spot + TOGETHER):
         fill_missing(record, records, fields, templates, settings, values, tokens, errors, vectors)
         status[record] = TAKEN
-    templates[TEMPLATE_HITS] += TOGETHER
+    templates[TEMPLATE_HITS] = min(templates[TEMPLATE_HITS], _MANY) + TOGETHER
     templates[TEMPLATE_MISSES] = 0
     return True

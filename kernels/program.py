@@ -139,7 +139,7 @@ STEP_ENTRY = 8
 """Entry of the token that stood here last; 0 where there is none."""
 STEP_PLACE = 9
 STEP_LINE = 10
-"""NUMBER: where its row begins in `bits` and in `shapes`, while records are scanned."""
+"""NUMBER: where its row begins in `bits`, and in `lengths` and `firsts`, while records are scanned."""
 STEP_ODD = 11
 """NUMBER: how often one was not plain, of late."""
 STEP_COLUMNS = 12

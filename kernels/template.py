@@ -168,6 +168,7 @@ def learn(
         at = trace[value * TRACE_COLUMNS + TRACE_BEGIN] if value < steps else stop
         size = at - before
         if text + size > len(patterns) - PADDING:
+            templates[TEMPLATE_WAIT] = LONGEST_WAIT  # all of it was copied for nothing
             return
         for i in range(size):
             patterns[text + i] = byte(data, before + i)
