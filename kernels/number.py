@@ -224,7 +224,7 @@ def read_long(data: Array, at: int) -> Any:
     three = max(behind - 16, 0)
     high = times(value_of(first, whole), WHOLE_TENS[one]) + value_of(load8(data, dot + 1), one)
     middle = times(high, WHOLE_TENS[two]) + value_of(load8(data, dot + 9), two)
-    if middle > ROOM[three]:
+    if high > ROOM[two] or middle > ROOM[three]:
         return ZERO, 0, False, -1
     mantissa = times(middle, WHOLE_TENS[three]) + value_of(load8(data, dot + 17), three)
     return mantissa, behind, sign != ZERO, end

@@ -170,12 +170,18 @@ def read_long(text: str) -> tuple[float, int]:
     return float(out[0]), int(end[0])
 
 
-@given(texts() | st.from_regex(r"-?[0-9]{0,9}\.?[0-9]{0,25}[eE.-]?[0-9]?", fullmatch=True))
+@given(
+    texts()
+    | st.from_regex(r"-?[0-9]{0,9}\.?[0-9]{0,25}[eE.-]?[0-9]?", fullmatch=True)
+    | st.from_regex(r"-?[1-9][0-9]{0,7}\.[0-9]{8,23}", fullmatch=True)
+)
 @example("0.000")
 @example("-0.0")
 @example("0.1234567890123456789")
 @example("9007199254740992.5")
 @example("12345678.12345678901")
+@example("63171.2050607575775757")
+@example("12345678.1234567890123456")
 def test_numbers_with_a_dot_are_those_of_the_general_way(text):
     """The same value and the same end, or none."""
     value, end = read_long(text)
