@@ -194,7 +194,8 @@ class KafkaBroker:
         return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS")), 0)
 
     def _format(self) -> None:
-        cluster = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
+        # One that begins with "-" would be taken for an option.
+        cluster = base64.urlsafe_b64encode(b"k" + os.urandom(15)).decode().rstrip("=")
         command = self._java(
             "kafka.tools.StorageTool",
             *("format", "--standalone", "--cluster-id", cluster, "--config", str(self._config)),
