@@ -129,11 +129,15 @@ class Queue:
             ((g.PIECES, int(total[g.FIELDS])), np.int64),
         )
         data[-PADDING:] = 0
+        # The records may be all that holds a topic: one that is gone and was given up.
+        names = [self._topic(topic) for topic in found[:, g.TOPIC].tolist()]
         g.gather(records, self._calls, source, found, _places(found), data, out, fields)
-        return list(self._runs(found, data, out, fields))
+        sources = [*map(Source, names, found[:, g.PARTITION].tolist())]
+        return list(self._runs(sources, found, data, out, fields))
 
     def _runs(
         self,
+        sources: list[Source],
         found: NDArray[np.int64],
         data: NDArray[np.uint8],
         out: NDArray[np.int64],
@@ -143,7 +147,7 @@ class Queue:
         names = Packed(data, fields[g.NAME_START], fields[g.NAME_END])
         contents = Packed(data, fields[g.VALUE_START], fields[g.VALUE_END], fields[g.VALUE_NULL] != 0)
         at = 0
-        for row in found:
+        for source, row in zip(sources, found, strict=True):
             count = int(row[g.RECORDS])
             mine = out[:, at : at + count]
             at += count
@@ -157,7 +161,7 @@ class Queue:
             if row[g.FIELDS]:
                 headers = Headers(names, contents, mine[g.FIRST], mine[g.LAST])
             yield Run(
-                source=Source(self._topic(int(row[g.TOPIC])), int(row[g.PARTITION])),
+                source=source,
                 values=Packed(data, mine[g.START], mine[g.END], nulls if nulls.any() else None),
                 keys=keys,
                 headers=headers,

@@ -131,6 +131,19 @@ def test_a_partition_that_was_taken_off_the_queue_comes_back(broker, topic):
     consumer.close()
 
 
+def test_a_topic_is_named_while_its_records_are_held(broker, topic, monkeypatch):
+    """They may be all that keeps its name: it was deleted, and its partitions given up."""
+    fill(broker, topic, numbered(30))
+    keeper, steps, gather = Keeper(), [], fetch.g.gather
+    consumer = connect(broker, topic, keeper)
+    name = consumer._queue._topic
+    monkeypatch.setattr(fetch.g, "gather", lambda *given: (steps.append("copied"), gather(*given)))
+    monkeypatch.setattr(consumer._queue, "_topic", lambda pointer: (steps.append("named"), name(pointer))[1])
+    until(lambda: "copied" in steps, lambda: keeper.take(consumer.poll(5, 0.1)))
+    assert steps[0] == "named"
+    consumer.close()
+
+
 def test_members_come_and_go_while_records_flow(connect, broker, topic):
     """Every offset is handed out once and in order, however often a partition changes hands and returns."""
     shared = {}
