@@ -39,7 +39,7 @@ MOST = 20_000
 STRAYS = 1_000
 """Records asked of the client library itself while records come from the queue: there should be none."""
 FORWARD_SECONDS = 5.0
-"""How often a queue that nothing comes from is looked after."""
+"""How often partitions are forwarded again, in case the library forgot one: the others would hide it."""
 
 
 class Consumer:
@@ -105,12 +105,12 @@ class Consumer:
         self._let_go.clear()
         try:
             taken = self._take(max_records, timeout)
+            if self._listener.fatal is not None:
+                raise IntakeError(f"kafka client stopped - {self._listener.fatal.str()} - restart driftline")
+            return self._batches(taken)
         except BaseException:
             self._rewind(self._next)
             raise
-        if self._listener.fatal is not None:
-            raise IntakeError(f"kafka client stopped - {self._listener.fatal.str()} - restart driftline")
-        return self._batches(taken)
 
     @property
     def is_direct(self) -> bool:
@@ -212,7 +212,7 @@ class Consumer:
         self._rewind(self._let_go & self._next.keys())
         self._let_go.clear()
         taken = self._queue.take(most, timeout if is_open else 0.0)
-        if not taken.runs and self._clock.monotonic() >= self._next_forward:
+        if self._clock.monotonic() >= self._next_forward:
             self._next_forward = self._clock.monotonic() + FORWARD_SECONDS
             self._queue.forward(self._next)
         return taken._replace(faults=[*faults, *taken.faults])
@@ -251,14 +251,16 @@ class Consumer:
         twice = self._let_go & self._next.keys()
         self._rewind(twice)
         runs = {run.source: run for run in taken.runs}
-        batches = []
+        batches, passed = [], {}
         for source, start in self._next.items():
-            if source not in twice:
-                run = runs.get(source)
-                if run is not None:
-                    batches.extend(batches_of(run, start=start))
-                    self._next[source] = max(start, int(run.offsets[-1]) + 1)
-                self._next[source] = max(self._next[source], ends.get(source, 0))
+            if source in twice:
+                continue
+            run = runs.get(source)
+            passed[source] = max(start, ends.get(source, 0))
+            if run is not None:
+                batches.extend(batches_of(run, start=start))
+                passed[source] = max(passed[source], int(run.offsets[-1]) + 1)
+        self._next.update(passed)  # at once: when this raises, all of it is fetched again
         return batches
 
     def _note(self, fault: Fault) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 import gc
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 import confluent_kafka
 import pytest
 
 from monitor.clock import SystemClock
+from monitor.intake import consumer as intake
 from monitor.intake import fetch
 from monitor.intake.consumer import Consumer
 from monitor.intake.library import NotFoundError, handle_of, is_known, library
@@ -47,6 +49,14 @@ def stray(consumer, source):
     functions.rd_kafka_queue_forward(theirs, own)
     functions.rd_kafka_queue_destroy(theirs)
     functions.rd_kafka_queue_destroy(own)
+
+
+def off(consumer, source):
+    """Let the records of a partition come nowhere, as after a fetch that ended unseen."""
+    functions, handle = library(), consumer._queue._handle
+    theirs = functions.rd_kafka_queue_get_partition(handle, source.topic.encode(), source.partition)
+    functions.rd_kafka_queue_forward(theirs, None)
+    functions.rd_kafka_queue_destroy(theirs)
 
 
 def test_records_are_taken_from_librdkafka_itself_here(broker, topic):
@@ -122,12 +132,54 @@ def test_a_partition_that_was_taken_off_the_queue_comes_back(broker, topic):
     consumer = connect(broker, topic, keeper)
     fill(broker, topic, numbered(300))
     drain(consumer, keeper, 300)
-    queue, functions = consumer._queue, library()
-    theirs = functions.rd_kafka_queue_get_partition(queue._handle, topic.encode(), 1)
-    functions.rd_kafka_queue_forward(theirs, None)
-    functions.rd_kafka_queue_destroy(theirs)
+    off(consumer, Source(topic, 1))
     fill(broker, topic, numbered(300))
     drain(consumer, keeper, 600)
+    consumer.close()
+
+
+def test_a_partition_comes_back_while_others_flow(broker, topic, monkeypatch):
+    """No poll is empty meanwhile, so that nobody would miss it."""
+    monkeypatch.setattr(intake, "FORWARD_SECONDS", 0.1)
+    keeper = Keeper()
+    consumer = connect(broker, topic, keeper)
+    fill(broker, topic, numbered(300))
+    drain(consumer, keeper, 300)
+    off(consumer, Source(topic, 1))
+    fill(broker, topic, numbered(100), partition=1)
+    fill(broker, topic, numbered(20_000), partition=0)
+
+    def turn():
+        batches = consumer.poll(10, 0.5)
+        assert batches
+        keeper.take(batches)
+
+    until(lambda: keeper.next[Source(topic, 1)] == 200, turn)
+    consumer.close()
+
+
+def test_an_error_behind_the_copy_loses_none(connect, broker, topic, monkeypatch):
+    """What raises when some partitions were seen already leaves all of them where they were."""
+    make, made = intake.batches_of, []
+
+    def fail(run, *, start):
+        made.append(run.source)
+        if len(made) in {2, 4, 7}:
+            raise MemoryError
+        return make(run, start=start)
+
+    monkeypatch.setattr(intake, "batches_of", fail)
+    fill(broker, topic, numbered(900))
+    keeper = Keeper()
+    consumer = connect(broker, topic, keeper)
+
+    def turn():
+        with suppress(MemoryError):
+            keeper.take(consumer.poll(900, 0.2))
+
+    until(lambda: keeper.records >= 900, turn)
+    assert keeper.records == 900
+    assert len(made) >= 7
     consumer.close()
 
 
