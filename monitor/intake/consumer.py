@@ -354,6 +354,8 @@ class Consumer:
         positions = self._listener.guard(self._assignments.positions, sources) if sources else {}
         known = {source: at for source, at in (positions or {}).items() if at is not None}
         places = [TopicPartition(*source, known.get(source, OFFSET_BEGINNING)) for source in sources]
+        for source in sources:
+            self._attempt(client.resume, source)  # a pause outlives the assignment that it was made in
         self._listener.guard(self._assign, places)
         self._next.update(known)
         for source in sources:

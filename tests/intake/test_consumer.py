@@ -193,6 +193,27 @@ def test_a_second_member_takes_over_without_a_record_lost_or_doubled(connect, br
     first.close()
 
 
+def test_a_partition_that_was_given_up_while_paused_is_read_when_it_returns(connect, broker, topic):
+    """The client remembers the pause; who asked for it does not."""
+    keeper = Keeper({Source(topic, partition): 0 for partition in range(3)})
+    first = connect(broker, topic, keeper)
+    fill(broker, topic, [b"x"] * 30)
+    drain(first, keeper, 30)
+    for source in first.assigned():
+        first.pause(source)
+    second = connect(broker, topic, Keeper(keeper.next))
+    until(second.assigned, lambda: first.poll(10, 0.05), lambda: second.poll(10, 0.05))
+    moved = second.assigned()
+    second.close()
+    until(lambda: len(first.assigned()) == 3, lambda: first.poll(10, 0.05))
+    fill(broker, topic, [b"y"] * 30)
+    until(
+        lambda: all(keeper.next[source] == 20 for source in moved),
+        lambda: keeper.take(first.poll(10, 0.05)),
+    )
+    first.close()
+
+
 def test_records_deleted_before_they_were_read_are_a_gap(connect, broker, topic):
     """Reading goes on at the oldest record left, and the hole is told once."""
     source = Source(topic, 0)
