@@ -12,6 +12,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from bench import data
 from bench.figure import absent, figure, pair, spent
 from bench.machine import one_core, seed
@@ -80,11 +82,12 @@ def _parts(work: Job, rounds: int) -> list[dict[str, Any]]:
             partition.fold(batch, found.columns, found.rejects)
 
     apart = work.batches(apart=True)
+    packed = [batch.values.data[: len(batch.values.data) // 8 * 8].view(np.int64) for batch in batches]
     steps: dict[str, Callable[[], object]] = {
         "scan": lambda: [decoder.scan(batch) for batch in batches],
         "scan of bytes objects, which are joined first": lambda: [decoder.scan(batch) for batch in apart],
         "place and fold": fold,
-        "reading every byte once (a limit, not a step)": lambda: [batch.values.data.sum() for batch in batches],
+        "reading every byte once (a limit, not a step)": lambda: [words.sum() for words in packed],
     }  # fmt: skip
     found = []
     for name, step in steps.items():
