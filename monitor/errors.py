@@ -8,7 +8,9 @@ DriftlineError
 │   ├── StateMissing       offsets were committed but the state is gone
 │   ├── StateDamaged       a stored record does not verify
 │   ├── StateTooNew        written by a newer driftline
-│   └── StateConflict      another process owns the state directory
+│   ├── StateConflict      another process owns the state directory
+│   ├── StateUnsettled     a write was not acknowledged: it may or may not be there
+│   └── StateFenced        another process speaks for this model
 ├── IntakeError
 │   └── DeadLetterError    a rejected record could not be made durable
 ├── DeliveryRefused        a target is not allowed (address, scheme, redirect)
@@ -62,6 +64,14 @@ class StateTooNew(StateError):
 
 class StateConflict(StateError):
     """Another process owns this state directory."""
+
+
+class StateUnsettled(StateError):
+    """A write was not acknowledged: it may be there, or come to be."""
+
+
+class StateFenced(StateError):
+    """Another process speaks for this model."""
 
 
 class IntakeError(DriftlineError):
