@@ -78,12 +78,16 @@ class Evaluate:
         self._stale = True
         self._shown: dict[str, float] = {}
         self._next_forget = clock.monotonic() + FORGET_EVERY
-        self._judgements = {name: self._judgement(context) for name, context in contexts.items()}
+        self._contexts = dict(contexts)
+        self._terms: dict[str, int] = {}
+        self._judgements: dict[str, Judgement] = {}
+        self._attend()
 
     def tick(self) -> int:
         """Take what is new and judge what is due; how many windows were judged."""
         self.last_tick = self._clock.monotonic()
         try:
+            self._attend()
             news = self._take()
         except (StateDamaged, StateTooNew):
             raise
@@ -115,6 +119,15 @@ class Evaluate:
             log.error("state_refused", error=str(error))
         return judged
 
+    def speaks_for(self, models: Collection[str]) -> tuple[str, ...]:
+        """Those of `models`, configured or not any more, that this process speaks for; from any thread."""
+        return tuple(self._state.terms(models))
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether there is a picture of every model that this process speaks for."""
+        return self._judgements.keys() <= self.models.keys()
+
     def refresh(self) -> None:
         """Show at the next tick what was changed in the ledger from outside; from any thread."""
         self._stale = True
@@ -135,11 +148,13 @@ class Evaluate:
             if name in contexts and _fits(old, contexts[name])
         }
         try:
-            anew = {name: self._judgement(context) for name, context in contexts.items() if name not in kept}
+            terms = dict(self._state.terms(contexts))
+            anew = {name: self._judgement(contexts[name]) for name in terms if name not in kept}
         except StateError:
             self._patience, self._topics = before
             raise
         self._alerts, self._stale = alerts, True
+        self._contexts = dict(contexts)
         for name in self._judgements.keys() - contexts.keys():
             self._dismiss(self._judgements[name])
         for name, judgement in kept.items():
@@ -147,7 +162,8 @@ class Evaluate:
         if anew:
             self._after = 0
         judgements = {**kept, **anew}
-        self._judgements = {name: judgements[name] for name in contexts}
+        self._judgements = {name: judgements[name] for name in contexts if name in judgements}
+        self._terms.update({name: terms[name] for name in anew})
         self.models = {name: view for name, view in self.models.items() if name in judgements}
 
     def verdicts(self, model: str) -> tuple[Verdict, ...]:
@@ -171,13 +187,28 @@ class Evaluate:
                 self._state.append(name, entries)
         self._state.prune(UNNAMED, self._clock.now_ms() - KEPT)
 
+    def _attend(self) -> None:
+        """Begin with the models that became ours, end with those that others speak for now.
+
+        Raises StateError.
+        """
+        self._state.attend()
+        terms = self._state.terms(self._contexts)
+        for name in [name for name in self._judgements if terms.get(name) != self._terms.get(name)]:
+            del self._judgements[name]
+            self.models.pop(name, None)
+        for name in terms.keys() - self._judgements.keys():
+            self._judgements[name] = self._judgement(self._contexts[name])
+            self._terms[name] = terms[name]
+            self._after = 0  # what it needs was read before, for nobody
+
     def _judgement(self, context: Context) -> Judgement:
         plan = context.plan
         counted = self._state.ledger(plan.name).of("clock").get(COUNTED, {})
         if counted.get("config") != plan.config:
             # Windows that hold rows counted under another configuration, or before the model was there,
             # must not be judged as if these were all.
-            since = {"config": plan.config, "since": self._reached(self._topics[plan.source])}
+            since = {"config": plan.config, "since": self._state.reached(self._topics[plan.source])}
             self._state.append(plan.name, [Entry("clock", COUNTED, since)])
         judgement = Judgement(context, patience=self._patience)
         judgement.restore(self._state.ledger(plan.name, kinds=None))
@@ -194,14 +225,6 @@ class Evaluate:
                 self._state.append(plan.name, closing.entries)
         except StateError as error:
             log.error("ledger_refused", model=plan.name, error=str(error))
-
-    def _reached(self, topic: str) -> int:
-        """The event time that the checkpoints of a topic have agreed on; -1 when there are none."""
-        reached = -1
-        for source in self._state.sources():
-            if source.topic == topic and (found := self._state.recover(source)) is not None:
-                reached = max(reached, found.marker.watermark, found.marker.largest[-1])
-        return reached
 
     def _take(self) -> bool:
         """Take what is new from the state log; whether views must be renewed whole."""

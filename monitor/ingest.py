@@ -15,15 +15,17 @@ import structlog
 from monitor import metrics
 from monitor.clock import Clock
 from monitor.columns import Batch, Reject
-from monitor.errors import DeadLetterError, DriftlineError, StateError
+from monitor.errors import DriftlineError, IntakeError, StateError
+from monitor.idle import Idleness
 from monitor.intake.consumer import Consumer
-from monitor.intake.dead_letter import Limit
+from monitor.intake.dead_letter import Limit, flush_all
 from monitor.intake.gap import GapKind
 from monitor.measure import timed
 from monitor.names import Source
 from monitor.partition import Partition
 from monitor.pipeline import Folding, Pipeline, Work
-from monitor.state.log import Marker, Progress, StateLog
+from monitor.recovery import FINAL, Recovery, refused_progress
+from monitor.state.log import Checkpoint, Marker, Progress, StateLog
 from monitor.steps import Input, fold_batch, say_refused
 
 log = structlog.get_logger(__name__)
@@ -60,13 +62,20 @@ class Ingest:
         clock: Clock,
         cadence: Cadence,
         accept_loss: bool = False,
+        beside: bool = False,
     ) -> None:
         """`inputs` by topic. `connect` opens the consumer that reports assignments to this object.
 
         Without `accept_loss` a partition that the group has read, and of which there is no state,
-        raises StateMissing out of `tick`: to begin anew in silence would forget, or count twice.
+        is refused: to begin anew in silence would forget, or count twice.
+
+        `beside`: recover on a thread of its own, because reading the state takes its time; a partition
+        that is refused then is left alone and stands in `refused`, while the others go on. Otherwise
+        what refuses it is raised out of `tick`.
         """
         self.partitions: dict[Source, Partition] = {}
+        self.refused: dict[Source, str] = {}
+        """Why partitions cannot be read on, until somebody helps."""
         self.last_tick = clock.monotonic()
         self.checkpoint_last = -1
         self.checkpoint_bytes = 0
@@ -77,16 +86,14 @@ class Ingest:
         self._folds: dict[Source, Callable[[Batch], Folding]] = {}
         self._paused: dict[Source, str] = {}
         self._markers: dict[Source, Marker] = {}
-        self._caught_up: dict[Source, float] = {}
-        self._idle: set[Source] = set()
+        self._idleness = Idleness(clock, every=cadence.poll)
         self._begun: set[Source] = set()
         """Partitions whose position is known; the others wait for the broker to say where they start."""
         self._pipeline = Pipeline(clock)
-        self._raised = 0
-        self._broken = False
+        self._raised, self._broken = 0, False
         self._accept_loss = accept_loss
+        self._recovery = Recovery(state.recover, clock=clock) if beside else None
         self._next_checkpoint = clock.monotonic() + cadence.checkpoint
-        self._next_look = clock.monotonic()
         self._stalled = ""
         self.consumer = connect(self)
 
@@ -109,7 +116,7 @@ class Ingest:
     def settle(self) -> None:
         """Wait until everything that was handed on is folded. Raises what folding raised."""
         self._pipeline.drain()
-        self._note_rows()
+        self._idleness.stir(self._pipeline.rows())
 
     def _live(self) -> None:
         """Say that the loop lives: it does not while the pipeline is stuck in one batch."""
@@ -121,11 +128,39 @@ class Ingest:
     def positions(self, sources: Collection[Source]) -> dict[Source, int | None]:
         """Recover the state of newly assigned partitions; where to read on, None where there is none."""
         metrics.REBALANCES_TOTAL.inc()
+        if self._recovery is not None:
+            self._recovery.begin(sources)
+            return {}
         self._broken = True  # until it is done: partitions that were not opened are never read
-        opened = {source: self._open(source) for source in sources}
+        opened = {source: self._open(source, self._state.recover(source)) for source in sources}
         self._refuse_loss([source for source, position in opened.items() if position is None])
         self._broken = False
         return opened
+
+    def recovered(self) -> dict[Source, int | None]:
+        """Take up what was recovered beside the polling."""
+        opened: dict[Source, int | None] = {}
+        for source, found, error in self._recovery.finished() if self._recovery is not None else ():
+            try:
+                if error is not None:
+                    raise error
+                if found is None:
+                    self._refuse_loss([source])
+            except IntakeError:  # the broker did not say what was committed: look again
+                self.positions([source])
+                continue
+            except FINAL as refusal:
+                self.refused[source] = str(refusal)
+                log.error("partition_refused", source=str(source), error=str(refusal))
+                self._state.report(refused_progress(source, str(refusal), now=self._clock.now_ms()))
+                continue
+            opened[source] = self._open(source, found)
+        return opened
+
+    @property
+    def recovering(self) -> int:
+        """Partitions that are assigned and not ready yet."""
+        return len(self._recovery.waiting) if self._recovery is not None else 0
 
     def began(self, source: Source, offset: int, *, since: int) -> None:
         """A partition without state starts at `offset`; `since` is -1 when nothing lies before it."""
@@ -148,9 +183,12 @@ class Ingest:
         """Drop at once: somebody else folds these partitions already, from the last checkpoint."""
         self._pipeline.discard(sources)
         for source in sources:
-            for held in (self.partitions, self._folds, self._paused, self._markers, self._caught_up):
+            for held in (self.partitions, self._folds, self._paused, self._markers, self.refused):
                 held.pop(source, None)
             self._begun.discard(source)
+        self._idleness.forget(sources)
+        if self._recovery is not None:
+            self._recovery.forget(sources)
 
     def resume(self) -> None:
         """Read on where partitions were paused for their rejects; called after a reload."""
@@ -167,7 +205,8 @@ class Ingest:
         self.settle()
         refused = ""
         with timed("checkpoint", self._clock):
-            unflushed = self._flush({source.topic for source in sources})
+            topics = {source.topic for source in sources}
+            unflushed = flush_all({topic: self._inputs[topic].dead_letters for topic in topics}, self._live)
             for source in sources:
                 self._live()
                 refused = unflushed.get(source.topic) or self._checkpoint(source) or refused
@@ -190,7 +229,7 @@ class Ingest:
             raise StateError(self._stalled)
         old, self._inputs = self._inputs, inputs
         for source in list(self.partitions):
-            self._open(source)
+            self._open(source, self._state.recover(source))
         self.resume()
         for item in old.values():
             item.dead_letters.close()
@@ -224,17 +263,16 @@ class Ingest:
             applied=applied,
             end=end,
             watermark=marker.watermark if marker else -1,
-            idle=source in self._idle and applied == partition.position and applied >= end >= 0,
+            idle=source in self._idleness.idle and applied == partition.position and applied >= end >= 0,
             paused=self._paused.get(source, self._stalled),
             observed=self._clock.now_ms(),
             since=partition.since,
         )
 
-    def _open(self, source: Source) -> int | None:
+    def _open(self, source: Source, found: Checkpoint | None) -> int | None:
         item = self._inputs[source.topic]
         partition = Partition(source, item.plan, item.models, position=0)
         self._live()
-        found = self._state.recover(source)
         if found is not None:
             partition.restore(found)
             self._markers[source] = found.marker
@@ -271,7 +309,7 @@ class Ingest:
         return batches
 
     def _hand_on(self, batch: Batch) -> int:
-        """Give a batch to the pipeline; waits while that is full. How many records it takes."""
+        """How many records the pipeline takes; waits while that is full."""
         if batch.source not in self.partitions or batch.source in self._paused:
             return 0
         self._pipeline.put(Work(batch, self._folds[batch.source]))
@@ -286,17 +324,7 @@ class Ingest:
         """Take up what the pipeline did; True when a partition that was idle is no longer."""
         for source, (batch, rejects) in self._pipeline.refused().items():
             self._pause(source, batch, rejects)
-        return self._note_rows()
-
-    def _note_rows(self) -> bool:
-        """Quiet begins anew with each row. Rejects alone do not move the watermark: a producer of
-        nothing else would keep every window open for ever."""
-        sources = self._pipeline.rows()
-        for source in sources:
-            self._caught_up.pop(source, None)
-        awake = self._idle & sources
-        self._idle -= awake
-        return bool(awake)
+        return self._idleness.stir(self._pipeline.rows())
 
     def _pause(self, source: Source, batch: Batch, rejects: Collection[Reject]) -> None:
         """Stop a partition before a batch: a bad deploy would divert everything."""
@@ -305,21 +333,6 @@ class Ingest:
         self.consumer.seek(source, int(batch.offsets[0]))
         self.consumer.pause(source)
         say_refused(batch, rejects)
-
-    def _flush(self, topics: Collection[str]) -> dict[str, str]:
-        """Make rejects durable, once for each topic; why it was refused, by topic.
-
-        A sink that does not answer takes its time: asked once for every partition it would keep this
-        loop longer than the liveness probe waits.
-        """
-        refused = {}
-        for topic in topics:
-            self._live()
-            try:
-                self._inputs[topic].dead_letters.flush()
-            except DeadLetterError as error:
-                refused[topic] = str(error)
-        return refused
 
     def _checkpoint(self, source: Source) -> str:
         """Why it was refused, "" when the partition is durable through its position."""
@@ -364,37 +377,24 @@ class Ingest:
 
     def _watch_idle(self, *, is_busy: bool) -> bool:
         """Note which partitions have known zero lag; True when one became or ceased to be idle."""
-        now = self._clock.monotonic()
-        if is_busy and now < self._next_look:  # there are 500 polls a second
+        if not self._idleness.is_due(is_busy=is_busy):
             return False
-        self._next_look = now + self._cadence.poll
-        idle = set()
         unsettled = self._pipeline.unsettled()
-        for source in self._begun:
-            self._live()  # a broker that does not answer takes a second for each
-            partition = self.partitions[source]
-            end = self.consumer.end_offset(source)
-            held = source in self._paused or self._stalled
-            position = max(partition.position, self.consumer.position(source))
-            if not held and source not in unsettled:
-                # Transaction markers and compacted records are offsets without records.
-                partition.position = position
-            if held or not 0 <= end <= position:
-                self._caught_up.pop(source, None)
-                continue
-            # What is still to be folded counts as quiet until it turns out to hold rows: see `_note_rows`.
-            waited = now - self._caught_up.setdefault(source, now)
-            if waited >= self._inputs[source.topic].plan.idle / 1000 and self._is_at_end(source, position):
-                idle.add(source)
-        before, self._idle = self._idle, idle
-        return idle != before
+        idle = [source for source in self._begun if self._is_idle(source, is_settled=source not in unsettled)]
+        return self._idleness.settle(idle)
 
-    def _is_at_end(self, source: Source, position: int) -> bool:
-        """Ask the broker once, before a partition is called idle: on a busy machine the end offset
-        of the last fetch may be older than the idle time, and the newest records unseen."""
-        if source in self._idle:
-            return True
-        if self.consumer.query(source)[1] == position:
-            return True
-        self._caught_up[source] = self._clock.monotonic()
-        return False
+    def _is_idle(self, source: Source, *, is_settled: bool) -> bool:
+        self._live()  # a broker that does not answer takes a second for each
+        partition = self.partitions[source]
+        end = self.consumer.end_offset(source)
+        is_held = source in self._paused or bool(self._stalled)
+        position = max(partition.position, self.consumer.position(source))
+        if not is_held and is_settled:
+            # Transaction markers and compacted records are offsets without records.
+            partition.position = position
+        return self._idleness.is_quiet(
+            source,
+            caught_up=not is_held and 0 <= end <= position,
+            idle=self._inputs[source.topic].plan.idle / 1000,
+            ask=lambda: self.consumer.query(source)[1] == position,
+        )

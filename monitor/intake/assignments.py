@@ -12,7 +12,14 @@ class Assignments(Protocol):
     """Who keeps the state of partitions. Called inside `poll`, on the polling thread."""
 
     def positions(self, sources: Collection[Source]) -> Mapping[Source, int | None]:
-        """Next offset of each newly assigned partition; None where there is no state."""
+        """Next offset of each newly assigned partition; None where there is no state.
+
+        Those left out are being recovered still, and stay paused until `recovered` names them.
+        """
+        ...
+
+    def recovered(self) -> Mapping[Source, int | None]:
+        """As `positions`, of those that were left out and have become ready since the last call."""
         ...
 
     def began(self, source: Source, offset: int, *, since: int) -> None:

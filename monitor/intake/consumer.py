@@ -30,6 +30,7 @@ from monitor.intake.fetch import open_queue
 from monitor.intake.gap import Gap, GapKind
 from monitor.intake.member import member_properties
 from monitor.intake.questions import QUERY_SECONDS
+from monitor.intake.waiting import Waiting
 from monitor.names import Source
 
 log = structlog.get_logger(__name__)
@@ -77,13 +78,13 @@ class Consumer:
         self._listener = Listener(count=count, oauth=oauth, statistics=statistics)
         self._next: dict[Source, int] = {}
         """The offset that `poll` hands out next, of every partition that is open."""
-        self._waiting: dict[Source, Callable[[Source], bool]] = {}
-        """What is to be done for a partition as soon as the broker answers."""
+        self._waiting = Waiting(clock)
         self._let_go: set[Source] = set()
         self._paused: set[Source] = set()
         self._ends: dict[Source, tuple[float, int]] = {}
         self._gaps: list[Gap] = []
         self._next_forward = 0.0
+        self._joined = False
         chosen = member_properties(properties, group=group, on_commit=self._on_commit)
         try:
             self._client = Client(client_properties(chosen, self._listener))
@@ -101,7 +102,8 @@ class Consumer:
         Raises what a callback raised, and IntakeError on a fatal client error; no offset is
         skipped then, a later poll hands the records out.
         """
-        self._ask()
+        self._open(self._assignments.recovered())
+        self._waiting.ask()
         self._let_go.clear()
         try:
             taken = self._take(max_records, timeout)
@@ -116,6 +118,11 @@ class Consumer:
     def is_direct(self) -> bool:
         """Whether records come from librdkafka itself."""
         return self._queue is not None
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has given us partitions, or told us that there are none for us."""
+        return self._joined
 
     def gaps(self) -> tuple[Gap, ...]:
         """Gaps met since the last call. They lie after the batches of the polls before."""
@@ -196,8 +203,7 @@ class Consumer:
             self._client.close()
         except (KafkaException, RuntimeError) as error:
             log.warning("consumer_close_failed", text=describe(error))
-        failure = self._listener.failure()
-        if failure is not None:
+        if (failure := self._listener.failure()) is not None:
             log.warning("callback_raised", text=f"{type(failure).__name__} while closing")
 
     def _take(self, most: int, timeout: float) -> Taken:
@@ -236,8 +242,7 @@ class Consumer:
         return [fault for fault in taken.faults if fault.code != PARTITION_END]
 
     def _heed(self) -> None:
-        failure = self._listener.failure()
-        if failure is not None:
+        if (failure := self._listener.failure()) is not None:
             raise failure
 
     def _batches(self, taken: Taken) -> list[Batch]:
@@ -267,7 +272,7 @@ class Consumer:
         """An error in place of a record."""
         source = fault.source
         if fault.code in OUT_OF_RANGE and source in self._next:
-            self._waiting[source] = self._mend
+            self._waiting.add(source, self._mend)
             return
         self._count("partition_error")
         log.warning("partition_error", topic=source.topic, partition=source.partition, text=fault.text)
@@ -304,16 +309,15 @@ class Consumer:
         self.resume(source)
         return True
 
-    def _ask(self) -> None:
-        """Do what waits for the broker, for QUERY_SECONDS at most; who got no answer comes last."""
-        begin = self._clock.monotonic()
-        for source in list(self._waiting):
-            done = self._waiting[source](source)
-            todo = self._waiting.pop(source)
-            if not done:
-                self._waiting[source] = todo
-            if self._clock.monotonic() - begin > QUERY_SECONDS:
-                return
+    def _open(self, positions: Mapping[Source, int | None]) -> None:
+        """Read on where the state of partitions ends, now that it is known."""
+        for source, position in positions.items():
+            if position is None:
+                self._waiting.add(source, self._begin)
+                continue
+            self._next[source] = position
+            self._rewind([source])
+            self.resume(source)
 
     def _rewind(self, sources: Iterable[Source]) -> None:
         """Let the client fetch from our own positions, whatever it handed out meanwhile."""
@@ -360,10 +364,11 @@ class Consumer:
         self._next.update(known)
         for source in sources:
             if source not in known:
-                # No state, or no answer to where it ends: nothing of it is handed out meanwhile.
+                # No state, or it is not known yet where it ends: nothing of it is handed out meanwhile.
                 self._attempt(client.pause, source)
-                if positions is not None:
-                    self._waiting[source] = self._begin
+                if positions is not None and source in positions:
+                    self._waiting.add(source, self._begin)
+        self._joined = True
         log.info("partitions_assigned", sources=[str(source) for source in sources])
 
     def _on_revoke(self, client: Client, partitions: list[TopicPartition]) -> None:
@@ -382,7 +387,7 @@ class Consumer:
         self._listener.guard(tell, sources)
         for source in sources:
             self._next.pop(source, None)
-            self._waiting.pop(source, None)
+            self._waiting.drop(source)
             self._ends.pop(source, None)
             self._paused.discard(source)
             self._let_go.add(source)

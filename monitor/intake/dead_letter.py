@@ -7,11 +7,12 @@ headers named as Kafka Connect names its own, with `__driftline` for `__connect`
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from monitor.columns import Batch, Reject
+from monitor.errors import DeadLetterError
 from monitor.names import Reason
 from monitor.plan import DeadLetterPlan
 
@@ -52,6 +53,22 @@ class DeadLetters(Protocol):
     def close(self) -> None:
         """Release files and connections. Does not flush."""
         ...
+
+
+def flush_all(sinks: Mapping[str, DeadLetters], live: Callable[[], None]) -> dict[str, str]:
+    """Make the rejects of every topic durable; why it was refused, by topic.
+
+    A sink that does not answer takes its time, so each is asked once for all partitions, and `live` is
+    called in between: else the loop would be kept longer than the liveness probe waits.
+    """
+    refused = {}
+    for topic, sink in sinks.items():
+        live()
+        try:
+            sink.flush()
+        except DeadLetterError as error:
+            refused[topic] = str(error)
+    return refused
 
 
 class Counted:

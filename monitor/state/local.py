@@ -130,6 +130,17 @@ class LocalLog:
         fail_point("claim.after")
         return made
 
+    def attend(self) -> None:
+        """Nobody else is there."""
+
+    def terms(self, models: Collection[str]) -> Mapping[str, int]:
+        return dict.fromkeys(models, self.term)
+
+    def reached(self, topic: str) -> int:
+        with self._db.read() as db:
+            found = db.execute("SELECT body FROM markers WHERE topic = ?", (topic,)).fetchall()
+        return max((decode_marker(body).reached for (body,) in found), default=-1)
+
     def prune(self, model: str, before: int) -> int:
         with self._db.write() as db:
             pruned = 0

@@ -41,6 +41,11 @@ class Marker:
     epoch: int = -1
     """Leader epoch of the last record, -1 when unknown."""
 
+    @property
+    def reached(self) -> int:
+        """The event time that was agreed on, whatever the timestamps of the topic are; -1: none yet."""
+        return max(self.watermark, self.largest[-1])
+
     def keeps(self, key: SketchKey) -> bool:
         """True when the sketch can still change: `recover` returns it and `prune` spares it.
 
@@ -155,6 +160,8 @@ class StateLog(Protocol):
         Returns the position to pass next time. A fresh reader passes 0, and so does one that adds
         a model: the position is that of the log, not of a model. The sketches of the source ledger
         (model "") are returned when "" is in `models`.
+
+        Reports never speak of sketches that were not returned, now or before.
         """
         ...
 
@@ -177,6 +184,26 @@ class StateLog(Protocol):
         entry of kind "claim" and id "intent/attempt", body {intent, attempt, at}; what counts
         requests counts these.
         """
+        ...
+
+    def attend(self) -> None:
+        """Take over the models that are ours to judge, and let go of those that are not any more.
+
+        Called by the evaluate thread at each turn; may take its time.
+        """
+        ...
+
+    def terms(self, models: Collection[str]) -> Mapping[str, int]:
+        """Those of `models` that this process speaks for, and since which term of office.
+
+        A term that differs from the one before means that others may have decided in between: what
+        is known of the model has to be read anew. Of other models `ledger`, `append` and `claim` raise
+        StateFenced, and `changes` returns nothing.
+        """
+        ...
+
+    def reached(self, topic: str) -> int:
+        """The largest event time that the checkpoints of a topic have agreed on; -1: there are none."""
         ...
 
     def prune(self, model: str, before: int) -> int:

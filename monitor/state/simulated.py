@@ -169,6 +169,17 @@ class SimulatedLog:
             self._pass("claim.after")
         return made
 
+    def attend(self) -> None:
+        """Nobody else is there."""
+
+    def terms(self, models: Collection[str]) -> Mapping[str, int]:
+        return dict.fromkeys(models, self.term)
+
+    def reached(self, topic: str) -> int:
+        with self._alive():
+            markers = (decode_marker(sealed) for sealed in self._durable.markers.values())
+            return max((marker.reached for marker in markers if marker.source.topic == topic), default=-1)
+
     def prune(self, model: str, before: int) -> int:
         with self._alive():
             markers = {source: decode_marker(sealed) for source, sealed in self._durable.markers.items()}

@@ -26,6 +26,9 @@ class Keeper:
         self.owned |= set(sources)
         return {source: self.next.get(source) for source in sources}
 
+    def recovered(self):
+        return {}
+
     def began(self, source, offset, *, since):
         self.events.append(("began", source, offset, since))
         self.next[source] = offset
