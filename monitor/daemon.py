@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -13,19 +13,17 @@ from monitor import metrics
 from monitor.assembly import Assembly, assemble
 from monitor.clock import Clock
 from monitor.config.diff import diff
+from monitor.decisions import Decisions
 from monitor.deliver.start import run_integrations
 from monitor.errands import Errands
 from monitor.errors import DriftlineError, StateError, UsageError
 from monitor.evaluate import Evaluate
 from monitor.heap import Heap
-from monitor.incident.intend import acknowledge
 from monitor.ingest import Cadence, Ingest
 from monitor.intake.consumer import Consumer
 from monitor.intake.dead_letter import open_dead_letters
 from monitor.names import Source, content_id
-from monitor.retrain.rules import approve, reject
 from monitor.state.local import LocalLog
-from monitor.state.log import Entry, Ledger
 from monitor.steps import Input
 from monitor.version import read_version
 from monitor.view import View
@@ -113,7 +111,16 @@ class Daemon:
             expected=lambda topic: self._expected.get(topic, ()),
             topics=self.assembly.topics,
         )
-        app = create(self.view, self, settings=self._web_settings(), alive=self.stuck)
+        decisions = Decisions(
+            self.state,
+            self.evaluate,
+            clock=self.clock,
+            alerts=lambda: self.assembly.plans.alerts,
+            models=lambda: self.assembly.models,
+            reload=self.reload,
+            stop=self.stopping.set,
+        )
+        app = create(self.view, decisions, settings=self._web_settings(), alive=self.stuck)
         self.server = Server(app, plans.web.host, plans.web.port)
         for name, loop in (("ingest", self._run_ingest), ("evaluate", self._run_evaluate)):
             thread = threading.Thread(target=loop, name=name, daemon=True)
@@ -146,11 +153,6 @@ class Daemon:
         self.state.close()
         log.info("stopped")
 
-    # Actions: asked for by signals and by the web server
-
-    def quit(self) -> None:
-        self.stopping.set()
-
     def reload(self) -> str | None:
         """Load the configuration again; a bad one changes nothing. The text of the error, or None."""
         with self._reload_lock:
@@ -174,20 +176,6 @@ class Daemon:
             self._config_loaded = self.clock.now_ms()
             log.info("reloaded", changes=[change.text for change in changes])
             return None
-
-    def acknowledge(self, incident: str, by: str) -> str | None:
-        alerts, now = self.assembly.plans.alerts, self.clock.now_ms()
-        return self._decide(
-            "incident", incident, lambda ledger: acknowledge(ledger, incident, by=by, alerts=alerts, now=now)
-        )
-
-    def approve(self, request: str, by: str) -> str | None:
-        now = self.clock.now_ms()
-        return self._decide("retrain", request, lambda ledger: approve(ledger, request, by=by, now=now))
-
-    def reject(self, request: str, by: str) -> str | None:
-        now = self.clock.now_ms()
-        return self._decide("retrain", request, lambda ledger: reject(ledger, request, by=by, now=now))
 
     # What the web server reads
 
@@ -227,24 +215,13 @@ class Daemon:
             return f"Kafka does not answer, or knows no topic {self._lacking}"
         if not all(self._expected.get(topic) for topic in self.assembly.topics.values()):
             return "Kafka was not asked about all topics yet"
-        if not self.ingest.partitions:
+        if not self.ingest.consumer.joined:
             return "no partition is assigned yet"
-        if len(self.evaluate.models) < len(self.assembly.models):
+        if self.ingest.recovering:
+            return f"the state of {self.ingest.recovering} partitions is being recovered"
+        if not self.evaluate.is_restored:
             return "state is being restored"
         return ""
-
-    def _decide(self, kind: str, identity: str, entries: Callable[[Ledger], Sequence[Entry]]) -> str | None:
-        for name in self.assembly.models:
-            if identity not in self.state.ledger(name, kinds=(kind,)).of(kind):
-                continue
-            try:
-                with self.evaluate.deciding:
-                    self.state.append(name, list(entries(self.state.ledger(name))))
-            except (UsageError, StateError) as error:
-                return str(error)
-            self.evaluate.refresh()
-            return None
-        raise LookupError(identity)
 
     # Building
 
@@ -316,7 +293,7 @@ class Daemon:
             self.assembly.plans.alerts,
             self.state,
             self.clock,
-            lambda: tuple(self.assembly.models.keys() | self._removed),
+            lambda: self.evaluate.speaks_for(self.assembly.models.keys() | self._removed),
             self._delivery_stop,
         )
 
