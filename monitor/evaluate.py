@@ -239,13 +239,19 @@ class Evaluate:
     def _judge(self, judgement: Judgement) -> int:
         plan = judgement.plan
         expected = self._expected(self._topics[plan.source])
-        progress = {source: self.progress[source] for source in expected if source in self.progress}
+        progress = {s: self.progress[s] for s in expected if s in self.progress and self._counts(s, plan)}
         count = 0
         for judged in judgement.due(expected=expected, progress=progress, now=self._clock.now_ms()):
             self._commit(judgement, judged)
             count += 1
             self.last_tick = self._clock.monotonic()
         return count
+
+    def _counts(self, source: Source, plan: ModelPlan) -> bool:
+        """Whether a partition is counted for a model as we would judge it; while replicas are replaced one by
+        one, some still count by the configuration before."""
+        config, _ = (self.progress[source].counted or {}).get(plan.name, (plan.config, -1))
+        return config == plan.config
 
     def _commit(self, judgement: Judgement, judged: Judged) -> None:
         """Step 11: durable first, then taken as judged."""

@@ -254,8 +254,7 @@ class Ingest:
 
     def progress(self, source: Source) -> Progress:
         """How far a partition is, in terms of what is durable."""
-        marker = self._markers.get(source)
-        partition = self.partitions[source]
+        marker, partition = self._markers.get(source), self.partitions[source]
         end = self.consumer.end_offset(source)
         applied = marker.applied if marker else partition.start
         return Progress(
@@ -267,6 +266,7 @@ class Ingest:
             paused=self._paused.get(source, self._stalled),
             observed=self._clock.now_ms(),
             since=partition.since,
+            counted=dict(partition.counted),
         )
 
     def _open(self, source: Source, found: Checkpoint | None) -> int | None:

@@ -254,7 +254,7 @@ class Judgement:
         progress: Mapping[Source, Progress],
     ) -> Judged:
         start = start_of(spec, end)
-        partial = [s for s in expected if s in progress and max(progress[s].since, self._since) > start]
+        partial = [s for s in expected if s in progress and self._covered(progress[s]) > start]
         total = max(len(expected), 1)
         coverage = 1.0 - (len(missing) + len(set(partial) - set(missing))) / total
         plan, layout = self.plan, self.context.layout
@@ -275,6 +275,11 @@ class Judgement:
             )
         transitions = track(self.incidents, verdict, self.plan)
         return Judged(verdict, window, transitions, Entry("cursor", spec.name, {"end": end}))
+
+    def _covered(self, seen: Progress) -> int:
+        """The event time from which on a partition is counted for this model; -1: all of it."""
+        _, since = (seen.counted or {}).get(self.plan.name, ("", -1))
+        return max(seen.since, since, self._since)
 
     def _verdict(self, spec: WindowSpec, window: Window) -> Verdict:
         prepared = self.context.prepared.get(spec.name)

@@ -76,6 +76,8 @@ class Partition:
         self._ledger: dict[int, NDArray[np.int64]] = {}
         self._ledger_dirty: set[int] = set()
         self._tallies: dict[str, int] = {}
+        self.counted = {name: (model.plan.config, -1) for name, model in models.items()}
+        """Model → (config, the event time from which on it is counted; -1: from the start)."""
 
     @property
     def watermark(self) -> int:
@@ -92,6 +94,10 @@ class Partition:
         self.epoch = marker.epoch
         self._largest[:] = marker.largest
         self._tallies = dict(marker.tallies or {})
+        if marker.counted is not None:
+            for name, (config, _) in self.counted.items():
+                stored, since = marker.counted.get(name, ("", -1))
+                self.counted[name] = (config, since if stored == config else marker.reached)
         for name, cells in self._cells.items():
             cells.restore(sketch for sketch in checkpoint.sketches if sketch.key.model == name)
         for sketch in checkpoint.sketches:
@@ -153,6 +159,7 @@ class Partition:
             records=self.records,
             tallies=dict(sorted(self._tallies.items())),
             epoch=self.epoch,
+            counted=dict(self.counted),
         )
         return sketches, marker
 

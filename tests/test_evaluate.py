@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -83,6 +83,55 @@ def test_a_full_disk_does_not_end_the_loop_when_it_tidies_up(monkeypatch: pytest
     clock.advance(FORGET_EVERY)
     loop.tick()
     assert loop.tick() == 0
+
+
+def test_partitions_that_count_by_another_configuration_are_waited_for() -> None:
+    """Replicas are replaced one by one: what is counted the old way says nothing of the new windows, and a
+    window in which the new way began is not whole."""
+    clock = ManualClock(START)
+    state = SimulatedLog(0, clock=clock)
+    state.checkpoint(A, [sketch(0, 500), sketch(5, 500)], marker(1, START))
+    state.report(replace(progress(A, 7), counted={"m": ("old", -1)}))
+    loop = evaluate(state, clock)
+    assert loop.tick() == 0
+    state.report(replace(progress(A, 12), counted={"m": (PLAN.config, START + MINUTE)}))
+    assert loop.tick() == 2
+    first, second = loop.verdicts("m")
+    assert first.coverage == 0
+    assert second.coverage == 1
+
+
+class Other(SimulatedLog):
+    """Speaks for the models that it is told to speak for."""
+
+    ours: dict[str, int]
+
+    def terms(self, models: Collection[str]) -> Mapping[str, int]:
+        return {name: self.ours[name] for name in models if name in self.ours}
+
+
+def test_models_come_and_go_with_their_term() -> None:
+    """What others decided meanwhile is read anew, and nothing is judged twice."""
+    clock = ManualClock(START)
+    state = Other(0, clock=clock)
+    state.ours = {}
+    state.checkpoint(A, [sketch(0, 500)], marker(1, START))
+    state.report(progress(A, 7))
+    loop = evaluate(state, clock)
+    assert loop.tick() == 0
+    assert loop.models == {}
+    assert loop.speaks_for(["m"]) == ()
+    state.ours = {"m": 1}
+    assert loop.tick() == 1
+    before = loop._judgements["m"]
+    assert loop.is_restored
+    state.ours = {"m": 2}
+    assert loop.tick() == 0
+    assert loop._judgements["m"] is not before
+    assert len(loop.verdicts("m")) == 1
+    state.ours = {}
+    loop.tick()
+    assert loop.models == {}
 
 
 class Slow(SimulatedLog):

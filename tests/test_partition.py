@@ -234,6 +234,24 @@ def test_a_partition_of_another_configuration_starts_anew() -> None:
     assert [s for s in other.checkpoint()[0] if s.key.model == "m"] == []
 
 
+def test_a_marker_says_since_when_a_configuration_is_counted() -> None:
+    """A new one from what was reached then on; the same one, and all before this was noted, unchanged."""
+    partition = opened()
+    fold(partition, log_of(3, 200), [])
+    sketches, marker = partition.checkpoint()
+    assert marker.counted == {"m": ("abc", -1)}
+    for config, written, since in (
+        ("abc", marker, -1),
+        ("new", marker, marker.reached),
+        ("new", replace(marker, counted=None), -1),
+        ("new", replace(marker, counted={}), marker.reached),
+    ):
+        other = Partition(SOURCE, INTAKE, {"m": Model(replace(PLAN, config=config), LAYOUT)}, position=0)
+        other.restore(Checkpoint(written, tuple(sketches)))
+        assert other.checkpoint()[1].counted == {"m": (config, since)}
+    assert marker.reached > START
+
+
 def rows_of(versions: Sequence[str], variants: Sequence[str]) -> Columns:
     """One row per version and variant, all in the pane of START."""
     count = len(versions)

@@ -89,6 +89,7 @@ class _Marker(msgspec.Struct, forbid_unknown_fields=True):
     records: _Count
     tallies: dict[str, _Count] | None
     epoch: _Integer
+    counted: dict[str, tuple[str, _Integer]] | None = None
 
 
 class _Progress(msgspec.Struct, forbid_unknown_fields=True):
@@ -100,6 +101,7 @@ class _Progress(msgspec.Struct, forbid_unknown_fields=True):
     paused: str
     observed: _Integer
     since: _Integer
+    counted: dict[str, tuple[str, _Integer]] | None = None
 
 
 _body_encoder = msgspec.msgpack.Encoder()

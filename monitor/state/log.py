@@ -40,6 +40,9 @@ class Marker:
     tallies: Mapping[str, int] | None = None
     epoch: int = -1
     """Leader epoch of the last record, -1 when unknown."""
+    counted: Mapping[str, tuple[str, int]] | None = None
+    """Model → (config, the event time from which on it counts; -1: all that there was). None in markers
+    that were written before this was noted."""
 
     @property
     def reached(self) -> int:
@@ -71,6 +74,8 @@ class Progress:
     observed: int
     """Wall time of this report, milliseconds."""
     since: int = -1
+    counted: Mapping[str, tuple[str, int]] | None = None
+    """As in the marker."""
 
 
 @dataclass(frozen=True, slots=True)
