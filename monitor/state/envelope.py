@@ -35,6 +35,8 @@ class Form(enum.IntEnum):
     SKETCH = ord("S")
     MARKER = ord("M")
     PROGRESS = ord("P")
+    BATCH = ord("B")
+    OWNER = ord("O")
 
 
 def seal(form: Form, body: bytes) -> bytes:

@@ -1,0 +1,77 @@
+"""Ledger entries ↔ the records that hold them: what was appended together is one record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from monitor.errors import StateError
+from monitor.state.envelope import Form, damaged, seal, unseal
+from monitor.state.log import Entry
+from monitor.state.text import to_text
+
+LARGEST = 4 << 20
+"""Bytes of one batch as stored; the topic takes 8 MiB."""
+
+
+class Item(NamedTuple):
+    """One entry of a batch."""
+
+    kind: str
+    id: str
+    text: bytes | None
+    """The body as JSON; None removes the entry."""
+
+
+class _Batch(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    items: tuple[tuple[bytes, bytes, bytes | None], ...]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Batch)
+
+
+def items_of(entries: Sequence[Entry]) -> list[Item]:
+    """The entries as they are stored; of two with equal kind and id the last. TypeError: not JSON-able."""
+    items = {(one.kind, one.id): one.body for one in entries}
+    return [
+        Item(kind, name, None if body is None else to_text(body).encode("utf-8", "surrogatepass"))
+        for (kind, name), body in items.items()
+    ]
+
+
+def encode_batch(items: Iterable[Item]) -> bytes:
+    """The record of a batch. Raises StateError where it would be larger than a record may be."""
+    stored = tuple((_utf8(kind), _utf8(name), text) for kind, name, text in items)
+    data = seal(Form.BATCH, _encoder.encode(_Batch(stored)))
+    if len(data) > LARGEST:
+        raise StateError(
+            f"{len(stored)} ledger entries are too large together - {len(data)} bytes - at most {LARGEST}: "
+            "watch fewer features in one model"
+        )
+    return data
+
+
+def decode_batch(data: bytes) -> list[Item]:
+    """The entries of a batch. Raises StateDamaged, StateTooNew."""
+    try:
+        stored = _decoder.decode(unseal(Form.BATCH, data))
+        return [Item(_text(kind), _text(name), text) for kind, name, text in stored.items]
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise damaged(Form.BATCH, str(error)) from error
+
+
+def encode_owner(member: str, at: int) -> bytes:
+    """The record by which a process takes a partition; its content is for people who look."""
+    return seal(Form.OWNER, json.dumps({"at": at, "member": member}, sort_keys=True).encode())
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogatepass")
