@@ -1,0 +1,104 @@
+"""`Logs` over a real Kafka."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from monitor.clock import Clock
+from monitor.errors import StateError
+from monitor.state.kafka.appender import Appender
+from monitor.state.kafka.logs import Place, Record, Write
+from monitor.state.kafka.properties import READING, merged
+from monitor.state.kafka.reader import Reader
+
+DEADLINE = 10.0
+"""Seconds that a write waits, and that a read waits for something to come: the liveness probe waits 30,
+and a broker fails over in less."""
+_KEPT = 4
+"""Readers kept for use: reads of as many threads at once. Each is four threads of the client library."""
+
+
+class Broker:
+    """Owns its clients from here to `close`. Nothing is asked of Kafka before the first call.
+
+    Any reader reads any place: it takes a millisecond to give it one. Ends are asked for by a client
+    that never fetches, so that no answer waits behind a fetch.
+    """
+
+    def __init__(
+        self,
+        properties: Mapping[str, Any],
+        *,
+        clock: Clock,
+        group: str = "driftline",
+        deadline: float = DEADLINE,
+        patience: float = DEADLINE,
+    ) -> None:
+        """`properties` are librdkafka's. `group` begins the name that the library asks of a reader;
+        no group is joined.
+
+        `deadline`: seconds that a write waits. `patience`: seconds without an answer after which any
+        other call raises. Raises StateError when the properties are refused.
+        """
+        self._reading = merged(properties, {**READING, "group.id": f"{group}.read"})
+        self._clock = clock
+        self._patience = patience
+        self._readers: deque[Reader] = deque()
+        self._is_closed = False
+        self._asking = self._connect()
+        try:
+            self._appender = Appender(properties, clock=clock, deadline=deadline)
+        except StateError:
+            self._asking.close()
+            raise
+
+    def partitions(self, topic: str) -> int:
+        return self._asking.partitions(topic)
+
+    def write(self, records: Sequence[Write]) -> list[int]:
+        return self._appender.write(records)
+
+    def send(self, records: Sequence[Write]) -> None:
+        self._appender.send(records)
+
+    def end(self, place: Place) -> int:
+        return self._asking.end(place)
+
+    def read(self, place: Place, start: int) -> Iterator[Record]:
+        end = self._asking.end(place)
+        return self._read(place, max(start, 0), end) if start < end else iter(())
+
+    def close(self) -> None:
+        """Disconnect, dropping what is not acknowledged. Every later call raises StateError; a read
+        that is under way does so too, or comes to its end."""
+        self._is_closed = True
+        self._appender.close()
+        self._asking.close()
+        while self._readers:
+            self._readers.pop().close()
+
+    def _read(self, place: Place, start: int, end: int) -> Iterator[Record]:
+        reader = self._borrow()
+        try:
+            yield from reader.read(place, start, end)
+        finally:
+            self._give_back(reader)
+
+    def _borrow(self) -> Reader:
+        try:
+            return self._readers.pop()
+        except IndexError:
+            return self._connect()
+
+    def _give_back(self, reader: Reader) -> None:
+        if reader.is_broken or self._is_closed or len(self._readers) >= _KEPT:
+            # A client whose broker does not answer may take its time to end.
+            threading.Thread(target=reader.close, name="state-reader-close", daemon=True).start()
+        else:
+            self._readers.append(reader)
+
+    def _connect(self) -> Reader:
+        return Reader(self._reading, clock=self._clock, patience=self._patience)
