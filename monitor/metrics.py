@@ -100,6 +100,9 @@ DEAD_LETTERS_FAILED_TOTAL = _counter(
     "dead_letters_failed_total", "Attempts to write a dead letter that were not acknowledged.", "topic"
 )
 REBALANCES_TOTAL = _counter("rebalances_total", "Times the assignment of input partitions changed.")
+EVALUATOR_REBALANCES_TOTAL = _counter(
+    "evaluator_rebalances_total", "Times the share of the models that this process judges changed."
+)
 LAST_RECORD_PROCESSED_TIMESTAMP_SECONDS = Gauge(
     "driftline_last_record_processed_timestamp_seconds",
     "When a record of this topic was last processed.",
