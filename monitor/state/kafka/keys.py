@@ -17,6 +17,9 @@ from monitor.names import SketchKey, Source
 WriterId = NewType("WriterId", int)
 """64 random bits: one process, and for a state log one assignment of a source to it."""
 
+MARKERS = b"\x94\xa1m"
+"""What every key of a marker begins with in the state topic, and no other."""
+
 _Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 _Integer = Annotated[int, msgspec.Meta(ge=-1 << 63, le=(1 << 63) - 1)]
 _Id = Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
