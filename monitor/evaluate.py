@@ -96,6 +96,9 @@ class Evaluate:
             return 0
         judged = 0
         for name, judgement in self._judgements.items():
+            self.last_tick = (
+                self._clock.monotonic()
+            )  # a state log that does not answer takes its time for each
             try:
                 count = self._judge(judgement)
                 self._show(judgement, whole=bool(count or news))
@@ -126,7 +129,7 @@ class Evaluate:
     @property
     def is_restored(self) -> bool:
         """Whether there is a picture of every model that this process speaks for."""
-        return self._judgements.keys() <= self.models.keys()
+        return self._state.is_settled and self._judgements.keys() <= self.models.keys()
 
     def refresh(self) -> None:
         """Show at the next tick what was changed in the ledger from outside; from any thread."""

@@ -133,6 +133,10 @@ class LocalLog:
     def attend(self) -> None:
         """Nobody else is there."""
 
+    @property
+    def is_settled(self) -> bool:
+        return True
+
     def terms(self, models: Collection[str]) -> Mapping[str, int]:
         return dict.fromkeys(models, self.term)
 

@@ -198,6 +198,11 @@ class StateLog(Protocol):
         """
         ...
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is known which models are ours, and all of them were taken over."""
+        ...
+
     def terms(self, models: Collection[str]) -> Mapping[str, int]:
         """Those of `models` that this process speaks for, and since which term of office.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import tempfile
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from monitor.clock import ManualClock
 from monitor.names import REASONS, SketchKey, Source
 from monitor.sketch import Sketch
 from monitor.state.codec import digest
+from monitor.state.kafka.log import KafkaLog, Topics
 from monitor.state.local import LocalLog
 from monitor.state.log import AGREE, Marker, Progress
 from monitor.state.simulated import SimulatedCrash, SimulatedLog
+from tests.simulation.logs import SimulatedBroker
 
 SOURCE = Source("predictions", 0)
 OTHER = Source("predictions", 1)
@@ -80,6 +83,7 @@ class LocalStore:
     """A `LocalLog` whose process can be made to die at a point."""
 
     dies = Died
+    is_shared = False
 
     def __init__(self, directory):
         self.directory = directory
@@ -103,6 +107,7 @@ class LocalStore:
 
 class SimulatedStore:
     dies = SimulatedCrash
+    is_shared = False
 
     def __init__(self):
         self.log = SimulatedLog(0, clock=ManualClock(1000))
@@ -117,17 +122,58 @@ class SimulatedStore:
         self.log.close()
 
 
+class KafkaStore:
+    """A `KafkaLog` over simulated topics; every life is a process of its own, which speaks for all models."""
+
+    dies = Died
+    is_shared = True
+    """Its records are there before the process knows: those of an append that died inside, and sketches of a
+    checkpoint that did. Positions belong to a process."""
+    topics = Topics("state", "sketches", "progress", "ledger")
+
+    def __init__(self):
+        self.broker = SimulatedBroker(0, {"state": 3, "sketches": 4, "progress": 1, "ledger": 4})
+        self.lives = 0
+        self._begin()
+
+    def _begin(self):
+        self.lives += 1
+        drawn = random.Random(self.lives)
+        self.log = KafkaLog(
+            self.broker.connect(f"life {self.lives}"),
+            topics=self.topics,
+            owned=lambda: dict.fromkeys(range(4), self.lives),
+            clock=ManualClock(1000),
+            draw=lambda: drawn.getrandbits(64),
+        )
+        self.log.attend()
+
+    def crash_at(self, point, *, nth=1):
+        def die():
+            raise Died(point)
+
+        failpoint.arm(point, nth=nth, action=die)
+
+    def restart(self):
+        failpoint.disarm()
+        self._begin()
+
+    def close(self):
+        failpoint.disarm()
+        self.log.close()
+
+
 @contextlib.contextmanager
 def opened(kind):
-    """An empty store of this kind; a kafka store joins here."""
+    """An empty store of this kind."""
     with contextlib.ExitStack() as stack:
         if kind == "local":
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             store = LocalStore(directory / "state")
         else:
-            store = SimulatedStore()
+            store = SimulatedStore() if kind == "simulated" else KafkaStore()
         stack.callback(store.close)
         yield store
 
 
-KINDS = ("local", "simulated")
+KINDS = ("local", "simulated", "kafka")

@@ -129,7 +129,8 @@ def test_checkpoint_is_all_or_nothing(store, place, nth):
     done = place == "after"
     assert checkpoint.marker.applied == (20 if done else 10)
     assert contents(checkpoint.sketches) == contents(new if done else old)
-    assert store.log.changes(["fraud"], 0)[0] == (2 if done else 1)
+    if not store.is_shared:
+        assert store.log.changes(["fraud"], 0)[0] == (2 if done else 1)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -141,7 +142,7 @@ def test_append_is_all_or_nothing(store, place):
         store.log.append("fraud", [Entry("clock", "a", None), Entry("intent", "b", {"x": 1})])
     store.restart()
     ledger = store.log.ledger("fraud")
-    if place == "after":
+    if place == "after" or (place == "inside" and store.is_shared):
         assert ledger.entries == {"intent": {"b": {"x": 1}}}
     else:
         assert ledger.entries == {"clock": {"a": {"at": 1}}}
@@ -154,7 +155,8 @@ def test_claim_is_made_or_free_after_a_crash(store, place):
     with pytest.raises(store.dies):
         store.log.claim("fraud", "intent", 1)
     store.restart()
-    assert store.log.claim("fraud", "intent", 1) == (place != "after")
+    is_made = place == "after" or (place == "inside" and store.is_shared)
+    assert store.log.claim("fraud", "intent", 1) == (not is_made)
 
 
 def test_restart_keeps_what_is_durable_and_raises_the_term(store):
@@ -166,7 +168,7 @@ def test_restart_keeps_what_is_durable_and_raises_the_term(store):
     position = store.log.changes(["fraud"], 0)[0]
     store.restart()
     ledger = store.log.ledger("fraud")
-    assert ledger.term == term + 1
+    assert ledger.term > term
     assert ledger.of("budget") == {"2026": {"spent": 0.5}}
     assert ledger.of("claim") == {"page/1": {"intent": "page", "attempt": 1, "at": 1000}}
     assert store.log.changes(["fraud"], 0)[0] == position
@@ -263,6 +265,7 @@ def test_prune_forgets_old_panes_except_live_ones(log):
     there = [make_sketch(make_key(pane=pane, source=OTHER), seed=pane) for pane in (0, 100)]
     log.checkpoint(SOURCE, [*panes, make_sketch(make_key("other"), seed=9)], make_marker(live={"fraud": 150}))
     log.checkpoint(OTHER, there, make_marker(OTHER, live={"fraud": 50}))
+    log.changes(["fraud", "other"], 0)
     assert log.prune("fraud", 100) == 2
     assert log.prune("fraud", 1000) == 1
     assert log.prune("other", 1000) == 0

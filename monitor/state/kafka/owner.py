@@ -96,15 +96,16 @@ class LedgerOwner:
         name = f"{intent}/{attempt}"
         items = items_of([Entry("claim", name, {"intent": intent, "attempt": attempt, "at": at})])
         with self._lock:
-            self._read_on()
-            if self._view.holds(model, "claim", name):
-                return False
+            self._refuse_fenced()
             fail_point("claim.before")
-            key = self._write(model, items)
+            self._read_on()
+            is_free = not self._view.holds(model, "claim", name)
+            key = self._write(model, items) if is_free else None
             fail_point("claim.inside")
-            self._meet([key])
+            if key is not None:
+                self._meet([key])
             fail_point("claim.after")
-            return True
+            return is_free
 
     def _take(self, *, accept_loss: bool) -> None:
         """1. what is written with a lower term from here on does not count

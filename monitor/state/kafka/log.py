@@ -1,0 +1,277 @@
+"""A state log that any number of processes share through compacted Kafka topics."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import structlog
+
+from monitor.clock import Clock
+from monitor.errors import StateError, StateFenced, StateMissing, StateTooNew
+from monitor.names import Source
+from monitor.sketch import Sketch
+from monitor.state.codec import encode
+from monitor.state.kafka import keys
+from monitor.state.kafka.divergence import Divergences
+from monitor.state.kafka.keys import WriterId, partition_of_model
+from monitor.state.kafka.logs import Logs, Place, Write
+from monitor.state.kafka.owner import LedgerOwner
+from monitor.state.kafka.recover import markers, recover
+from monitor.state.kafka.sketches import ProgressReader, SketchReader
+from monitor.state.kafka.writer import Writer
+from monitor.state.log import Checkpoint, Entry, Ledger, Marker, Progress
+
+log = structlog.get_logger(__name__)
+
+TAKE_AGAIN = 5.0
+"""Seconds before a partition that another process took over is taken back, where the group still says that it
+is ours: a process that slept does not know yet that it is not its any more, and finds out in less."""
+CHECK_EVERY = 1.0
+"""Seconds between looks at who speaks for a partition; what is decided is checked in any case."""
+
+
+class Topics(NamedTuple):
+    """Names of our own topics."""
+
+    state: str
+    sketches: str
+    progress: str
+    ledger: str
+
+
+class _Office(NamedTuple):
+    """What this process has been given to judge: one partition of sketches and ledger."""
+
+    owner: LedgerOwner
+    generation: int
+
+
+class KafkaLog:
+    """A `StateLog` over `Logs`. Partitions of models are ours as `owned` says, partition → generation.
+
+    `recover` and `checkpoint` of one source are not called at the same time.
+    """
+
+    def __init__(
+        self,
+        logs: Logs,
+        *,
+        topics: Topics,
+        owned: Callable[[], Mapping[int, int]],
+        clock: Clock,
+        stall: int = 120_000,
+        draw: Callable[[], int] = lambda: secrets.randbits(64),
+        accept_loss: bool = False,
+        joined: Callable[[], bool] = lambda: True,
+        closing: Sequence[Callable[[], None]] = (),
+    ) -> None:
+        """`joined`: whether `owned` is known by now; `closing`: what `close` calls, in this order.
+
+        `stall`: ms without news after which a process is not believed any more; `draw` gives ids of
+        writers. Raises StateMissing where a topic does not exist."""
+        self._logs = logs
+        self._topics = topics
+        self._owned = owned
+        self._clock = clock
+        self._accept_loss = accept_loss
+        self._joined = joined
+        self._closing = closing
+        self._draw = draw
+        self._is_closed = False
+        self._count = logs.partitions(topics.sketches)
+        self._lock = threading.Lock()
+        self._writers: dict[Source, Writer] = {}
+        self._expected: set[Source] = set()
+        self._offices: dict[int, _Office] = {}
+        self._fenced: dict[int, float] = {}
+        """Partition → when it was taken from us, or could not be had."""
+        self._progress = ProgressReader(logs, Place(topics.progress, 0), clock=clock, stall=stall)
+        self._divergences = Divergences()
+        self._sketches = SketchReader(logs, topics.sketches, self._divergences)
+        self._position = 0
+
+    @property
+    def divergences(self) -> int:
+        return self._divergences.count
+
+    # Ingest
+
+    def expect(self, source: Source) -> None:
+        with self._lock:
+            self._expected.add(source)
+
+    def recover(self, source: Source) -> Checkpoint | None:
+        self._refuse_closed()
+        found = recover(self._logs, self._topics.state, source)
+        for key, applied in found.divergences:
+            self._divergences.note(key, applied)
+        if found.unreadable:
+            log.error("state_damaged", source=str(source), records=found.unreadable)
+        writer = Writer(
+            self._logs, source, state=self._topics.state, sketches=self._topics.sketches,
+            new_id=self._new_id, divergences=self._divergences, recovered=found.sealed, foreign=found.keys,
+        )  # fmt: skip
+        with self._lock:
+            self._writers[source] = writer
+            is_expected = source in self._expected
+        if found.checkpoint is None and is_expected:
+            raise StateMissing(
+                f"input was consumed before, but its state is gone - {source} in {self._topics.state} - "
+                "restore the topic, or accept the loss with --accept-data-loss"
+            )
+        return found.checkpoint
+
+    def checkpoint(self, source: Source, sketches: Sequence[Sketch], marker: Marker) -> None:
+        with self._lock:
+            writer = self._writers.get(source)
+        if writer is None:
+            self.recover(source)
+            writer = self._writers[source]
+        writer.checkpoint(sketches, marker)
+
+    def report(self, progress: Progress) -> None:
+        key = keys.encode(keys.ProgressKey(progress.source))
+        self._logs.send([Write(Place(self._topics.progress, 0), key, encode(progress))])
+
+    # Evaluate
+
+    def attend(self) -> None:
+        owned = dict(self._owned())
+        with self._lock:
+            held = dict(self._offices)
+        for number, office in held.items():
+            if owned.get(number) != office.generation:
+                self._leave(number)
+        for number, generation in sorted(owned.items()):
+            if number not in self._offices and self._may_take(number):
+                self._take(number, generation)
+
+    @property
+    def is_settled(self) -> bool:
+        with self._lock:
+            held = {number: office.generation for number, office in self._offices.items()}
+        return self._joined() and held == dict(self._owned())
+
+    def terms(self, models: Collection[str]) -> Mapping[str, int]:
+        with self._lock:
+            offices = dict(self._offices)
+        found = {name: offices.get(self._partition(name)) for name in models}
+        return {name: office.owner.term for name, office in found.items() if office is not None}
+
+    def changes(
+        self, models: Collection[str], after: int
+    ) -> tuple[int, Sequence[Sketch], Sequence[Progress]]:
+        self._refuse_closed()
+        if after == 0:
+            self._sketches.restart()
+        with self._lock:
+            partitions = list(self._offices)
+        progress = self._progress.read()  # before the sketches, which are older then than what it says
+        sketches = self._sketches.read(partitions, models)
+        self._position += bool(sketches)
+        return self._position, tuple(sketches), progress
+
+    def reached(self, topic: str) -> int:
+        reports = self._progress.reports or {report.source: report for report in self._progress.read()}
+        return max((one.watermark for one in reports.values() if one.source.topic == topic), default=-1)
+
+    def ledger(self, model: str, *, kinds: Collection[str] | None = ()) -> Ledger:
+        owner = self._owner(model)
+        with self._fencing(model):
+            owner.check(CHECK_EVERY)
+            return Ledger(model, owner.term, owner.entries(model, kinds))
+
+    def append(self, model: str, entries: Sequence[Entry]) -> None:
+        owner = self._owner(model)
+        with self._fencing(model):
+            owner.append(model, entries)
+
+    def claim(self, model: str, intent: str, attempt: int) -> bool:
+        owner = self._owner(model)
+        with self._fencing(model):
+            return owner.claim(model, intent, attempt, self._clock.now_ms())
+
+    def prune(self, model: str, before: int) -> int:
+        self._owner(model)
+        live = {source: marker.live.get(model) for source, marker in self.markers().items()}
+        place = Place(self._topics.sketches, self._partition(model))
+        found = self._sketches.forget(place.partition, model, before, live)
+        self._logs.send([Write(place, key, None) for keys_ in found.values() for key in keys_])
+        return len(found)
+
+    def markers(self) -> dict[Source, Marker]:
+        """The farthest marker of every source partition; reads all of the state topic."""
+        return markers(self._logs, self._topics.state)
+
+    def sources(self) -> Iterator[Source]:
+        return iter(sorted(self.markers()))
+
+    def close(self) -> None:
+        """What was returned from is durable. Repeating it does nothing."""
+        with self._lock:
+            closing, self._closing, self._is_closed = self._closing, (), True
+        for close in closing:
+            close()
+
+    def _refuse_closed(self) -> None:
+        if self._is_closed:
+            raise StateError("state log is closed - kafka - open it again")
+
+    def _new_id(self) -> WriterId:
+        return WriterId(self._draw())
+
+    def _partition(self, model: str) -> int:
+        return partition_of_model(model, self._count)
+
+    def _owner(self, model: str) -> LedgerOwner:
+        self._refuse_closed()
+        with self._lock:
+            office = self._offices.get(self._partition(model))
+        if office is None:
+            raise StateFenced(f"another process speaks for this model - {model} - ask that one")
+        return office.owner
+
+    @contextlib.contextmanager
+    def _fencing(self, model: str) -> Iterator[None]:
+        """Let go of what another process has taken over."""
+        try:
+            yield
+        except StateFenced:
+            number = self._partition(model)
+            with self._lock:
+                self._fenced[number] = self._clock.monotonic()
+            self._leave(number)
+            raise
+
+    def _take(self, number: int, generation: int) -> None:
+        """Take a partition over. One that cannot be had must not silence the models of the others."""
+        place = Place(self._topics.ledger, number)
+        try:
+            owner = LedgerOwner.take(
+                self._logs, place, self._new_id(), clock=self._clock, accept_loss=self._accept_loss
+            )
+        except StateTooNew:
+            raise
+        except StateError as error:
+            log.error("models_not_taken_over", partition=number, error=str(error))
+            with self._lock:
+                self._fenced[number] = self._clock.monotonic()
+            return
+        log.info("models_taken_over", partition=number, term=owner.term)
+        with self._lock:
+            self._offices[number] = _Office(owner, generation)
+
+    def _leave(self, number: int) -> None:
+        with self._lock:
+            gone = self._offices.pop(number, None)
+        if gone is not None:
+            log.info("models_given_up", partition=number, term=gone.owner.term)
+
+    def _may_take(self, number: int) -> bool:
+        with self._lock:
+            fenced = self._fenced.get(number)
+        return fenced is None or self._clock.monotonic() - fenced >= TAKE_AGAIN
