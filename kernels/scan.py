@@ -261,7 +261,6 @@ def scan_tile(
     starts: Array,
     ends: Array,
     first: int,
-    only: Array,
     fields: Array,
     nodes: Array,
     elements: Array,
@@ -291,18 +290,14 @@ def scan_tile(
     status: Array,
     missed: Array,
 ) -> None:
-    """Read the records of a tile: all of them, or those that `only` names."""
+    """Read the records of a tile; `aim` was called for it, or it has less than TOGETHER records."""
     lengths[:] = 0
-    aim(templates, len(status), len(starts))
     alone, following = 0, 0
     for spot in range(len(starts)):
         if following > 0:
             following -= 1
             continue
-        if len(only) > 0:
-            if only[spot] == 0:
-                continue
-        elif alone == 0 and spot + TOGETHER <= len(starts) and templates[TEMPLATE_STEPS] > 0:
+        if alone == 0 and spot + TOGETHER <= len(starts) and templates[TEMPLATE_STEPS] > 0:
             if take_together(
                 data, starts, ends, spot, first, fields, nodes, templates, patterns, recent, table, entries, text,
                 settings, counts, objects, owners, hashes, values, bits, lengths, firsts, tokens, events, errors, vectors,
@@ -388,13 +383,18 @@ def scan(
         fields[field * FIELD_COLUMNS + FIELD_SEEN] = 0
     counts[COUNT_MISSED] = 0
     flaws[:] = np.uint64(0)
-    rows = len(lengths) // TILE
-    for low in range(0, len(starts), TILE):
-        high = min(low + TILE, len(starts))
+    rows, high = len(lengths) // TILE, 0
+    while high < len(starts):
+        # Each of a few is a tile: one record in thousands must not cost as much as all of them.
+        low, high = high, min(high + (1 if len(only) > 0 else TILE), len(starts))
+        if len(only) == 0:
+            aim(templates, len(status), high - low)
+        elif only[low] == 0:
+            continue
         cells = rows * (high - low)
         scan_tile(
-            data, starts[low:high], ends[low:high], first + low, only[low:high], fields, nodes, elements, keys, edges,
-            lookup, table, entries, text, settings, counts, objects, owners, hashes, templates, patterns, recent, trace,
+            data, starts[low:high], ends[low:high], first + low, fields, nodes, elements, keys, edges, lookup,
+            table, entries, text, settings, counts, objects, owners, hashes, templates, patterns, recent, trace,
             values, bits, lengths[:cells], firsts[:cells], tokens, events, errors, vectors, status, missed,
         )  # fmt: skip
         finish(bits, lengths[:cells], firsts[:cells], rows, first + low, len(status), flaws)

@@ -97,6 +97,18 @@ def test_a_column_of_long_numbers_is_read_with_care_from_then_on():
     assert kinds.count(p.NUMBER) == 5
 
 
+def test_one_odd_number_in_thousands_does_not_make_a_column_slow():
+    """It is read once more by itself, and those behind it still follow as plain ones."""
+    fast, slow = decoders(*schemas()[0])
+    values = records(*(f"{number / 64:.4f}" for number in range(3 * TILE)))
+    for at in (5, TILE - 1, TILE, 2 * TILE + 500):
+        values[at] = records("1e-05")[0]
+    assert differences(fast, slow, values) == ([], 0)
+    learnt = template(fast)
+    steps = p.TEMPLATE_COLUMNS + p.STEP_COLUMNS * np.arange(learnt[p.TEMPLATE_STEPS])
+    assert p.CAREFUL not in learnt[steps + p.STEP_KIND].tolist()
+
+
 def test_shapes_that_take_turns_are_learnt_ever_more_rarely():
     """Each record would cost its learning; the rows are right whatever was learnt."""
     fast, slow = decoders(*schemas()[0])
