@@ -109,19 +109,20 @@ def check_arrays(
     flat: tuple[Array, ...],
 ) -> None:
     rows = len(cell)
+    latency, errors, offsets = flat
     fits = {
         "cell": cell.ndim == 1 and largest(np.ascontiguousarray(cell)) < len(cells.rows),
         "values": values.shape == (layout.numeric, rows),
         "codes": codes.shape == (layout.categorical, rows),
         "vectors": vectors.shape == (rows, layout.vectors.dims),
         "rules": _fits(rules, layout, cells.violations.shape[1]),
-        "latency, errors, offsets": all(array.shape == (rows,) for array in flat),
+        "latency, errors, offsets": latency.shape == errors.shape == offsets.shape == (rows,),
         "cells": cells.counts.shape[1] == layout.slots
         and cells.sums.shape[1] == layout.numeric
         and cells.vectors.shape[1] == layout.vectors.words,
     }
-    wrong = [name for name, ok in fits.items() if not ok]
-    if wrong:
+    if not all(fits.values()):
+        wrong = [name for name, ok in fits.items() if not ok]
         raise ValueError(
             f"arrays do not fit the layout - fold of {rows} rows: {', '.join(wrong)} - shapes of"
             f" {layout.numeric} numeric and {layout.categorical} categorical features and of"
@@ -130,10 +131,11 @@ def check_arrays(
 
 
 def _fits(rules: Rules, layout: Layout, counted: int) -> bool:
-    numbers = (rules.null, rules.range, rules.category)
+    shape = (layout.features,)
     return (
         rules.count == counted
-        and all(array.shape == (layout.features,) for array in (*numbers, rules.low, rules.high))
-        and all(largest(array) < counted for array in numbers)
+        and rules.null.shape == rules.range.shape == rules.category.shape == shape
+        and rules.low.shape == rules.high.shape == shape
+        and max(largest(rules.null), largest(rules.range), largest(rules.category)) < counted
         and rules.forbidden.shape == (layout.slots,)
     )

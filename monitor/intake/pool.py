@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import accumulate
 from math import prod
 from typing import Any
 
@@ -28,16 +29,20 @@ class Pool:
         self._blocks: list[NDArray[np.uint8]] = [np.empty(ALIGNED, np.uint8)]
         self._unheld = sys.getrefcount(self._blocks[0])
         """What the interpreter counts for a block that only the list holds; versions differ."""
+        self._wanted: tuple[tuple[tuple[int, ...], DTypeLike], ...] = ()
+        self._places = [0]
 
     def empty(self, *wanted: tuple[tuple[int, ...], DTypeLike]) -> list[NDArray[Any]]:
         """Arrays of these shapes and types and any contents, side by side in one block."""
-        sizes = [prod(shape) * np.dtype(dtype).itemsize for shape, dtype in wanted]
-        block = self._block(sum(size + ALIGNED for size in sizes))
-        arrays, at = [], 0
-        for (shape, dtype), size in zip(wanted, sizes, strict=True):
-            arrays.append(block[at : at + size].view(dtype).reshape(shape))
-            at += -(-size // ALIGNED) * ALIGNED
-        return arrays
+        if wanted != self._wanted:  # most batches are as long as the one before
+            sizes = (prod(shape) * np.dtype(dtype).itemsize for shape, dtype in wanted)
+            self._places = [0, *accumulate(-(-size // ALIGNED) * ALIGNED for size in sizes)]
+            self._wanted = wanted
+        block = self._block(self._places[-1])
+        return [
+            np.ndarray(shape, dtype, block, at)
+            for (shape, dtype), at in zip(wanted, self._places, strict=False)
+        ]
 
     def _block(self, size: int) -> NDArray[np.uint8]:
         if size > self._largest:

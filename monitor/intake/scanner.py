@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels import program as p
+from kernels.blocks import are_equal
 from kernels.layout import MISSING, NOVEL, OTHER
 from kernels.number import FLAWED
 from kernels.program import DECLINED, OTHER_MODEL, TAKEN, Output
@@ -122,7 +123,7 @@ class Scanner:
                 out.tokens.reshape(-1), out.events, out.errors, out.vectors, out.status, out.missed.reshape(-1),
             )  # fmt: skip
             last = first + len(starts)
-            flawed = flaws.any()
+            flawed = np.count_nonzero(flaws) > 0
             if flawed:
                 only = self._flawed(
                     flaws, bits.reshape(out.values.shape)[:, first:last], out.status[first:last]
@@ -165,7 +166,7 @@ class Scanner:
             status[(timestamps < 0) | (timestamps > LATEST_MS)] = DECLINED
         others: dict[str, list[int]] = {}
         declined: list[int] = []
-        if status.any():
+        if np.count_nonzero(status):
             named = np.flatnonzero(status == OTHER_MODEL)
             if len(named) and self._leaves.model is not None:
                 place = self._leaves.model
@@ -218,7 +219,7 @@ class Scanner:
         """Group of every row, and the distinct (version, variant, segment)."""
         known, version, variant = self._tokens, self._leaves.version, self._leaves.variant
         read = [tokens[place[0]] for place in (version, variant) if place is not None]
-        if all((entries == entries[:1]).all() for entries in read):
+        if all(are_equal(np.ascontiguousarray(entries)) for entries in read):
             keys = np.zeros(min(count, 1), np.int64)
             for entries in read:
                 keys = keys << 32 | entries[:1]

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels.blocks import BLOCK, NONE, SEVERAL, SHORT, find_blocks, room, sort_rows, take_rows
+from kernels.blocks import BLOCK, NONE, SEVERAL, SHORT, are_equal, find_blocks, room, sort_rows, take_rows
 from tests.kernels.cases import blocks_of
 
 runs = st.lists(
@@ -39,6 +39,14 @@ def test_there_is_room_for_every_batch(rows, run):
     cell = (np.arange(rows) // run % 2).astype(np.int32)
     blocks = np.empty((room(rows), 3), np.int32)
     assert find_blocks(blocks, cell) <= len(blocks)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(-(2**31), 2**31 - 1), st.integers(0, 70), st.lists(st.integers(-3, 3), max_size=2))
+def test_numbers_are_equal_when_there_is_one_of_them(number, count, rest):
+    """None at all are equal too, and one that differs may stand at either end."""
+    for numbers in ([number] * count + rest, rest + [number] * count):
+        assert are_equal(np.array(numbers, np.int32)) == (len(set(numbers)) < 2)
 
 
 @settings(max_examples=50, deadline=None)
