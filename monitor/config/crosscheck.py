@@ -32,6 +32,7 @@ def crosscheck(settings: Settings, names: Mapping[str, AbstractSet[str]]) -> Ite
     for name in settings.models:
         yield from check_model(settings, name, names)
     yield from check_out(settings)
+    yield from _state(settings)
 
 
 def _kafka(settings: Settings) -> Iterator[Problem]:
@@ -74,6 +75,29 @@ def _kafka(settings: Settings) -> Iterator[Problem]:
             )
 
 
+def _state(settings: Settings) -> Iterator[Problem]:
+    if settings.state.log != "kafka":
+        return
+    ours = {f"{settings.state.kafka.prefix}.{name}" for name in ("state", "sketches", "progress", "ledger")}
+    for name, source in settings.sources.items():
+        if source.topic in ours:
+            yield Problem(
+                "topic-loop",
+                ("sources", name, "topic"),
+                f"the topic {source.topic} is read and takes the state",
+                help="set another state.kafka.prefix",
+            )
+    named = ("kafka", "properties", "group.instance.id")
+    if "group.instance.id" in settings.kafka.properties and _is_literal(settings, named):
+        yield Problem(
+            "shared-name",
+            named,
+            "every replica needs a group.instance.id of its own",
+            at_key=True,
+            help="take it from the pod: ${env:POD_NAME}",
+        )
+
+
 def _is_literal(settings: Settings, steps: tuple[str | int, ...]) -> bool:
     leaf = settings.origin.leaf(steps)
     return leaf is None or not leaf.origins
@@ -82,7 +106,11 @@ def _is_literal(settings: Settings, steps: tuple[str | int, ...]) -> bool:
 def _sources(settings: Settings) -> Iterator[Problem]:
     topics: dict[str, str] = {}
     carried = Counter(settings.source_of(name) for name in settings.models)
-    dead = {s.dead_letter.topic for s in settings.sources.values() if s.dead_letter.to == "topic"}
+    dead = {
+        settings.dead_letter_topic(name)
+        for name in settings.sources
+        if settings.dead_letter_to(name) == "topic"
+    }
     for name, source in settings.sources.items():
         steps = ("sources", name)
         if source.topic in topics:
@@ -121,7 +149,7 @@ def _carried(settings: Settings, name: str, count: int) -> Iterator[Problem]:
 
 
 def _dead_letter(settings: Settings, name: str) -> Iterator[Problem]:
-    to = settings.sources[name].dead_letter.to
+    to = settings.dead_letter_to(name)
     for key, owner in (("path", "file"), ("topic", "topic")):
         steps = ("sources", name, "dead_letter", key)
         given = getattr(settings.sources[name].dead_letter, key)

@@ -53,6 +53,7 @@ _RESTART: tuple[tuple[str, ...], ...] = (
     ("backend",),
     ("state", "log"),
     ("state", "dir"),
+    ("state", "kafka"),
     ("web", "listen"),
     ("web", "route_prefix"),
     ("web", "enable_lifecycle"),

@@ -152,9 +152,10 @@ class Fields(Group):
 class DeadLetter(Group):
     """What happens to records that cannot become rows."""
 
-    to: Annotated[str, Choice(("file", "topic", "count"))] = Field(
-        default="file",
-        description="file: JSON lines on disk; topic: the original bytes with headers; count: only counted.",
+    to: Annotated[str, Choice(("file", "topic", "count"))] | None = Field(
+        default=None,
+        description="file: JSON lines on disk; topic: the original bytes with headers; count: only counted. "
+        "Default: file, and topic with state.log: kafka.",
         examples=["file", "topic"],
     )
     path: Text = Field(
@@ -162,8 +163,10 @@ class DeadLetter(Group):
         description="File; a relative one lies in state.dir. Default: dead-letters/<source>.jsonl.",
         examples=["dead-letters/predictions.jsonl"],
     )
-    topic: Topic = Field(
-        default="driftline.dlq", description="Topic, for `to: topic`.", examples=["predictions.dlq"]
+    topic: Topic | None = Field(
+        default=None,
+        description="Topic, for `to: topic`. Default: <state.kafka.prefix>.dlq.",
+        examples=["predictions.dlq"],
     )
     limit: Share = Field(
         default=0.05,

@@ -29,7 +29,7 @@ _LATER = {
     ("sources", "*", "preset"): "presets of serving frameworks",
     ("sources", "*", "fields", "weight"): "weighted rows",
     ("sources", "*", "fields", "label"): "one label for all models; write models.<name>.label instead",
-    ("state", "kafka"): "the state log in Kafka",
+    ("state", "emit_every"): "counts are offered with every checkpoint; remove the line",
     ("alerts", "webhook"): "alerts by webhook; route them through Alertmanager",
     ("alerts", "slack"): "Slack; route it through Alertmanager",
     ("alerts", "opsgenie"): "Opsgenie; route it through Alertmanager",

@@ -14,7 +14,7 @@ from monitor.config.outgoing import plan_alerts
 from monitor.config.pane import choose
 from monitor.config.rule import parse_test
 from monitor.config.settings import Settings
-from monitor.config.values import KafkaPlan, LogPlan, MetricsPlan, Plans, StatePlan, WebPlan
+from monitor.config.values import KafkaPlan, LogPlan, MetricsPlan, Plans, StatePlan, TopicsPlan, WebPlan
 from monitor.config.watched import LEARN, Model
 from monitor.plan import (
     Budget,
@@ -81,9 +81,14 @@ def plan_kafka(settings: Settings) -> KafkaPlan:
 
 
 def plan_state(settings: Settings) -> StatePlan:
-    state = settings.state
+    state, topics = settings.state, settings.state.kafka
     return StatePlan(
-        state.log, state.dir, state.checkpoint_every, state.emit_every, state.stall, state.max_hold
+        log=state.log,
+        dir=state.dir,
+        checkpoint=state.checkpoint_every,
+        stall=state.stall,
+        max_hold=state.max_hold,
+        kafka=TopicsPlan(topics.prefix, topics.partitions, topics.model_partitions, topics.replication),
     )
 
 
@@ -136,11 +141,13 @@ def plan_sources(settings: Settings) -> tuple[SourcePlan, ...]:
 
 
 def _dead_letter(settings: Settings, source: str) -> DeadLetterPlan:
-    given = settings.sources[source].dead_letter
-    path = given.topic if given.to == "topic" else ""
-    if given.to == "file":
+    given, to = settings.sources[source].dead_letter, settings.dead_letter_to(source)
+    path = ""
+    if to == "topic":
+        path = settings.dead_letter_topic(source)
+    if to == "file":
         path = str(Path(settings.state.dir) / (given.path or f"dead-letters/{source}.jsonl"))
-    return DeadLetterPlan(given.to, path, given.limit, given.over, given.max_bytes)
+    return DeadLetterPlan(to, path, given.limit, given.over, given.max_bytes)
 
 
 def plan_windows(model: Model) -> tuple[tuple[WindowSpec, ...], int]:

@@ -16,6 +16,7 @@ from monitor.config.fields import (
     SecretText,
     Size,
     Text,
+    Topic,
     Whole,
     as_whole,
     bounded,
@@ -59,22 +60,53 @@ def _prefix(text: str) -> str:
     return f"/{bare}" if bare else ""
 
 
+class StateTopics(Group):
+    """Our own topics, for `log: kafka`."""
+
+    prefix: Topic = Field(
+        default="driftline",
+        description="What the names of the topics begin with: <prefix>.state, .sketches, .progress, .ledger.",
+        examples=["driftline-prod"],
+    )
+    partitions: Annotated[Whole, bounded(1, 10_000)] = Field(
+        default=12,
+        description="Partitions of <prefix>.state, over which the state of input partitions is spread. "
+        "Cannot be changed while there is state.",
+        examples=[12],
+    )
+    model_partitions: Annotated[Whole, bounded(1, 10_000)] = Field(
+        default=12,
+        description="Partitions of <prefix>.sketches and <prefix>.ledger, over which models are spread: as "
+        "many replicas at most judge. Cannot be changed while there is state.",
+        examples=[12],
+    )
+    replication: Annotated[Whole, bounded(1, 100)] = Field(
+        default=3,
+        description="Replicas of each topic, when driftline creates it.",
+        examples=[3],
+    )
+
+
 class StateSettings(Group):
     """Where sketches and what follows from them are durable, and the pace of the loops."""
 
-    log: Annotated[str, Choice(("local",), later=("kafka",))] = Field(
-        default="local", description="local: one SQLite file, one process.", examples=["local"]
+    log: Annotated[str, Choice(("local", "kafka"))] = Field(
+        default="local",
+        description="local: one SQLite file, one process; kafka: compacted topics, any number of replicas.",
+        examples=["local", "kafka"],
+    )
+    kafka: StateTopics = Field(
+        default=StateTopics(),
+        description="Our own topics, for `log: kafka`.",
+        examples=[{"prefix": "driftline-prod"}],
     )
     dir: Text = Field(
         default="driftline-state",
-        description="Directory of the state; it must be writable.",
+        description="Directory of the state, and of dead-letter files; it must be writable.",
         examples=["/var/lib/driftline"],
     )
     checkpoint_every: Period = Field(
         default=10 * SECOND, description="How often counts are made durable.", examples=["10s"]
-    )
-    emit_every: Period = Field(
-        default=30 * SECOND, description="How often counts are offered to the evaluation.", examples=["30s"]
     )
     stall: Period = Field(
         default=2 * MINUTE,
@@ -226,6 +258,13 @@ class Settings(Group):
 
     def locate(self, problem: Problem) -> Finding:
         return self._origin.locate(problem)
+
+    def dead_letter_to(self, source: str) -> str:
+        """Where the rejects of a source go: a replica's disk is gone with it."""
+        return self.sources[source].dead_letter.to or ("file" if self.state.log == "local" else "topic")
+
+    def dead_letter_topic(self, source: str) -> str:
+        return self.sources[source].dead_letter.topic or f"{self.state.kafka.prefix}.dlq"
 
     def source_of(self, model: str) -> str:
         """Name of the source of a model: as written, or the only one there is."""

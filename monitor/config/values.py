@@ -30,15 +30,27 @@ class KafkaPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class TopicsPlan:
+    """Our own topics."""
+
+    prefix: str = "driftline"
+    partitions: int = 12
+    """Of the state topic; sources are spread over them."""
+    model_partitions: int = 12
+    """Of the topics of sketches and ledger; models are spread over them."""
+    replication: int = 3
+
+
+@dataclass(frozen=True, slots=True)
 class StatePlan:
     """Where state lies and the pace of the loops. Times in milliseconds."""
 
     log: str = "local"
     dir: str = "driftline-state"
     checkpoint: int = 10_000
-    emit: int = 30_000
     stall: int = 120_000
     max_hold: int = 900_000
+    kafka: TopicsPlan = field(default_factory=TopicsPlan)
 
 
 @dataclass(frozen=True, slots=True)

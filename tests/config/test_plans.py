@@ -7,6 +7,7 @@ import pytest
 from monitor.config.finding import Finding
 from monitor.config.pane import PaneError, choose
 from monitor.config.plans import build_plans, reference_paths
+from monitor.config.values import TopicsPlan
 from monitor.errors import ConfigError
 from monitor.plan import Kind, ModelPlan, RawRule, Rule, RuleKind, TimeUnit, WindowSpec
 from monitor.reference.profile import Reference
@@ -316,7 +317,7 @@ web: {{listen: "[::1]:99", external_url: https://d.example/, enable_lifecycle: t
 metrics: {{per_feature: all, top_k: 3, max_series: 4}}
 log: {{format: json, level: warning}}
 memory: {{max: 64MiB}}
-state: {{dir: /s, checkpoint_every: 1s, emit_every: 2s, stall: 3s, max_hold: 4s}}
+state: {{dir: /s, checkpoint_every: 1s, stall: 3s, max_hold: 4s}}
 """
     )
     plans = build_plans(settings_of(text), {}, without=["m"])
@@ -350,13 +351,23 @@ state: {{dir: /s, checkpoint_every: 1s, emit_every: 2s, stall: 3s, max_hold: 4s}
     assert (plans.metrics.per_feature, plans.metrics.top_k, plans.metrics.max_series) == ("all", 3, 4)
     assert (plans.log.format, plans.log.level, plans.memory) == ("json", "warning", 64 << 20)
     state = plans.state
-    assert (state.dir, state.checkpoint, state.emit, state.stall, state.max_hold) == (
+    assert (state.dir, state.checkpoint, state.stall, state.max_hold) == (
         "/s",
         1000,
-        2000,
         3000,
         4000,
     )
+
+
+def test_a_shared_state_has_topics_and_its_rejects_too() -> None:
+    """A replica's disk goes with it; what is written explicitly stands."""
+    text = (
+        with_model("")
+        + "state: {log: kafka, kafka: {prefix: p, partitions: 3, model_partitions: 2, replication: 1}}\n"
+    )
+    plans = build_plans(settings_of(text), {}, without=["m"])
+    assert plans.state.kafka == TopicsPlan("p", 3, 2, 1)
+    assert {(s.dead_letter.to, s.dead_letter.path) for s in plans.sources} == {("topic", "p.dlq")}
 
 
 def test_references_lie_beside_the_file_that_names_them() -> None:
