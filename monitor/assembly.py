@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from kernels.layout import CATEGORICAL, FIRST_BIN, NUMERIC, VECTOR, VECTOR_SLOTS, Layout
 from kernels.select import Backend, BackendMissing, select
+from monitor.clock import Clock
 from monitor.config.effective import render
 from monitor.config.finding import Problem
 from monitor.config.load import load, refusal
@@ -24,6 +26,8 @@ from monitor.plan import Kind, ModelPlan, SourcePlan
 from monitor.reference.file import read
 from monitor.reference.profile import Reference
 from monitor.reference.vector import plain_vector, stacked
+from monitor.state.local import LocalLog
+from monitor.state.log import StateLog
 from monitor.steps import Input
 
 _KINDS = {Kind.NUMERIC: NUMERIC, Kind.VECTOR: VECTOR}
@@ -84,6 +88,22 @@ def assemble(files: Sequence[str]) -> Assembly:
         )
         contexts[plan.name] = Context(plan, layout, reference, prepared)
     return Assembly(settings, plans, references, models, contexts, render(settings), backend)
+
+
+def open_state(plans: Plans, *, clock: Clock, accept_loss: bool = False) -> StateLog:
+    """The state log that the configuration names. Raises StateError."""
+    if plans.state.log == "local":
+        return LocalLog(Path(plans.state.dir), clock=clock)
+    from monitor.state.kafka.cluster import open_cluster  # a single process needs none of it
+
+    return open_cluster(
+        plans.kafka.client(),
+        group=plans.kafka.group,
+        prefix=plans.state.kafka.prefix,
+        clock=clock,
+        stall=plans.state.stall,
+        accept_loss=accept_loss,
+    )
 
 
 def backend_of(settings: Settings) -> Backend:

@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from monitor import metrics
-from monitor.assembly import Assembly, assemble
+from monitor.assembly import Assembly, assemble, open_state
 from monitor.clock import Clock
 from monitor.config.diff import diff
 from monitor.decisions import Decisions
@@ -23,7 +23,6 @@ from monitor.ingest import Cadence, Ingest
 from monitor.intake.consumer import Consumer
 from monitor.intake.dead_letter import open_dead_letters
 from monitor.names import Source, content_id
-from monitor.state.local import LocalLog
 from monitor.steps import Input
 from monitor.version import read_version
 from monitor.view import View
@@ -65,7 +64,7 @@ class Daemon:
         self.clock = clock
         self.stopping = threading.Event()
         self.assembly: Assembly = assemble(files)
-        self.state = LocalLog(Path(self.assembly.plans.state.dir), clock=clock)
+        self.state = open_state(self.assembly.plans, clock=clock, accept_loss=accept_loss)
         self.ingest: Ingest
         self.evaluate: Evaluate
         self.server: Server
@@ -101,6 +100,7 @@ class Daemon:
             clock=self.clock,
             cadence=Cadence(checkpoint=plans.state.checkpoint / 1000),
             accept_loss=self._accept_loss,
+            beside=plans.state.log != "local",
         )
         self.evaluate = Evaluate(
             self.assembly.contexts,
@@ -252,10 +252,11 @@ class Daemon:
         kafka = self.assembly.plans.kafka
         starts = {source.topic: source.start for source in self.assembly.plans.sources}
         properties = kafka.client()
-        # One process owns this state, so it comes back as the member it was: without a name it would
-        # wait, after a crash, until the group gives up on its former self.
-        folder = Path(self.assembly.plans.state.dir).absolute()
-        properties.setdefault("group.instance.id", f"driftline-{content_id(folder)[:13]}")
+        if self.assembly.plans.state.log == "local":
+            # One process owns this state, so it comes back as the member it was: without a name it would
+            # wait, after a crash, until the group gives up on its former self.
+            folder = Path(self.assembly.plans.state.dir).absolute()
+            properties.setdefault("group.instance.id", f"driftline-{content_id(folder)[:13]}")
         return Consumer(
             properties,
             group=f"{kafka.group}.ingest",

@@ -37,13 +37,13 @@ version: 1
 kafka:
   brokers: ["{bootstrap}"]
   group: {group}
-  # The next life takes the partitions over at once instead of waiting for the session of the last.
-  properties: {{group.instance.id: only}}
+  properties: {properties}
 sources:
   predictions:
     topic: {topic}
     fields: {{id: id, time: {{path: ts, unit: ms}}, version: version}}
-    dead_letter: {{to: file, path: "{folder}/dead.jsonl", limit: 100%}}
+    dead_letter: {dead_letter}
+    idle: {idle}
 models:
   {model}:
     reference: {{file: "{folder}/scores.ref"}}
@@ -68,7 +68,7 @@ targets:
     secret: "whsec_{secret}"
     insecure_http: true
     allow_private: [127.0.0.0/8]
-state: {{dir: "{folder}/state", checkpoint_every: 1s}}
+state: {state}
 web: {{listen: "127.0.0.1:0"}}
 log: {{level: info, format: json}}
 """
@@ -102,20 +102,15 @@ class Lives:
         self._topic = topic
         self._config = folder / "driftline.yaml"
         write(reference, folder / "scores.ref")
-        inputs = [feature for feature in FEATURES if feature.name != "prediction"]
         self._config.write_text(
-            _CONFIG.format(
+            config_text(
+                folder,
                 bootstrap=bootstrap,
-                group=f"{topic}-{folder.name}",
                 topic=topic,
-                folder=folder,
-                model=MODEL,
                 receiver=receiver.url,
-                secret=base64.b64encode(bytes(range(32))).decode(),
-                features="\n".join(
-                    f"      {feature.name}: {{path: {'.'.join(map(str, feature.path))}, kind: {feature.kind}}}"
-                    for feature in inputs
-                ),
+                state=f'{{dir: "{folder}/state", checkpoint_every: 1s}}',
+                # The next life takes the partitions over at once instead of waiting for the session of the last.
+                properties="{group.instance.id: only}",
             )
         )
 
@@ -187,20 +182,7 @@ class Lives:
             ledger = log.ledger(MODEL, kinds=None)
         finally:
             log.close()
-        verdicts: dict[int, dict[str, Any]] = {}
-        for body in sorted(ledger.of("verdict").values(), key=lambda body: body["revision"]):
-            verdicts[body["end"]] = dict(body)
-        sent = {name for name, body in ledger.of("outcome").items() if body["state"] == "sent"}
-        return Found(
-            sketches=sketches,
-            markers=markers,
-            verdicts=verdicts,
-            incidents=frozenset(ledger.of("incident")),
-            newest=_newest(ledger),
-            pages=_pages(ledger),
-            requests=frozenset(sent & set(ledger.of("retrain"))),
-            divergences=self.output.count('"state_divergence"'),
-        )
+        return found_of(sketches, markers, ledger, divergences=self.output.count('"state_divergence"'))
 
     def _born(self, point: str = "") -> subprocess.Popen[bytes]:
         environment = {**os.environ, VARIABLE: point}
@@ -217,6 +199,58 @@ class Lives:
             raise RuntimeError(
                 f"the daemon ended by itself with {process.returncode}:\n{self.output[-6000:]}"
             )
+
+
+def found_of(
+    sketches: tuple[Sketch, ...], markers: dict[int, Marker], ledger: Ledger, *, divergences: int
+) -> Found:
+    """What a state log holds."""
+    verdicts: dict[int, dict[str, Any]] = {}
+    for body in sorted(ledger.of("verdict").values(), key=lambda body: body["revision"]):
+        verdicts[body["end"]] = dict(body)
+    sent = {name for name, body in ledger.of("outcome").items() if body["state"] == "sent"}
+    return Found(
+        sketches=sketches,
+        markers=markers,
+        verdicts=verdicts,
+        incidents=frozenset(ledger.of("incident")),
+        newest=_newest(ledger),
+        pages=_pages(ledger),
+        requests=frozenset(sent & set(ledger.of("retrain"))),
+        divergences=divergences,
+    )
+
+
+def config_text(
+    folder: Path,
+    *,
+    bootstrap: str,
+    topic: str,
+    receiver: str,
+    state: str,
+    properties: str = "{}",
+    dead_letter: str = "",
+    idle: str = "1m",
+) -> str:
+    """A whole configuration over the records of `traffic`; `state` and `properties` as YAML."""
+    inputs = [feature for feature in FEATURES if feature.name != "prediction"]
+    return _CONFIG.format(
+        bootstrap=bootstrap,
+        group=f"{topic}-{folder.name}",
+        topic=topic,
+        folder=folder,
+        model=MODEL,
+        receiver=receiver,
+        secret=base64.b64encode(bytes(range(32))).decode(),
+        state=state,
+        properties=properties,
+        dead_letter=dead_letter or f'{{to: file, path: "{folder}/dead.jsonl", limit: 100%}}',
+        idle=idle,
+        features="\n".join(
+            f"      {feature.name}: {{path: {'.'.join(map(str, feature.path))}, kind: {feature.kind}}}"
+            for feature in inputs
+        ),
+    )
 
 
 def differences(found: Found, truth: Recount) -> list[str]:

@@ -25,6 +25,8 @@ START = 1_760_000_100_000
 """A window boundary. In the past, so topics are made with `retention.ms=-1`."""
 ROWS = 400
 """Per window and partition."""
+RARE = 0.01
+"""Share of rows with a country that the reference does not know."""
 EPISODE = 4
 """Windows of one kind in a row: 4 ordinary, 4 drifting, and so on."""
 COUNTRIES = ("DE", "FR", "IT", "ES", "PL")
@@ -41,26 +43,30 @@ def is_drifting(window: int) -> bool:
     return window // EPISODE % 2 == 1
 
 
-def rows_of(window: int, partition: int) -> Iterator[tuple[int, float | None, str | None, float]]:
+def rows_of(
+    window: int, partition: int, rows: int = ROWS, rare: float = RARE
+) -> Iterator[tuple[int, float | None, str | None, float]]:
     """(event time, amount, country, score) of one window and partition, in log order."""
     rng = np.random.default_rng((window + 1000, partition))
     drifting = window >= 0 and is_drifting(window)
-    amounts = rng.lognormal(3.0 + 0.8 * drifting, 0.7, ROWS)
-    missing = rng.random(ROWS) < (0.5 if drifting else 0.02)
-    countries = rng.choice(len(COUNTRIES), ROWS, p=(0.4, 0.25, 0.2, 0.1, 0.05))
-    novel = rng.random(ROWS) < 0.01
-    jitter = rng.integers(0, 15_000, ROWS)
-    scores = rng.beta(2, 5, ROWS)
-    for row in range(ROWS):
-        event = START + window * WINDOW + row * WINDOW // ROWS + int(jitter[row])
+    amounts = rng.lognormal(3.0 + 0.8 * drifting, 0.7, rows)
+    missing = rng.random(rows) < (0.5 if drifting else 0.02)
+    countries = rng.choice(len(COUNTRIES), rows, p=(0.4, 0.25, 0.2, 0.1, 0.05))
+    novel = rng.random(rows) < rare
+    jitter = rng.integers(0, 15_000, rows)
+    scores = rng.beta(2, 5, rows)
+    for row in range(rows):
+        event = START + window * WINDOW + row * WINDOW // rows + int(jitter[row])
         country = f"N{rng.integers(20 if window < 0 else 5000)}" if novel[row] else COUNTRIES[countries[row]]
         amount = None if missing[row] else round(float(amounts[row]), 2)
         yield event, amount, None if row % 97 == 0 else country, round(float(scores[row]), 4)
 
 
-def records_of(window: int, partition: int) -> Iterator[tuple[bytes, int]]:
+def records_of(
+    window: int, partition: int, rows: int = ROWS, rare: float = RARE
+) -> Iterator[tuple[bytes, int]]:
     """(value, timestamp) of the records of one window and partition; a few cannot be read."""
-    for row, (event, amount, country, score) in enumerate(rows_of(window, partition)):
+    for row, (event, amount, country, score) in enumerate(rows_of(window, partition, rows, rare)):
         if row % 83 == 41:
             yield b'{"ts": %d, "score": ' % event, event
         record = {
@@ -73,13 +79,21 @@ def records_of(window: int, partition: int) -> Iterator[tuple[bytes, int]]:
         yield json.dumps(record).encode(), event
 
 
-def produce(bootstrap: str, topic: str, windows: range) -> int:
+def produce(
+    bootstrap: str,
+    topic: str,
+    windows: range,
+    *,
+    partitions: int = PARTITIONS,
+    rows: int = ROWS,
+    rare: float = RARE,
+) -> int:
     """Write the records of `windows` to the topic; how many."""
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20, "log_level": 0})
     sent = 0
     for window in windows:
-        for partition in range(PARTITIONS):
-            for value, timestamp in records_of(window, partition):
+        for partition in range(partitions):
+            for value, timestamp in records_of(window, partition, rows, rare):
                 producer.produce(topic, value, partition=partition, timestamp=timestamp)
                 sent += 1
         producer.poll(0)
@@ -119,7 +133,7 @@ class Recount:
     ends: dict[int, int] = field(default_factory=dict)
 
 
-def recount(bootstrap: str, topic: str, reference: Reference) -> Recount:
+def recount(bootstrap: str, topic: str, reference: Reference, *, partitions: int = PARTITIONS) -> Recount:
     """Read the whole topic and count it, one record after the other."""
     settings = {
         "bootstrap.servers": bootstrap,
@@ -129,11 +143,11 @@ def recount(bootstrap: str, topic: str, reference: Reference) -> Recount:
     }
     consumer = Consumer(settings)
     found = Recount()
-    for partition in range(PARTITIONS):
+    for partition in range(partitions):
         found.ends[partition] = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)[
             1
         ]
-    consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
     left = sum(found.ends.values())
     while left:
         for record in consumer.consume(5000, 10.0):
