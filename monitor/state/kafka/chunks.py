@@ -62,6 +62,10 @@ class Joints:
     def __init__(self) -> None:
         self._parts: dict[Hashable, dict[int, Part]] = {}
 
+    def __len__(self) -> int:
+        """Slots that are not whole."""
+        return len(self._parts)
+
     def take(self, slot: Hashable, chunk: int, part: Part) -> bytes | None:
         """The sealed sketch when this was the last part that it lacked.
 

@@ -62,6 +62,22 @@ def test_only_what_was_written_whole_is_read(writes, cuts):
     assert last is None or found[-1] == last
 
 
+def test_nothing_is_held_of_what_is_whole():
+    """A reader that never ends holds parts only while more of them are to come."""
+    joints = Joints()
+    for body in (b"twelve bytes", b"one", b"twelve bytes"):
+        stored = Sealed(KEY, 1, b"d" * 16, body)
+        for chunk, (key, value) in enumerate(parts(stored)):
+            whole = joints.take("slot", chunk, read_part(key, value))
+            assert len(joints) == (whole is None)
+        assert whole == body
+    key, value = parts(stored)[1]
+    assert joints.take("slot", 1, read_part(key, value)) is None
+    (key, value) = parts(stored._replace(body=b"one"))[0]
+    assert joints.take("slot", 0, read_part(key, value)) == b"one"
+    assert len(joints) == 0
+
+
 @given(data=st.data(), stored=STORED)
 def test_a_head_that_was_changed_is_noticed(data, stored):
     """Nor does a record verify under another key."""

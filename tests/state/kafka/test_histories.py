@@ -118,7 +118,7 @@ class WriterMachine(RuleBasedStateMachine):
         assert self.world.divergences.count == 0
 
 
-@pytest.mark.parametrize("chunk_bytes", [50, 1 << 20])
+@pytest.mark.parametrize("chunk_bytes", [30, 1 << 20])
 @pytest.mark.parametrize("alone", [True, False])
 def test_every_history_recovers_exactly(alone, chunk_bytes):
     """Whatever dies, is lost, late or compacted, and whoever writes beside: a prefix is recovered, no mixture."""

@@ -88,7 +88,7 @@ def test_an_older_slot_does_not_pass_for_the_newer():
     assert found.writers[1].why == "its sketches are not those that its marker closed"
 
 
-@pytest.mark.parametrize("limits", [{}, {"chunk_bytes": 50}])
+@pytest.mark.parametrize("limits", [{}, {"chunk_bytes": 30}])
 @given(data=st.data())
 def test_damage_gives_another_prefix_or_nothing(limits, data):
     """Records lost, cut or changed anywhere: a mixture is never recovered, and the undamaged writer always is."""

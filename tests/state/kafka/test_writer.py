@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from monitor import failpoint
@@ -13,7 +14,7 @@ from tests.state.kafka.memory import Died, Fault
 from tests.state.kafka.oracle import A, B, cell_of, check, folded
 from tests.state.kafka.process import World, published
 
-LIMITS = [{"chunk_bytes": 50}, {}]
+LIMITS = [{"chunk_bytes": 30}, {}]
 
 
 def names(process):
@@ -188,6 +189,36 @@ def test_foreign_keys_go_once_and_only_after_a_checkpoint_of_our_own():
     assert kinds == sorted(kinds, key=lambda kind: kind is SlotKey)
 
 
+def test_what_a_writer_gave_up_on_is_as_foreign_as_any():
+    """Its keys go with those of the others, as far as they are remembered; the rest is found at the next recovery."""
+    for kept in (1000, 3):
+        world, process = scene({})
+        process.logs.fault = Fault(3)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("monitor.state.kafka.writer.FOREIGN_KEPT", kept)
+            with pytest.raises(StateUnsettled):
+                process.checkpoint()
+        process.checkpoint()
+        left = {key for key in world.held() if decode_state(key).writer != process.writer.id}
+        assert bool(left) == (kept == 3)
+        world.start().checkpoint()
+        assert not left & world.held()
+
+
+def test_a_sketch_that_shrank_leaves_no_part_behind():
+    """When it is over its slots are emptied as far as they were ever filled."""
+    world, process = scene({"chunk_bytes": 30})
+    key = max(process.fold.cells)
+    marker = process.fold.marker()
+    for at, slots in enumerate((400, 400, 4, 4)):
+        counts = np.arange(slots) * 1000 + at
+        process.writer.checkpoint([replace(process.fold.sketch(key), counts=counts)], marker)
+    over = replace(marker, live={"m": 1 << 40, "": 1 << 40})
+    for _ in range(2):
+        process.writer.checkpoint([], over)
+    assert [type(decode_state(key)) for key in world.held()] == [MarkerKey]
+
+
 def test_two_contents_of_one_offset_are_counted_once_the_checkpoint_is_there():
     """A repeated call does not count again; the newer content is what is recovered, and says so."""
     world, process = scene({})
@@ -239,7 +270,7 @@ def test_death_at_a_fail_point(point, applied):
 def test_a_burst_goes_in_several_flights(monkeypatch):
     """What is in the producer at once is bounded; the marker still comes last and alone."""
     monkeypatch.setattr("monitor.state.kafka.writer.FLIGHT_BYTES", 400)
-    world, process = scene({"chunk_bytes": 50})
+    world, process = scene({"chunk_bytes": 30})
     flights = []
     write = process.logs.write
     process.logs.write = lambda records: flights.append(records) or write(records)
@@ -252,7 +283,7 @@ def test_a_burst_goes_in_several_flights(monkeypatch):
 
 def test_a_split_sketch_is_whole_to_its_readers_at_every_cut():
     """The parts that are being replaced are never those that the last marker's readers need."""
-    limits = {"chunk_bytes": 50}
+    limits = {"chunk_bytes": 30}
     for cut in cuts(limits):
         world, process = scene(limits)
         before = published(world.broker)
