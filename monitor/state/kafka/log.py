@@ -106,7 +106,7 @@ class KafkaLog:
 
     def recover(self, source: Source) -> Checkpoint | None:
         self._refuse_closed()
-        found = recover(self._logs, self._topics.state, source)
+        found = recover(self._logs, self._topics.state, source, accept_loss=self._accept_loss)
         for key, applied in found.divergences:
             self._divergences.note(key, applied)
         if found.unreadable:

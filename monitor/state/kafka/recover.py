@@ -185,18 +185,19 @@ def _farthest(writers: list[_Writer]) -> tuple[Checkpoint | None, tuple[Sealed, 
     return None, ()
 
 
-def recover(logs: Logs, topic: str, source: Source) -> Recovered:
+def recover(logs: Logs, topic: str, source: Source, *, accept_loss: bool = False) -> Recovered:
     """Read what the state topic holds of a source, and choose.
 
-    Raises StateDamaged when it was checkpointed and no checkpoint is whole; StateTooNew, StateError.
+    Raises StateDamaged when it was checkpointed and no checkpoint is whole, unless the operator accepts
+    the loss: then there is none, and the next writer takes away what is left. StateTooNew, StateError.
     """
     place = Place(topic, partition_of_source(source, logs.partitions(topic)))
     found = choose(source, read(logs, place, prefixes_of(source)))
-    if found.is_damaged:
+    if found.is_damaged and not accept_loss:
         reasons = "; ".join(f"writer {written.writer:016x}: {written.why}" for written in found.writers)
         raise StateDamaged(
-            f"no checkpoint is whole ({reasons}) - {source} in {place} - restore the topic from a copy, "
-            "or remove what is left and accept the loss with --accept-data-loss"
+            f"no checkpoint is whole ({reasons}) - {source} in {place} - "
+            "restore the topic from a copy, or accept the loss with --accept-data-loss"
         )
     return found
 

@@ -129,6 +129,9 @@ def test_no_whole_checkpoint_is_damage_and_says_of_whom():
         world.recover()
     assert describe(Logs(world.broker), "state")[A].is_damaged
     assert world.recover(B).checkpoint is None
+    accepted = recover(Logs(world.broker), "state", A, accept_loss=True)
+    assert accepted.checkpoint is None
+    assert set(accepted.keys) == world.held()
 
 
 def test_a_damaged_marker_makes_its_writer_void():
