@@ -11,7 +11,7 @@ from monitor.config.effective import effective
 from monitor.config.finding import Steps, dotted
 from monitor.config.plans import plan_windows
 from monitor.config.quantity import format_duration
-from monitor.config.sensitive import MASK, is_sensitive
+from monitor.config.sensitive import MASK, is_sensitive, mask_urls
 from monitor.config.settings import Settings
 
 
@@ -161,5 +161,5 @@ def _show(value: Any, steps: Steps) -> str:
     if isinstance(value, dict):
         return "{…}"
     if isinstance(value, list):
-        return f"[{', '.join(str(item) for item in value)}]"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        return f"[{', '.join(str(mask_urls(item)) for item in value)}]"
+    return str(value).lower() if isinstance(value, bool) else str(mask_urls(value))

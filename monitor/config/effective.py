@@ -12,7 +12,7 @@ import yaml
 
 from monitor.config.document import resolve
 from monitor.config.finding import Steps
-from monitor.config.sensitive import MASK, is_sensitive
+from monitor.config.sensitive import MASK, is_sensitive, mask_urls
 from monitor.config.settings import Settings
 from monitor.config.validate import group_at
 
@@ -52,7 +52,7 @@ def _redact(settings: Settings, value: Any, steps: Steps) -> Any:
     if is_sensitive(steps):
         return MASK
     leaf = settings.origin.leaf(steps)
-    return leaf.raw if leaf and "file" in leaf.origins else value
+    return mask_urls(leaf.raw if leaf and "file" in leaf.origins else value)
 
 
 def render_json(settings: Settings, *, mode: str = Mode.REDACTED) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from monitor.config.document import resolve
 from monitor.config.finding import nearest
 from monitor.config.paths import parse_path
 from monitor.config.rule import GrammarError
-from monitor.config.sensitive import MASK, USERINFO
+from monitor.config.sensitive import IN_URL, MASK
 from monitor.config.tree import Scalar
 from monitor.plan import Path
 from monitor.reference.paths import format_path
@@ -42,7 +42,7 @@ def shown(value: Any) -> str:
     """What an error may quote of a value."""
     if isinstance(value, dict | list | tuple):
         return "a mapping" if isinstance(value, dict) else "a list"
-    text = USERINFO.sub(MASK, value.shown if isinstance(value, Scalar) else str(value))
+    text = IN_URL.sub(MASK, value.shown if isinstance(value, Scalar) else str(value))
     return "nothing" if text == "" else f"`{text if len(text) <= 60 else text[:57] + '…'}`"
 
 

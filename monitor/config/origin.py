@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.config.finding import Finding, Mark, Problem, Steps, dotted
-from monitor.config.sensitive import MASK, USERINFO, is_sensitive, mask_loose, may_show
+from monitor.config.sensitive import IN_URL, MASK, is_sensitive, mask_loose, may_show
 from monitor.config.substitute import beside
 from monitor.config.tree import Branch, Items, Leaf, Node, walk
 from monitor.secret import Secret
@@ -106,7 +106,7 @@ class Origin:
             shown = mask_loose(line)
             return shown, _clip((mark.column - 1, mark.end - 1), shown)
         spans = sorted(
-            [*self.masked[mark.file].get(mark.line, ()), *(m.span() for m in USERINFO.finditer(line))]
+            [*self.masked[mark.file].get(mark.line, ()), *(m.span() for m in IN_URL.finditer(line))]
         )
         return _mask(line, spans, (mark.column - 1, mark.end - 1))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from typing import Any
 
 from monitor.config.finding import Steps
 from monitor.config.tree import Leaf
@@ -23,7 +24,8 @@ _PLAIN = {
     "enable.sasl.oauthbearer.unsecure.jwt",
 }
 _KEYED = re.compile(r"""(?P<key>[\w.-]+)["']?\s*:\s*(?=\S)""")
-USERINFO = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+IN_URL = re.compile(r"""(?<=://)[^/\s@]+(?=@)|(?<=\?)(?=[^\s?"']*=)[^\s?"']+""")
+"""User and password of a URL, and its query, where many a service takes its token."""
 
 
 def is_sensitive_key(key: str) -> bool:
@@ -57,10 +59,15 @@ def may_show(leaf: Leaf) -> bool:
     return bool(re.fullmatch(r"\$\{[^}]*\}", text)) and ":-" not in text
 
 
+def mask_urls(value: Any) -> Any:
+    """A value of the configuration without what URLs in it may hide."""
+    return IN_URL.sub(MASK, value) if isinstance(value, str) and "://" in value else value
+
+
 def mask_loose(line: str) -> str:
     """A line of a file that could not be composed, everything after a name of a secret masked;
     "" when it may be the inside of one."""
     for match in _KEYED.finditer(line):
         if is_sensitive_key(match["key"]):
             return line[: match.end()] + MASK
-    return USERINFO.sub(MASK, line) if ":" in line and len(line) < 300 else ""
+    return IN_URL.sub(MASK, line) if ":" in line and len(line) < 300 else ""
