@@ -263,7 +263,7 @@ class Ingest:
             end=end,
             watermark=marker.watermark if marker else -1,
             idle=source in self._idleness.idle and applied == partition.position and applied >= end >= 0,
-            paused=self._paused.get(source, self._stalled),
+            paused=self._paused.get(source) or self._stalled or self.consumer.held(source),
             observed=self._clock.now_ms(),
             since=partition.since,
             counted=dict(partition.counted),

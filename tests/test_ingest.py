@@ -75,6 +75,9 @@ class Script:
     def end_offset(self, _source: Source) -> int:
         return self.at
 
+    def held(self, _source: Source) -> str:
+        return ""
+
     def query(self, _source: Source) -> tuple[int, int]:
         return (0, self.at) if self.answers else (-1, -1)
 

@@ -26,11 +26,13 @@ from monitor.intake.client import (
     ignore,
     refusal,
 )
+from monitor.intake.ends import Ends
 from monitor.intake.fetch import open_queue
 from monitor.intake.gap import Gap, GapKind
 from monitor.intake.member import member_properties
-from monitor.intake.questions import QUERY_SECONDS
+from monitor.intake.trouble import Troubles, stopped
 from monitor.intake.waiting import Waiting
+from monitor.intake.watchdog import HELD, Watchdog
 from monitor.names import Source
 
 log = structlog.get_logger(__name__)
@@ -81,13 +83,14 @@ class Consumer:
         self._waiting = Waiting(clock)
         self._let_go: set[Source] = set()
         self._paused: set[Source] = set()
-        self._ends: dict[Source, tuple[float, int]] = {}
-        self._gaps: list[Gap] = []
+        self._troubles = Troubles(count)
         self._next_forward = 0.0
         self._joined = False
         chosen = member_properties(properties, group=group, on_commit=self._on_commit)
         try:
             self._client = Client(client_properties(chosen, self._listener))
+            self._ends = Ends(self._client, clock)
+            self._watchdog = Watchdog(clock, self._ends.now, self._ends.high)
             self._queue = open_queue(self._client, str(chosen["client.id"]), MOST) if direct else None
             self._client.subscribe(
                 list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
@@ -108,8 +111,10 @@ class Consumer:
         try:
             taken = self._take(max_records, timeout)
             if self._listener.fatal is not None:
-                raise IntakeError(f"kafka client stopped - {self._listener.fatal.str()} - restart driftline")
-            return self._batches(taken)
+                raise stopped(self._listener.fatal.str())
+            batches = self._batches(taken)
+            self._fetch_anew(self._watchdog.look(self._next, self._paused))
+            return batches
         except BaseException:
             self._rewind(self._next)
             raise
@@ -126,8 +131,7 @@ class Consumer:
 
     def gaps(self) -> tuple[Gap, ...]:
         """Gaps met since the last call. They lie after the batches of the polls before."""
-        gaps, self._gaps = self._gaps, []
-        return tuple(gaps)
+        return self._troubles.gaps()
 
     def pause(self, source: Source) -> None:
         """Hand out nothing of this partition until `resume`; group membership is kept by `poll`."""
@@ -156,18 +160,12 @@ class Consumer:
     def end_offset(self, source: Source) -> int:
         """End offset as of the last answer to a fetch, at most half a second old while records are
         fetched; asked for where there is none yet, every QUERY_SECONDS at most. -1: unknown."""
-        try:
-            _, high = self._client.get_watermark_offsets(TopicPartition(*source), cached=True)
-        except (KafkaException, RuntimeError, TypeError):
-            return -1
-        if high >= 0 and source not in self._paused:
-            return int(high)
-        now = self._clock.monotonic()
-        asked, end = self._ends.get(source, (-QUERY_SECONDS, -1))
-        if now - asked >= QUERY_SECONDS:
-            end = self.query(source)[1]
-            self._ends[source] = (now, end)
-        return end
+        high = max(self._ends.high(source), self._watchdog.end(source))
+        return high if high >= 0 and source not in self._paused else self._ends.asked(source)
+
+    def held(self, source: Source) -> str:
+        """Why nothing can be read though the log goes on, "" where that is not so."""
+        return HELD if source in self._watchdog.held else ""
 
     def query(self, source: Source, timeout: float = 1.0) -> tuple[int, int]:
         """Low and end offset, asked of the broker now; (-1, -1) when it does not answer in time."""
@@ -274,8 +272,7 @@ class Consumer:
         if fault.code in OUT_OF_RANGE and source in self._next:
             self._waiting.add(source, self._mend)
             return
-        self._count("partition_error")
-        log.warning("partition_error", topic=source.topic, partition=source.partition, text=fault.text)
+        self._troubles.note(fault)
 
     def _mend(self, source: Source) -> bool:
         """Find out why a position is not in the log, and go on where it can be gone on."""
@@ -285,17 +282,12 @@ class Consumer:
         expected = self._next[source]
         if expected > end:
             self.pause(source)
-            self._report(Gap(source, GapKind.TRUNCATED, expected, expected, end))
+            self._troubles.gap(Gap(source, GapKind.TRUNCATED, expected, expected, end))
         else:
             if expected < low:
-                self._report(Gap(source, GapKind.RETENTION, expected, low, end))
+                self._troubles.gap(Gap(source, GapKind.RETENTION, expected, low, end))
             self.seek(source, max(expected, low))
         return True
-
-    def _report(self, gap: Gap) -> None:
-        self._gaps.append(gap)
-        self._count("gap")
-        log.error("coverage_gap", source=str(gap.source), reason=gap.kind, expected=gap.expected, end=gap.end)
 
     def _begin(self, source: Source) -> bool:
         """Open a partition without state at a definite offset; False while the broker does not answer."""
@@ -327,13 +319,18 @@ class Consumer:
             try:
                 self._client.seek(place)
             except (KafkaException, RuntimeError):  # it was not fetching yet
-                try:
-                    self._client.incremental_unassign([TopicPartition(*source)])
-                    self._assign([place])
-                except (KafkaException, RuntimeError) as error:
-                    log.warning("seek_refused", source=str(source), text=describe(error))
+                self._fetch_anew([source])
             if source in self._paused:
                 self._attempt(self._client.pause, source)
+
+    def _fetch_anew(self, sources: Iterable[Source]) -> None:
+        """Give partitions up and take them again, as the group would."""
+        for source in sources:
+            try:
+                self._client.incremental_unassign([TopicPartition(*source)])
+                self._assign([TopicPartition(*source, self._next[source])])
+            except (KafkaException, RuntimeError) as error:
+                log.warning("seek_refused", source=str(source), text=describe(error))
 
     def _forward(self, sources: Collection[Source]) -> None:
         if self._queue is not None:
@@ -388,7 +385,7 @@ class Consumer:
         for source in sources:
             self._next.pop(source, None)
             self._waiting.drop(source)
-            self._ends.pop(source, None)
+            self._ends.forget(source)
             self._paused.discard(source)
             self._let_go.add(source)
         self._listener.guard(client.incremental_unassign, partitions)

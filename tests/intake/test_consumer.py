@@ -5,6 +5,7 @@ import pytest
 from monitor.clock import SystemClock
 from monitor.errors import IntakeError
 from monitor.intake.gap import GapKind
+from monitor.intake.trouble import stopped
 from monitor.names import Source
 from tests.intake.keeper import Keeper, drain, fill, until
 
@@ -319,6 +320,19 @@ def test_properties_that_decide_on_offsets_are_ours(connect, broker, topic):
     consumer = connect(broker, topic, keeper, properties=theirs)
     drain(consumer, keeper, 30)
     consumer.close()
+
+
+def test_a_client_that_has_given_up_is_an_end(connect, broker, topic):
+    """What the library says of it in place of a record is raised, with what is to be done; closing ends."""
+    fill(broker, topic, numbered(30))
+    keeper = Keeper()
+    consumer = connect(broker, topic, keeper, properties={"group.instance.id": "one"})
+    drain(consumer, keeper, 30)
+    broker.fail(12, 82)  # Heartbeat: FENCED_INSTANCE_ID
+    with pytest.raises(IntakeError, match=r"kafka client stopped - .*group\.instance\.id.* - .*stop one"):
+        until(lambda: False, lambda: consumer.poll(10, 0.1))
+    consumer.close()
+    assert str(stopped("out of memory")).endswith(" - out of memory - restart driftline")
 
 
 def test_a_topic_that_does_not_exist_is_no_end(connect, broker):
