@@ -191,9 +191,9 @@ class Scene:
         finally:
             daemon.stop()
 
-    def process(self, *options: str, point: str = "") -> Life:
+    def process(self, *options: str, point: str = "", module: str = "monitor", **environment: str) -> Life:
         """The daemon in a process of its own; `point` is a fail-point to die at."""
-        return Life(self, options, point=point)
+        return Life(self, options, module=module, environment={"DRIFTLINE_FAILPOINT": point, **environment})
 
     def found(self) -> LocalLog:
         """The state of a daemon that has ended; close it."""
@@ -277,14 +277,16 @@ def with_retraining(receiver: Receiver) -> dict[str, Any]:
 class Life:
     """One `driftline run` in a process of its own."""
 
-    def __init__(self, scene: Scene, options: Sequence[str], *, point: str) -> None:
+    def __init__(
+        self, scene: Scene, options: Sequence[str], *, module: str, environment: dict[str, str]
+    ) -> None:
         self.log = scene.folder / f"run-{uuid.uuid4().hex[:6]}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "monitor", "run", "-c", str(scene.config), *options],
+                [sys.executable, "-m", module, "run", "-c", str(scene.config), *options],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "DRIFTLINE_FAILPOINT": point},
+                env={**os.environ, **environment},
             )
 
     def __enter__(self) -> Life:
