@@ -75,6 +75,8 @@ class SimulatedBroker:
         self.pause: Callable[[str], None] = lambda name: None
         self.topics = dict(topics)
         self.appended = self.compacted = 0
+        self.history: dict[Place, list[Record]] = {}
+        """Everything that was ever appended."""
         self._clock = clock or ManualClock()
         self._logs = {Place(t, p): _Log() for t, count in topics.items() for p in range(count)}
         self._places = list(self._logs)
@@ -123,7 +125,9 @@ class SimulatedBroker:
     def append(self, write: Write) -> int:
         log = self._log(write.place)
         offset = log.end
-        log.records.append(Record(offset, write.key, write.value))
+        record = Record(offset, write.key, write.value)
+        log.records.append(record)
+        self.history.setdefault(write.place, []).append(record)
         log.offsets.append(offset)
         log.times.append(self._clock.now_ms())
         log.end += 1
