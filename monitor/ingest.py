@@ -74,8 +74,7 @@ class Ingest:
         what refuses it is raised out of `tick`.
         """
         self.partitions: dict[Source, Partition] = {}
-        self.refused: dict[Source, str] = {}
-        """Why partitions cannot be read on, until somebody helps."""
+        self.refused: dict[Source, str] = {}  # why partitions cannot be read on, until somebody helps
         self.last_tick = clock.monotonic()
         self.checkpoint_last = -1
         self.checkpoint_bytes = 0
@@ -152,7 +151,6 @@ class Ingest:
             except FINAL as refusal:
                 self.refused[source] = str(refusal)
                 log.error("partition_refused", source=str(source), error=str(refusal))
-                self._state.report(refused_progress(source, str(refusal), now=self._clock.now_ms()))
                 continue
             opened[source] = self._open(source, found)
         return opened
@@ -214,6 +212,8 @@ class Ingest:
             self._set_stalled(refused)
         for source in self._begun.intersection(sources):
             self._state.report(self.progress(source))
+        for source, why in self.refused.items():  # each time: who was replaced may have spoken last
+            self._state.report(refused_progress(source, why, now=self._clock.now_ms()))
         return not refused
 
     def renew(self, inputs: Mapping[str, Input]) -> None:

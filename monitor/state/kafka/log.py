@@ -111,6 +111,8 @@ class KafkaLog:
             self._divergences.note(key, applied)
         if found.unreadable:
             log.error("state_damaged", source=str(source), records=found.unreadable)
+        if found.is_damaged:
+            log.error("state_given_up", source=str(source), records=len(found.keys))
         writer = Writer(
             self._logs, source, state=self._topics.state, sketches=self._topics.sketches,
             new_id=self._new_id, divergences=self._divergences, recovered=found.sealed, foreign=found.keys,

@@ -63,7 +63,7 @@ class Recovered:
     divergences: tuple[tuple[SketchKey, int], ...]
     """Sketches, and the `applied` for which they have several contents."""
     unreadable: int
-    """Records that do not verify. Each counts as if it were not there."""
+    """What does not verify. A record counts as if it were not there; of a checkpoint the first sketch is named."""
 
 
 @dataclass(slots=True)
@@ -163,7 +163,7 @@ def choose(source: Source, held: Mapping[bytes, bytes]) -> Recovered:
     writers = list(survey.writers.values())
     for writer in writers:
         writer.judge()
-    checkpoint, sealed = _farthest(writers)
+    checkpoint, sealed, unreadable = _farthest(writers)
     return Recovered(
         source=source,
         checkpoint=checkpoint,
@@ -172,17 +172,20 @@ def choose(source: Source, held: Mapping[bytes, bytes]) -> Recovered:
         writers=tuple(writer.written() for writer in sorted(writers, key=_Writer.rank)),
         keys=(*survey.marked, *survey.others),
         divergences=tuple(survey.diverged),
-        unreadable=survey.unreadable,
+        unreadable=survey.unreadable + unreadable,
     )
 
 
-def _farthest(writers: list[_Writer]) -> tuple[Checkpoint | None, tuple[Sealed, ...]]:
-    """The checkpoint that is farthest of those that are whole, and its sketches as they are stored."""
+def _farthest(writers: list[_Writer]) -> tuple[Checkpoint | None, tuple[Sealed, ...], int]:
+    """The checkpoint that is farthest of those that are whole, its sketches as they are stored, and how many
+    sketches did not verify on the way."""
+    unreadable = 0
     for writer in sorted((writer for writer in writers if not writer.why), key=_Writer.rank):
         sketches = writer.unsealed()
         if sketches is not None and writer.closed is not None:
-            return Checkpoint(writer.closed.marker, sketches), tuple(writer.chosen)
-    return None, ()
+            return Checkpoint(writer.closed.marker, sketches), tuple(writer.chosen), unreadable
+        unreadable += 1
+    return None, (), unreadable
 
 
 def recover(logs: Logs, topic: str, source: Source, *, accept_loss: bool = False) -> Recovered:

@@ -52,12 +52,14 @@ class ProgressReader:
         return tuple(self.reports[source] for source in sorted(self.reports))
 
     def _take(self, report: Progress) -> None:
-        """A process that was replaced knows less than its successor, also of where the partition ends."""
+        """A process that was replaced knows less than its successor, also of where the partition ends. Of one
+        that may not read the partition nothing is known but that."""
         held = self.reports.get(report.source)
         if (
             held is None
             or (report.applied, report.end) >= (held.applied, held.end)
             or report.observed - held.observed > self._stall
+            or (report.paused and report.end < 0 and report.observed > held.observed)
         ):
             self.reports[report.source] = report
 
