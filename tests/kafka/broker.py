@@ -114,6 +114,8 @@ def _download(libs: Path) -> None:
 class KafkaBroker:
     """A broker on free ports of the loopback, with its data in `directory`.
 
+    `properties` replace those above; {port} and {controller} stand for the ports.
+
     Started by the constructor, which returns when it answers. `kill`, `start` and `pause` are for
     fault tests; `stop` ends it. Also a context manager.
     """
@@ -125,9 +127,9 @@ class KafkaBroker:
         self.bootstrap = f"127.0.0.1:{port}"
         directory.mkdir(parents=True, exist_ok=True)
         self._config = directory / "server.properties"
-        settings = _PROPERTIES.format(port=port, controller=controller, data=directory / "data")
         extra = "".join(f"{name}={value}\n" for name, value in (properties or {}).items())
-        self._config.write_text(settings + extra)
+        settings = (_PROPERTIES + extra).format(port=port, controller=controller, data=directory / "data")
+        self._config.write_text(settings)
         (directory / "log4j2.properties").write_text(_LOGGING)
         self._process: subprocess.Popen[bytes] | None = None
         self._format()

@@ -12,7 +12,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from monitor.clock import Clock
 from monitor.errors import StateError, StateUnsettled
-from monitor.intake.client import REFUSALS, Listener, client_properties, describe, refusal
+from monitor.intake.client import REFUSALS, client_properties, describe, refusal
+from monitor.state.kafka.listener import StateListener
 from monitor.state.kafka.logs import Write
 from monitor.state.kafka.properties import APPENDING, merged
 
@@ -53,7 +54,7 @@ class _Line:
     """One producer and the thread that serves its acknowledgements, from its first record to its last."""
 
     def __init__(self, properties: Mapping[str, Any], deadline: float) -> None:
-        self.listener = Listener()
+        self.listener = StateListener()
         try:
             self.client = Producer(client_properties(properties, self.listener))
         except REFUSALS as error:
@@ -116,6 +117,7 @@ class Appender:
                 f"{lacking} of {len(records)} records not acknowledged ({reason}) - {records[0].place} - "
                 "brokers that answer, with enough replicas in sync"
             )
+        line.listener.answered()
         return receipt.offsets
 
     def send(self, records: Sequence[Write]) -> None:

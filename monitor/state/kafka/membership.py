@@ -13,7 +13,8 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 from monitor import metrics
 from monitor.clock import Clock
 from monitor.errors import StateError
-from monitor.intake.client import REFUSALS, Listener, client_properties, describe, refusal
+from monitor.intake.client import REFUSALS, client_properties, describe, refusal
+from monitor.state.kafka.listener import StateListener
 from monitor.state.kafka.properties import joining
 
 log = structlog.get_logger(__name__)
@@ -125,8 +126,8 @@ class Membership:
     def _forget(self) -> None:
         self._owned, self._joined = MappingProxyType({}), False
 
-    def _connect(self) -> tuple[Listener, Consumer]:
-        listener = Listener()
+    def _connect(self) -> tuple[StateListener, Consumer]:
+        listener = StateListener()
         try:
             client = Consumer(client_properties(self._properties, listener))
             self._before = client.consumer_group_metadata()
@@ -143,6 +144,7 @@ class Membership:
         gained = dict.fromkeys((place.partition for place in places), self._generation)
         self._change("partitions_to_judge", {**self._owned, **gained}, places)
         self._joined = True
+        self._listener.answered()
 
     def _on_revoke(self, client: Consumer, places: list[TopicPartition]) -> None:
         self._release("partitions_given_up", client, places)

@@ -8,10 +8,11 @@ from typing import Any
 _DEFAULTS = {
     "client.id": "driftline",
     "socket.nagle.disable": True,
-    "reconnect.backoff.max.ms": 1_000,
+    "reconnect.backoff.ms": 500,
+    "reconnect.backoff.max.ms": 2_000,
 }
 """Unless the configuration says otherwise. The state is asked in small requests, whose answers are waited
-for; and while a broker is away nothing becomes durable, so it is looked for again each second."""
+for; and while a broker is away nothing becomes durable, so it is looked for again every other second."""
 
 APPENDING: Mapping[str, Any] = {
     "acks": "all",

@@ -9,7 +9,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from monitor.clock import Clock
 from monitor.errors import StateError, StateMissing
-from monitor.intake.client import PARTITION_END, REFUSALS, Listener, client_properties, describe, refusal
+from monitor.intake.client import PARTITION_END, REFUSALS, client_properties, describe, refusal
+from monitor.state.kafka.listener import StateListener
 from monitor.state.kafka.logs import Place, Record
 
 BATCH = 10_000
@@ -38,7 +39,7 @@ class Reader:
         self.is_broken = False
         self._clock = clock
         self._patience = patience
-        self._listener = Listener()
+        self._listener = StateListener()
         self._known: set[str] = set()
         try:
             self._client = Consumer(client_properties(properties, self._listener))
@@ -54,6 +55,7 @@ class Reader:
         try:
             self._begin(place, start)
             yield from self._records(place, start, end)
+            self._listener.answered()
         except StateError:
             self.is_broken = True
             raise
@@ -75,6 +77,7 @@ class Reader:
             raise self._unread(place, describe(error)) from error
         if found is None:
             raise self._unread(place, f"no answer in {self._patience:g} s")
+        self._listener.answered()
         return int(found[1])
 
     def partitions(self, topic: str) -> int:
@@ -140,7 +143,9 @@ class Reader:
         return error.str()
 
     def _reason(self, error: BaseException) -> str:
+        """Why, in the library's words; all it has noted is taken from it, where it would pile up."""
         try:
+            self._client.consume(1, 0)
             return self._listener.reason(self._client, error)
         except (KafkaException, RuntimeError):
             return describe(error)

@@ -1,0 +1,74 @@
+"""What an administrator runs where driftline may not do it: Kafka's own commands, to be copied. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from monitor.state.kafka.topics import Fault, TopicSpec
+
+
+class Command(NamedTuple):
+    """One line for a shell; `note` says when it is needed, "" for always."""
+
+    text: str
+    note: str = ""
+
+
+def reach(properties: Mapping[str, Any]) -> str:
+    """How the commands reach the cluster of these librdkafka properties.
+
+    Kafka's tools take Java's properties, so those of a secured cluster stand in a file of the administrator's.
+    """
+    brokers = shlex.quote(str(properties.get("bootstrap.servers", "")))
+    is_open = str(properties.get("security.protocol", "plaintext")).lower() == "plaintext"
+    return f"--bootstrap-server {brokers}" + ("" if is_open else " --command-config admin.properties")
+
+
+def create_command(spec: TopicSpec, where: str) -> str:
+    config = " ".join(f"--config {name}={value}" for name, value in spec.config.items())
+    return (
+        f"kafka-topics.sh {where} --create --if-not-exists --topic {spec.name} "
+        f"--partitions {spec.partitions} --replication-factor {spec.replication} {config}"
+    )
+
+
+def mend_command(fault: Fault, where: str) -> str:
+    """ "" where no command mends it: the text of the fault says what does."""
+    if not fault.settings:
+        return ""
+    config = ",".join(
+        f"{name}=[{value}]" if "," in value else f"{name}={value}" for name, value in fault.settings.items()
+    )
+    return (
+        f"kafka-configs.sh {where} --alter --entity-type topics --entity-name {fault.topic} "
+        f"--add-config {config}"
+    )
+
+
+def acl_commands(
+    principal: str,
+    where: str,
+    *,
+    prefix: str,
+    group: str,
+    inputs: Iterable[str],
+    dead_letters: Iterable[str] = (),
+) -> tuple[Command, ...]:
+    """What `principal` ("User:driftline") has to be allowed, and nothing more."""
+    start = f"kafka-acls.sh {where} --add --allow-principal {shlex.quote(principal)}"
+    own = f"--topic {prefix}. --resource-pattern-type prefixed"
+    beside = sorted({name for name in dead_letters if not name.startswith(f"{prefix}.")})
+    used = "--operation Read --operation Write --operation Describe --operation DescribeConfigs"
+    return (
+        *(
+            Command(f"{start} --operation Read --operation Describe --topic {name}")
+            for name in sorted(set(inputs))
+        ),
+        Command(f"{start} --operation Read --group {shlex.quote(group)} --resource-pattern-type prefixed"),
+        Command(f"{start} {used} {own}"),
+        *(Command(f"{start} --operation Write --operation Describe --topic {name}") for name in beside),
+        Command(f"{start} --operation Create {own}", "only if driftline is to create its topics itself"),
+        Command(f"{start} --operation IdempotentWrite --cluster", "only for brokers before 2.8"),
+    )
