@@ -77,6 +77,10 @@ def _kafka(settings: Settings) -> Iterator[Problem]:
 
 def _state(settings: Settings) -> Iterator[Problem]:
     if settings.state.log != "kafka":
+        steps = ("state", "kafka")
+        if settings.origin.mark(steps) and not settings.origin.mark(("state", "log")):
+            text = "state.kafka has no effect with the default `state.log: local`"
+            yield Problem("unused", steps, text, level=Level.WARNING, at_key=True, help="add log: kafka")
         return
     ours = {f"{settings.state.kafka.prefix}.{name}" for name in ("state", "sketches", "progress", "ledger")}
     for name, source in settings.sources.items():
@@ -86,6 +90,13 @@ def _state(settings: Settings) -> Iterator[Problem]:
                 ("sources", name, "topic"),
                 f"the topic {source.topic} is read and takes the state",
                 help="set another state.kafka.prefix",
+            )
+        if settings.dead_letter_to(name) == "topic" and settings.dead_letter_topic(name) in ours:
+            yield Problem(
+                "topic-loop",
+                ("sources", name, "dead_letter", "topic"),
+                f"the topic {settings.dead_letter_topic(name)} takes the dead letters and the state",
+                help="give the dead letters a topic of their own",
             )
     named = ("kafka", "properties", "group.instance.id")
     if "group.instance.id" in settings.kafka.properties and _is_literal(settings, named):

@@ -70,6 +70,8 @@ def test_changes_of_a_model(before: str, after: str, effect: Effect, text: str) 
         ("web: {listen: ':1'}", Effect.RESTART, "web.listen"),
         ("web: {external_url: https://x.example}", Effect.LIVE, "web.external_url"),
         ("state: {dir: /x}", Effect.RESTART, "state.dir"),
+        ("state: {log: kafka}", Effect.RESTART, "state.log"),
+        ("state: {log: local, kafka: {prefix: x}}", Effect.RESTART, "state.kafka.prefix"),
         ("state: {checkpoint_every: 1s}", Effect.LIVE, "state.checkpoint_every"),
         ("log: {level: debug}", Effect.LIVE, "log.level"),
         ("backend: cpu", Effect.RESTART, "backend"),
