@@ -44,8 +44,8 @@ def command(config: tuple[str, ...], no_network: bool, strict: bool, output: str
 def examine(settings: Settings, *, network: bool) -> Iterator[Line]:
     """Every line of the check. Raises ConfigError when settings and references do not agree."""
     from monitor.cli import check_local as local
-    from monitor.cli.check_network import check_kafka, check_receivers
-    from monitor.config.plans import build_plans
+    from monitor.cli.check_network import check_kafka, check_receivers, check_topics
+    from monitor.config.plans import build_plans, plan_topics
 
     yield Line(Sign.OK, "configuration", _inventory(settings))
     yield from (doubtful("configuration", _place(finding)) for finding in settings.warnings)
@@ -55,12 +55,15 @@ def examine(settings: Settings, *, network: bool) -> Iterator[Line]:
     unread = [name for name, model in settings.models.items() if model.reference and name not in references]
     plans = build_plans(settings, references, without=unread)
     yield from local.check_secrets(plans)
-    yield local.check_state(plans.state.dir)
+    if plans.state.log == "local":
+        yield local.check_state(plans.state.dir)
     yield from local.check_dead_letters(plans)
     partitions: dict[str, int] = {}
     if network:
         lines, partitions = check_kafka(plans)
         yield from lines
+        if lines[0].sign is Sign.OK:
+            yield from check_topics(plans, plan_topics(settings))
     if not unread:
         yield local.check_memory(plans, references, partitions)
         yield local.check_series(plans)

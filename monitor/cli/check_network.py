@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from monitor.cli.check_line import Line, ok, wrong
-from monitor.errors import DeliveryRefused, IntakeError, RequestError
+from monitor.cli.check_line import Line, doubtful, ok, wrong
+from monitor.errors import DeliveryRefused, IntakeError, RequestError, StateError
 
 if TYPE_CHECKING:
     from monitor.config.values import Plans
     from monitor.deliver.plan import AlertmanagerPlan, TargetPlan
+    from monitor.state.kafka.topics import TopicSpec
 
 
 def check_kafka(plans: Plans, *, timeout: float = 10.0) -> tuple[list[Line], dict[str, int]]:
@@ -29,7 +30,7 @@ def check_kafka(plans: Plans, *, timeout: float = 10.0) -> tuple[list[Line], dic
     wanted += [
         (f"dead letters of {source.name}", source.dead_letter.path)
         for source in plans.sources
-        if source.dead_letter.to == "topic"
+        if source.dead_letter.to == "topic" and not _is_own(plans, source.dead_letter.path)
     ]
     for subject, topic in wanted:
         count = found.topics.get(topic, 0)
@@ -44,6 +45,31 @@ def check_kafka(plans: Plans, *, timeout: float = 10.0) -> tuple[list[Line], dic
                 )
             )
     return lines, dict(found.topics)
+
+
+def _is_own(plans: Plans, topic: str) -> bool:
+    """Whether it lies among the topics of the state, which `check_topics` looks at."""
+    return plans.state.log == "kafka" and topic.startswith(f"{plans.state.kafka.prefix}.")
+
+
+def check_topics(plans: Plans, wanted: Sequence[TopicSpec]) -> Iterator[Line]:
+    """The topics of the state. One that is missing is created at the start, where that is permitted."""
+    from monitor.cli.topics import MISSING, describe
+    from monitor.clock import SystemClock
+    from monitor.state.kafka.admin import TopicAdmin
+
+    if not wanted:
+        return
+    try:
+        standing = TopicAdmin(plans.kafka.client(), clock=SystemClock()).look(wanted)
+    except StateError as error:
+        yield wrong("topics of the state", str(error))
+        return
+    for line in describe(wanted, standing):
+        if line.text == MISSING:
+            yield doubtful(line.subject, "missing; driftline run creates it where it may")
+        else:
+            yield line
 
 
 def _nearest(topic: str, topics: object) -> str:

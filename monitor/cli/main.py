@@ -14,6 +14,7 @@ COMMANDS = {
     "run": "The daemon: consume, fold, judge, deliver.",
     "check": "Validate a configuration and everything it points to.",
     "config": "Print, compare and describe configurations.",
+    "topics": "Show and create the topics of the state in Kafka.",
     "reference": "Build and show what is normal for a model.",
     "inspect": "Sample a topic and print a starter configuration.",
     "replay": "Judge a file or a span of a topic again, without side effects.",
