@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.cli.options import emit, keep_log_quiet, output_option
+from monitor.cli.options import emit, keep_log_quiet, output_option, printable
 from monitor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -127,8 +127,7 @@ def _seen(one: Field) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text from records, without anything that could leave its line or steer a terminal."""
-    return "".join(sign if sign.isprintable() else "�" for sign in text)[:80]
+    return printable(text)[:80]
 
 
 def _data(schema: Schema, text: str) -> dict[str, Any]:

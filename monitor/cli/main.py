@@ -19,6 +19,7 @@ COMMANDS = {
     "inspect": "Sample a topic and print a starter configuration.",
     "replay": "Judge a file or a span of a topic again, without side effects.",
     "alert": "Send a test alert and its resolve.",
+    "dlq": "List dead letters, and send them back to their topic.",
     "incident": "List, show and acknowledge incidents.",
     "retrain": "List, approve and reject retraining requests.",
     "demo": "Watch real prediction logs drift, on an embedded broker.",

@@ -41,6 +41,18 @@ def config_option(command: F) -> F:
     )(command)
 
 
+def optional_config_option(command: F) -> F:
+    """As `config_option`, where something else may be named instead. Parameter name: `config`."""
+    return click.option(
+        "-c",
+        "--config",
+        multiple=True,
+        metavar="FILE",
+        envvar="DRIFTLINE_CONFIG",
+        help="Configuration file; repeat to merge later files over earlier ones, - reads stdin.",
+    )(command)
+
+
 def output_option(command: F) -> F:
     """`--output text|json`. Parameter name: `output: str`."""
     return click.option(
@@ -58,6 +70,11 @@ def keep_log_quiet() -> None:
     from monitor.log import configure
 
     configure("text", "critical")
+
+
+def printable(text: str) -> str:
+    """Text from records, without anything that could leave its line or steer a terminal."""
+    return "".join(sign if sign.isprintable() else "�" for sign in text)
 
 
 def emit(data: Any, text: str, *, output: str) -> None:

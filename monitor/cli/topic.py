@@ -10,6 +10,7 @@ import click
 from monitor.errors import UsageError
 
 if TYPE_CHECKING:
+    from monitor.config.values import KafkaPlan
     from monitor.reference.spool import Spool
 
 
@@ -22,6 +23,16 @@ def properties_of(brokers: str, pairs: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"{pair.split('=')[0]!r} is no property - --property - KEY=VALUE is right")
         found[key] = value
     return found
+
+
+def client_of(kafka: KafkaPlan) -> dict[str, str]:
+    """librdkafka properties of a configuration, secrets in clear. Raises UsageError where one cannot be read."""
+    try:
+        return kafka.client()
+    except OSError as error:
+        raise UsageError(
+            f"a secret cannot be read ({error.strerror}) - {error.filename} - a file that can be read is right"
+        ) from error
 
 
 def spool_topic(topic: str, properties: Mapping[str, str], *, since: str, until: str) -> Spool:
