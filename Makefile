@@ -8,7 +8,7 @@ BASE ?= python:3.11-slim-bookworm
 IMAGE ?= driftline:latest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format bench bench-smoke night image lock schema clean
+.PHONY: help demo test lint types format bench bench-smoke night image lock schema configs deploy-tools clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,8 +50,15 @@ lock: ## Resolve the lock files anew (needs uv)
 	  --custom-compile-command "make lock" --extra test --extra demo --extra parquet pyproject.toml configs/image/build.in \
 	  -o requirements-dev.lock
 
-schema: $(VENV)/.dev ## Write the JSON Schema of the configuration
+schema: $(VENV)/.dev ## Write the JSON Schema of the configuration, and what is made of it
 	$(BIN)/driftline config schema > configs/schema/driftline.schema.json
+	$(BIN)/python configs/generate.py
+
+configs: $(VENV)/.dev ## Write what chart and overlays take from rules, dashboards, schema and environments
+	$(BIN)/python configs/generate.py
+
+deploy-tools: $(VENV)/.dev ## Build Helm, Kustomize, kubeconform and actionlint for the tests (needs Go)
+	$(BIN)/python -m tests.deploy.tools.build
 
 clean: ## Remove what the targets above made
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build *.egg-info
