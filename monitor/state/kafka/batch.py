@@ -9,12 +9,13 @@ from typing import NamedTuple
 import msgspec
 
 from monitor.errors import StateError
-from monitor.state.envelope import Form, damaged, seal, unseal
+from monitor.state.envelope import MAX_BODY, Form, damaged, seal, unseal
 from monitor.state.log import Entry
 from monitor.state.text import to_text
 
 LARGEST = 4 << 20
-"""Bytes of one batch as stored; the topic takes 8 MiB."""
+"""Bytes of one append as stored. The topic takes 8 MiB, so that an entry which was appended together with
+others fits in any case when it is written anew without them, compressed a little worse."""
 
 
 class Item(NamedTuple):
@@ -23,7 +24,7 @@ class Item(NamedTuple):
     kind: str
     id: str
     text: bytes | None
-    """The body as JSON; None removes the entry."""
+    """The body as JSON, ASCII; None removes the entry."""
 
 
 class _Batch(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -38,35 +39,47 @@ def items_of(entries: Sequence[Entry]) -> list[Item]:
     """The entries as they are stored; of two with equal kind and id the last. TypeError: not JSON-able."""
     items = {(one.kind, one.id): one.body for one in entries}
     return [
-        Item(kind, name, None if body is None else to_text(body).encode("utf-8", "surrogatepass"))
+        Item(kind, name, None if body is None else to_text(body).encode())
         for (kind, name), body in items.items()
     ]
 
 
-def encode_batch(items: Iterable[Item]) -> bytes:
-    """The record of a batch. Raises StateError where it would be larger than a record may be."""
+def encode_batch(items: Iterable[Item], *, largest: int = LARGEST) -> bytes:
+    """The record of a batch. Raises StateError where it would be larger than that."""
     stored = tuple((_utf8(kind), _utf8(name), text) for kind, name, text in items)
-    data = seal(Form.BATCH, _encoder.encode(_Batch(stored)))
-    if len(data) > LARGEST:
-        raise StateError(
-            f"{len(stored)} ledger entries are too large together - {len(data)} bytes - at most {LARGEST}: "
-            "watch fewer features in one model"
-        )
+    body = _encoder.encode(_Batch(stored))
+    if len(body) > MAX_BODY:
+        raise _too_large(len(stored), len(body), MAX_BODY)
+    data = seal(Form.BATCH, body)
+    if len(data) > largest:
+        raise _too_large(len(stored), len(data), largest)
     return data
 
 
 def decode_batch(data: bytes) -> list[Item]:
-    """The entries of a batch. Raises StateDamaged, StateTooNew."""
+    """The entries of a batch, no two with equal kind and id. Raises StateDamaged, StateTooNew."""
     try:
         stored = _decoder.decode(unseal(Form.BATCH, data))
-        return [Item(_text(kind), _text(name), text) for kind, name, text in stored.items]
+        items = [Item(_text(kind), _text(name), text) for kind, name, text in stored.items]
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise damaged(Form.BATCH, str(error)) from error
+    if len({(item.kind, item.id) for item in items}) < len(items):
+        raise damaged(Form.BATCH, "an entry that is there twice")
+    if not all(item.text is None or (item.text.isascii() and item.text[:1] == b"{") for item in items):
+        raise damaged(Form.BATCH, "a body that is no JSON object")
+    return items
 
 
 def encode_owner(member: str, at: int) -> bytes:
     """The record by which a process takes a partition; its content is for people who look."""
     return seal(Form.OWNER, json.dumps({"at": at, "member": member}, sort_keys=True).encode())
+
+
+def _too_large(count: int, found: int, largest: int) -> StateError:
+    return StateError(
+        f"{count} ledger entries are too large together - {found} bytes - at most {largest}: "
+        "watch fewer features in one model"
+    )
 
 
 def _utf8(text: str) -> bytes:
