@@ -6,24 +6,21 @@ import contextlib
 import socket
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
-
-import structlog
 
 from monitor.clock import Clock
 from monitor.errors import StateDamaged, StateError, StateFenced
 from monitor.failpoint import fail_point
 from monitor.state.kafka import keys
-from monitor.state.kafka.batch import Item, encode_batch, encode_owner, items_of
+from monitor.state.kafka.batch import LARGEST, Item, encode_batch, encode_owner, items_of
 from monitor.state.kafka.keys import BatchKey, Key, OwnerKey, WriterId
-from monitor.state.kafka.ledger import LedgerView
-from monitor.state.kafka.logs import Logs, Place, Write
+from monitor.state.kafka.ledger import Bodies, LedgerView, unpacked
+from monitor.state.kafka.logs import Logs, Place, Record, Write
 from monitor.state.log import Entry
 
-log = structlog.get_logger(__name__)
-
 REWRITE = 256 << 10
-"""Bytes of entries in one batch when the live ones are written anew."""
+"""Bytes of entries in one batch when they are written anew."""
+LARGEST_REWRITTEN = 2 * LARGEST - (64 << 10)
+"""What was taken once must not be refused when it is written anew, so the limit is the topic's."""
 TIDY_FROM = 32
 """Batches that nobody needs before they are tombstoned."""
 SPARSE = 4
@@ -59,18 +56,24 @@ class LedgerOwner:
     ) -> LedgerOwner:
         """Take a partition over: from here on what others write to it does not count.
 
-        Raises StateDamaged where entries are lost, unless `accept_loss`, and StateError.
+        `writer` is drawn anew for every call, also after one that failed: were its record written twice,
+        compaction would take the older one, and with it the term of what came between.
+
+        Raises StateDamaged where entries are lost, unless `accept_loss`; StateFenced when another process
+        takes it meanwhile; StateTooNew and other StateErrors. Whatever it raises, the owner before may
+        have been fenced.
         """
         owner = cls(logs, place, writer, clock=clock)
         with owner._lock:
             owner._take(accept_loss=accept_loss)
         return owner
 
-    def entries(self, model: str, kinds: Collection[str] | None) -> dict[str, dict[str, dict[str, Any]]]:
+    def entries(self, model: str, kinds: Collection[str] | None) -> Bodies:
         """The live entries of a model, kind → id → body, as of the last look; `kinds` as in `StateLog.ledger`."""
         with self._lock:
             self._refuse_fenced()
-            return self._view.entries(model, kinds)
+            held = self._view.packed(model, kinds)
+        return unpacked(held)  # verdicts are megabytes: who decodes them keeps nobody from a claim
 
     def check(self, every: float = 0.0) -> None:
         """Look whether this process speaks for the partition still; not more often than `every` seconds."""
@@ -84,6 +87,8 @@ class LedgerOwner:
         items = items_of(entries)
         with self._lock:
             self._refuse_fenced()
+            if not items:
+                return
             fail_point("append.before")
             key = self._write(model, items)
             fail_point("append.inside")
@@ -109,27 +114,42 @@ class LedgerOwner:
 
     def _take(self, *, accept_loss: bool) -> None:
         """1. what is written with a lower term from here on does not count
-        2. all entries that stand are written anew, and met again in the log
-        3. only then may what was written before go: batches first, owners last"""
+        2. read it all
+        3. what former batches are needed for is written anew, and met again in the log
+        4. only then may they go: first what never counted, then they, last the owners by which they did"""
         value = encode_owner(socket.gethostname(), self._clock.now_ms())
         record = Write(self._place, keys.encode(OwnerKey(self._writer)), value)
         (self.term,) = self._logs.write([record])  # 1
-        self._read_on(accept_loss=accept_loss)
-        written = [  # 2
-            self._write(model, items)
-            for model in list(self._view.models())
-            for items in _portions(self._view.live(model))
+        self._catch_up(accept_loss=accept_loss)  # 2
+        self._rewrite(self._view.former(self.term).batches)  # 3
+        for gone in self._view.former(self.term):  # 4
+            self._bury(gone)
+
+    def _catch_up(self, *, accept_loss: bool) -> None:
+        """Read everything, then what came meanwhile: why compaction took what was missing is told there."""
+        while True:
+            self._read_on(accept_loss=accept_loss)
+            self._read_on(accept_loss=accept_loss)
+            if not self._view.misled:
+                return
+            left_out = self._view.left_out | self._view.misled
+            self._view, self._next = LedgerView(left_out), 0
+
+    def _rewrite(self, batches: Iterable[BatchKey]) -> None:
+        """Write anew what these batches are needed for, in batches of bounded size."""
+        written = [
+            self._write(model, portion, largest=LARGEST_REWRITTEN)
+            for model, items in self._view.needs(batches).items()
+            for portion in _portions(items)
         ]
         self._meet(written)
-        batches, owners = self._view.former(self.term)
-        self._bury(batches)  # 3
-        self._bury(owners)
 
-    def _write(self, model: str, items: Iterable[Item]) -> BatchKey:
+    def _write(self, model: str, items: Iterable[Item], *, largest: int = LARGEST) -> BatchKey:
         """Append one batch; nothing counts before `_meet`."""
         key = BatchKey(model, self.term, self._seq)
-        self._seq += 1
-        self._logs.write([Write(self._place, keys.encode(key), encode_batch(items))])
+        value = encode_batch(items, largest=largest)
+        self._seq += 1  # also where the write fails: it may arrive yet, and a key is never used twice
+        self._logs.write([Write(self._place, keys.encode(key), value)])
         return key
 
     def _meet(self, written: Collection[BatchKey]) -> None:
@@ -143,13 +163,15 @@ class LedgerOwner:
         for record in self._logs.read(self._place, self._next):
             self._view.apply(record)
             self._next = record.offset + 1
+            if self._view.term > self.term:
+                self._fence()  # at once: what follows is of no concern, be it damaged or too new
+        if self._view.term != self.term:
+            self._fence()
         if self._view.damaged and not accept_loss:
             key, why = next(iter(self._view.damaged.items()))
             raise StateDamaged(f"ledger entries of {key.model} are lost - {self._place} - {why}")
         self._view.damaged.clear()
         self._checked = self._clock.monotonic()
-        if self._view.term != self.term:
-            self._fence()
 
     def _fence(self) -> None:
         self._is_fenced = True
@@ -161,30 +183,39 @@ class LedgerOwner:
 
     def _tidy(self) -> None:
         """Tombstone what is not needed any more. It can wait: what was appended stands already."""
+        view = self._view
+        is_sparse = view.size > SPARSE * view.live_size + SLACK
         with contextlib.suppress(StateError):
-            if self._view.size > SPARSE * self._view.live_size + SLACK:
-                portions = self._view.oldest(REWRITE).items()
-                self._meet([self._write(model, items) for model, items in portions])
-            garbage = self._view.garbage()
-            if len(garbage) >= TIDY_FROM:
+            if is_sparse:
+                self._rewrite(view.oldest(REWRITE))
+            void, garbage = view.void(), view.garbage()
+            if is_sparse or len(void) + len(garbage) >= TIDY_FROM:
+                self._bury(void)
                 self._bury(garbage)
-                self._read_on()
 
     def _bury(self, found: Sequence[Key]) -> None:
-        """Tombstones, in this order: what removes an entry must not go before what holds it."""
-        if found:
-            self._logs.write([Write(self._place, keys.encode(key), None) for key in found])
+        """Write tombstones, all acknowledged on return: of a write that fails any part may be there.
+
+        They are applied at once. Compaction takes tombstones too, before those who sleep have met them.
+        """
+        if not found:
+            return
+        encoded = [keys.encode(key) for key in found]
+        offsets = self._logs.write([Write(self._place, key, None) for key in encoded])
+        for offset, key in zip(offsets, encoded, strict=True):
+            self._view.apply(Record(offset, key, None))
 
 
 def _portions(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """The same items in lists of bounded size."""
+    """The same items in lists of bounded size; one that is larger is alone."""
     portion: list[Item] = []
     size = 0
     for item in items:
-        portion.append(item)
-        size += len(item.text or b"")
-        if size >= REWRITE:
+        more = len(item.kind) + len(item.id) + len(item.text or b"")
+        if portion and size + more > REWRITE:
             yield portion
             portion, size = [], 0
+        portion.append(item)
+        size += more
     if portion:
         yield portion

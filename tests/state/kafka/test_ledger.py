@@ -1,259 +1,229 @@
-"""Speaking for models: what was appended stands, whoever crashes, sleeps or is overtaken by compaction."""
+"""What a partition of the ledger says, whatever was written to it, and what of it may go."""
 
 from __future__ import annotations
 
-import random
-from typing import Any
-
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from monitor.clock import ManualClock
-from monitor.errors import StateDamaged, StateError, StateFenced
+from monitor.errors import StateTooNew
+from monitor.state import envelope
 from monitor.state.kafka import keys
-from monitor.state.kafka.batch import decode_batch
-from monitor.state.kafka.keys import BatchKey, OwnerKey, WriterId
+from monitor.state.kafka.batch import encode_batch
+from monitor.state.kafka.keys import BatchKey, MarkerKey, OwnerKey, WriterId
 from monitor.state.kafka.ledger import LedgerView
-from monitor.state.kafka.logs import Place, Record, Write
-from monitor.state.kafka.owner import SLACK, TIDY_FROM, LedgerOwner
+from monitor.state.kafka.logs import Record, Write
 from monitor.state.log import Entry
-from tests.simulation.logs import Faults, SimulatedBroker
-from tests.simulation.schedule import Baton, Schedule
+from tests.state.cases import SOURCE
+from tests.state.kafka.ledgers import MODELS, PLACE, batch, standing
 
-PLACE = Place("ledger", 0)
-MODELS = ("fraud", "churn")
-ROUGH = Faults(crash=0.03, unsettled=0.05, compact=0.05)
-
-
-class Remembering(SimulatedBroker):
-    """Keeps what compaction takes."""
-
-    history: list[Record]
-
-    def append(self, write: Write) -> int:
-        offset = super().append(write)
-        self.history.append(Record(offset, write.key, write.value))
-        return offset
+ITEMS = st.lists(
+    st.tuples(st.sampled_from("xyz"), st.sampled_from([None, 1, 2])), max_size=3, unique_by=lambda item: item[0]
+)  # fmt: skip
+STEPS = st.lists(
+    st.tuples(
+        st.just("batch"), st.sampled_from(MODELS), st.sampled_from([0, 0, 0, 1]), st.integers(-3, 2), ITEMS
+    )
+    | st.tuples(st.just("owner")),
+    max_size=14,
+)
 
 
-def opened(seed: int = 0, faults: Faults | None = None) -> Remembering:
-    broker = Remembering(seed, {"ledger": 1}, faults=faults)
-    broker.history = []
-    return broker
+def history(steps) -> list[Record]:
+    """Owners, their batches in order and out of it, and those of owners that were overtaken."""
+    records: list[Record] = []
+    terms: list[int] = []
+    written: set[BatchKey] = set()
+    seq = 10
 
+    def add(write: Write) -> None:
+        records.append(Record(len(records), write.key, write.value))
 
-def take(broker: SimulatedBroker, name: str = "a", writer: int = 1, **rest: Any) -> LedgerOwner:
-    return LedgerOwner.take(broker.connect(name), PLACE, WriterId(writer), clock=ManualClock(), **rest)
-
-
-def standing(history: list[Record]) -> dict[tuple[str, str, str], bytes]:
-    """What stands according to all that was ever written, without tombstones: the rule and nothing else."""
-    term = seq = -1
-    live: dict[tuple[str, str, str], bytes] = {}
-    for record in history:
-        key = keys.decode_ledger(record.key)
-        if record.value is None:
+    for step in [("owner",), *steps]:
+        if step[0] == "owner":
+            terms.append(len(records))
+            add(Write(PLACE, keys.encode(OwnerKey(WriterId(len(records)))), b"o"))
             continue
-        if isinstance(key, OwnerKey):
-            term, seq = record.offset, -1
-        elif key.term == term and key.seq > seq:
-            seq = key.seq
-            for kind, name, text in decode_batch(record.value):
-                if text is None:
-                    live.pop((key.model, kind, name), None)
-                else:
-                    live[key.model, kind, name] = text
-    return live
+        _, model, back, ahead, items = step
+        key = BatchKey(model, terms[max(len(terms) - 1 - back, 0)], max(seq + ahead, 0))
+        seq += 1
+        if not any(key[1:] == other[1:] for other in written):
+            written.add(key)
+            add(batch(key, *(Entry("k", name, n and {"n": n}) for name, n in items)))
+    return records
 
 
-def found(owner: LedgerOwner) -> dict[tuple[str, str, str], Any]:
+def viewed(records, view: LedgerView | None = None) -> LedgerView:
+    view = view or LedgerView()
+    for record in records:
+        view.apply(record)
+    return view
+
+
+def shown(view: LedgerView):
     return {
         (model, kind, name): body
         for model in MODELS
-        for kind, bodies in owner.entries(model, None).items()
+        for kind, bodies in view.entries(model, None).items()
         for name, body in bodies.items()
     }
 
 
-def live_of(history: list[Record]) -> dict[tuple[str, str, str], Any]:
-    import json
-
-    return {name: json.loads(text) for name, text in standing(history).items()}
-
-
-def test_what_is_appended_stands_and_what_is_removed_is_gone() -> None:
-    """By model and kind, also for the next owner."""
-    broker = opened()
-    owner = take(broker)
-    owner.append("fraud", [Entry("cursor", "1h", {"end": 1}), Entry("verdict", "a", {"x": float("inf")})])
-    owner.append("churn", [Entry("cursor", "1h", {"end": 2})])
-    owner.append("fraud", [Entry("cursor", "1h", {"end": 3}), Entry("intent", "i", {"n": 1})])
-    owner.append("fraud", [Entry("intent", "i", None), Entry("nothing", "there", None)])
-    for each in (owner, take(broker, "b", 2)):
-        assert each.entries("fraud", ()) == {"cursor": {"1h": {"end": 3}}}
-        assert each.entries("fraud", ("verdict",)) == {"verdict": {"a": {"x": float("inf")}}}
-        assert each.entries("churn", None) == {"cursor": {"1h": {"end": 2}}}
+def without(records, gone) -> list[Record]:
+    encoded = {keys.encode(key) for key in gone}
+    return [record for record in records if record.key not in encoded]
 
 
-def test_who_is_overtaken_is_fenced_and_leaves_nothing() -> None:
-    """It learns of it by its first write, or when it looks."""
-    broker = opened()
-    old = take(broker)
-    old.append("fraud", [Entry("cursor", "1h", {"end": 1})])
-    new = take(broker, "b", 2)
-    with pytest.raises(StateFenced):
-        old.append("fraud", [Entry("cursor", "1h", {"end": 9})])
-    with pytest.raises(StateFenced):
-        old.entries("fraud", None)
-    new.check()
-    assert new.entries("fraud", ()) == {"cursor": {"1h": {"end": 1}}}
-    take(broker, "c", 3)
-    with pytest.raises(StateFenced):
-        new.check()
+def some(data, of) -> list:
+    return [each for each in of if data.draw(st.booleans())]
 
 
-def test_a_claim_is_made_once() -> None:
-    """Also over a change of owner; a fenced owner claims nothing."""
-    broker = opened()
-    old = take(broker)
-    assert old.claim("fraud", "i", 0, 5)
-    assert not old.claim("fraud", "i", 0, 6)
-    new = take(broker, "b", 2)
-    assert not new.claim("fraud", "i", 0, 7)
-    assert new.claim("fraud", "i", 1, 8)
-    with pytest.raises(StateFenced):
-        old.claim("fraud", "i", 2, 9)
-    assert new.entries("fraud", ("claim",))["claim"]["i/0"] == {"intent": "i", "attempt": 0, "at": 5}
+@given(steps=STEPS)
+def test_a_view_shows_what_the_rule_says(steps):
+    """Records of any origin, in any order."""
+    records = history(steps)
+    view = viewed(records)
+    assert shown(view) == standing(records)
+    for record in records:
+        key = keys.decode_ledger(record.key)
+        if isinstance(key, BatchKey):
+            assert view.counts(key) != (key in view.void())
 
 
-def test_a_record_that_comes_late_does_not_overtake() -> None:
-    """Its write was given up, another was made: the first arrives after the second and counts no more."""
-    broker = opened()
-    owner = take(broker)
-    late = BatchKey("fraud", owner.term, 0)
-    from monitor.state.kafka.batch import encode_batch, items_of
-
-    owner._seq = 1
-    owner.append("fraud", [Entry("cursor", "1h", {"end": 2})])
-    value = encode_batch(items_of([Entry("cursor", "1h", {"end": 1})]))
-    broker.append(Write(PLACE, keys.encode(late), value))
-    owner.check()
-    assert owner.entries("fraud", ()) == {"cursor": {"1h": {"end": 2}}}
-    assert found(take(broker, "b", 2)) == live_of(broker.history)
-
-
-def test_lost_entries_are_not_passed_over() -> None:
-    """A batch that does not verify stops the take-over, until the loss is accepted."""
-    broker = opened()
-    owner = take(broker)
-    owner.append("fraud", [Entry("cursor", "1h", {"end": 1})])
-    broker.append(Write(PLACE, keys.encode(BatchKey("fraud", owner.term, 7)), b"dlrubbish"))
-    with pytest.raises(StateDamaged, match="accept-data-loss"):
-        take(broker, "b", 2)
-    again = take(broker, "c", 3, accept_loss=True)
-    assert again.entries("fraud", ()) == {"cursor": {"1h": {"end": 1}}}
-    again.append("fraud", [Entry("cursor", "1h", {"end": 2})])
-    assert take(broker, "d", 4).entries("fraud", ()) == {"cursor": {"1h": {"end": 2}}}
+@given(steps=STEPS, data=st.data())
+def test_any_part_of_the_garbage_may_go_after_all_that_is_void(steps, data):
+    """For who reads only what is left, and for who meets the tombstones; also if some of them got lost."""
+    records = history(steps)
+    view, expected = viewed(records), standing(records)
+    void = some(data, view.void())
+    assert shown(viewed(without(records, void))) == expected
+    records, gone = without(records, view.void()), some(data, view.garbage())
+    left = without(records, gone)
+    assert shown(viewed(left)) == standing(left) == expected
+    for key in [*view.void(), *gone]:
+        view.apply(Record(99, keys.encode(key), None))
+    assert shown(view) == expected
+    assert not view.misled
+    again = some(data, view.garbage())  # what had to outlive what is gone now
+    assert shown(viewed(without(left, again))) == expected
 
 
-def test_the_log_stays_as_large_as_what_stands() -> None:
-    """Thousands of appends, of which one entry each stays for long."""
-    broker = opened()
-    owner = take(broker)
-    place = random.Random(1)
-    for number in range(3000):
-        note = "".join(place.choices("abcdefgh", k=400))
-        entries = [Entry("cursor", "1h", {"end": number}), Entry("verdict", str(number % 500), {"n": note})]
-        owner.append("fraud", entries)
-    broker.compact(PLACE, broker.end(PLACE))
-    broker.compact(PLACE, broker.end(PLACE))
-    view = LedgerView()
-    for record in broker.connect("x").read(PLACE, 0):
-        view.apply(record)
-    assert len(view.garbage()) < TIDY_FROM + 2
-    assert view.size <= 4 * view.live_size + 2 * SLACK
-    assert len(view.entries("fraud", None)["verdict"]) == 500
-    assert found(take(broker, "b", 2)) == live_of(broker.history)
+@given(steps=STEPS, data=st.data())
+def test_what_is_written_anew_needs_nothing_from_before(steps, data):
+    """A new owner writes what `needs` tells: any part of what was before may go then, owners last."""
+    records = history([*steps, ("owner",)])
+    view, expected = viewed(records), standing(records)
+    term, former = view.term, view.former(view.term)
+    for seq, (model, items) in enumerate(view.needs(former.batches).items()):
+        value = encode_batch(items)
+        records.append(Record(len(records), keys.encode(BatchKey(model, term, seq)), value))
+    view = viewed(records)
+    assert shown(view) == standing(records) == expected
+    assert set(former.batches) <= set(view.garbage())
+    assert shown(viewed(without(records, some(data, former.void)))) == expected
+    records = without(records, former.void)
+    assert shown(viewed(without(records, some(data, former.batches)))) == expected
+    records = without(records, former.batches)
+    assert shown(viewed(without(records, some(data, former.owners)))) == expected
 
 
-def test_an_owner_rewrites_much_in_portions() -> None:
-    """A live set of several records' size passes from one to the next."""
-    broker = opened()
-    owner = take(broker)
-    place = random.Random(1)
-    for number in range(40):
-        owner.append("fraud", [Entry("verdict", str(number), {"n": place.randbytes(30_000).hex()})])
-    assert found(take(broker, "b", 2)) == live_of(broker.history)
-    assert max(len(record.value or b"") for record in broker.records(PLACE)) < 400_000
+@given(steps=STEPS, data=st.data())
+def test_sizes_are_those_of_what_is_there(steps, data):
+    """They decide when a log is written anew."""
+    records = history(steps)
+    view = viewed(records)
+    for key in [*view.void(), *some(data, view.garbage())]:
+        records.append(Record(len(records), keys.encode(key), None))
+        view.apply(records[-1])
+    counted = [record for record in records if record.value and record.value != b"o"]
+    assert view.size == sum(len(r.value) for r in counted if view.counts(keys.decode_ledger(r.key)))
+    assert view.live_size == sum(
+        len("k") + len(name) + len('_{"n":1}') for _model, _kind, name in standing(records)
+    )
 
 
-class Life:
-    """One process that takes the partition again and again, and says what it was promised."""
-
-    def __init__(self, name: str, broker: Remembering, schedule: Schedule, claims: list[tuple[str, int]]):
-        self._name = name
-        self._logs = broker.connect(name)
-        self._schedule = schedule
-        self._claims = claims
-        self.promised: list[tuple[int, str, Entry]] = []
-
-    def live(self) -> None:
-        draw = self._schedule.random
-        while True:
-            try:
-                owner = LedgerOwner.take(
-                    self._logs, PLACE, WriterId(draw.getrandbits(64)), clock=ManualClock()
-                )
-                owner._lock = Baton(self._schedule)
-                while True:
-                    self._act(owner)
-            except (StateFenced, StateError):
-                self._schedule.pause(self._name)
-
-    def _act(self, owner: LedgerOwner) -> None:
-        draw = self._schedule.random
-        model = draw.choice(MODELS)
-        if draw.random() < 0.3:
-            intent, attempt = f"{model}-{draw.randint(0, 5)}", draw.randint(0, 3)
-            if owner.claim(model, intent, attempt, 0):
-                self._claims.append((intent, attempt))
-            return
-        entries = [
-            Entry(draw.choice(("cursor", "verdict")), str(draw.randint(0, 3)), draw.choice((None, {"n": draw.random()})))
-            for _ in range(draw.randint(1, 3))
-        ]  # fmt: skip
-        owner.append(model, entries)
+def test_the_newest_of_a_term_stays() -> None:
+    """Though it holds nothing: a record of a lower number that comes late would count without it."""
+    view = viewed(history([]))
+    for offset, seq in ((1, 4), (2, 5)):
+        write = batch(BatchKey("fraud", 0, seq), Entry("k", "x", None))
+        view.apply(Record(offset, write.key, write.value))
+    assert view.garbage() == [BatchKey("fraud", 0, 4)]
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_random_lives(seed: int) -> None:
-    """Owners crash, sleep, wake up and write on, answers get lost, records come late, compaction runs: the
-    next owner finds what the rule makes of all that was ever written, and no claim is made twice."""
-    print(f"seed {seed}")
-    broker = opened(seed, ROUGH)
-    schedule = Schedule(seed)
-    broker.pause = schedule.pause
-    claims: list[tuple[str, int]] = []
-    try:
-        for number in range(6):
-            life = Life(f"p{number}", broker, schedule, claims)
-            task = schedule.start(life._name, life.live)
-            schedule.run(120)
-            draw = schedule.random.random()
-            if draw < 0.3:
-                schedule.kill(task)
-            elif draw < 0.6:
-                schedule.stop(task)
-            for each in schedule.tasks:
-                if schedule.random.random() < 0.3:
-                    schedule.go_on(each)
-        schedule.run(200)
-    finally:
-        schedule.close()
-    broker.pause = lambda _: None
-    broker.faults = Faults()
-    broker.settle()
-    before = live_of(broker.history)
-    assert found(take(broker, "last", 99)) == before
-    assert len(set(claims)) == len(claims)
-    assert {f"{i}/{a}" for i, a in claims} <= {name for _, kind, name in before if kind == "claim"}
-    assert found(take(broker, "after", 100)) == before
+def test_what_was_covered_by_a_void_batch_is_misled_until_it_is_left_out() -> None:
+    """Compaction took what made a batch void, was broken off, and left the batch."""
+    steps = [
+        batch(BatchKey("fraud", 0, 1), Entry("k", "x", {"n": 1})),
+        batch(BatchKey("fraud", 0, 3), Entry("k", "y", {"n": 1})),
+        batch(BatchKey("fraud", 0, 2), Entry("k", "x", {"n": 2})),
+        batch(BatchKey("fraud", 0, 4), Entry("k", "y", {"n": 2})),
+        Write(PLACE, keys.encode(BatchKey("fraud", 0, 2)), None),
+        Write(PLACE, keys.encode(BatchKey("fraud", 0, 3)), None),
+    ]
+    records = history([]) + [Record(at, write.key, write.value) for at, write in enumerate(steps, 1)]
+    whole = viewed(records)
+    assert not whole.misled
+    left = without(records, [BatchKey("fraud", 0, 3)])
+    view = viewed(left)
+    assert view.misled == {BatchKey("fraud", 0, 2)}
+    view = viewed(left, LedgerView(frozenset(view.misled)))
+    assert not view.misled
+    assert shown(view) == shown(whole) == standing(records)
+
+
+def test_kinds_are_chosen_as_by_any_state_log() -> None:
+    """All but verdicts, some, or all."""
+    view = viewed(history([]))
+    write = batch(
+        BatchKey("fraud", 0, 1),
+        Entry("verdict", "b", {"n": 2}),
+        Entry("verdict", "a", {"n": 1}),
+        Entry("cursor", "c", {}),
+    )
+    view.apply(Record(1, write.key, write.value))
+    assert view.entries("fraud", ()) == {"cursor": {"c": {}}}
+    assert list(view.entries("fraud", ("verdict",))["verdict"]) == ["a", "b"]
+    assert view.entries("fraud", ("claim",)) == {}
+    assert list(view.entries("fraud", None)) == ["cursor", "verdict"]
+    assert view.entries("churn", None) == {}
+
+
+def test_large_bodies_are_held_compressed() -> None:
+    """Two hundred verdicts of two megabytes each are held for every model."""
+    view = viewed(history([]))
+    body = {"features": [{"name": f"feature {n}", "psi": n / 7, "verdict": "ok"} for n in range(20_000)]}
+    write = batch(BatchKey("fraud", 0, 1), Entry("verdict", "a", body))
+    view.apply(Record(1, write.key, write.value))
+    assert view.live_size < len(str(body)) / 3
+    assert view.entries("fraud", None) == {"verdict": {"a": body}}
+
+
+def test_a_damaged_batch_is_told_if_it_would_have_counted() -> None:
+    """Its entries are unknown; those of others stand. What is void or tombstoned is no loss."""
+    view = viewed(history([]))
+    good = batch(BatchKey("fraud", 0, 1), Entry("k", "x", {"n": 1}))
+    bad, late, overtaken = (
+        keys.encode(BatchKey("churn", term, seq)) for term, seq in ((0, 2), (0, 0), (7, 9))
+    )
+    for offset, (key, value) in enumerate(
+        [(good.key, good.value), (bad, b"?"), (late, b"?"), (overtaken, b"?"), (b"?", b"?"), (b"?", None)], 1
+    ):
+        view.apply(Record(offset, key, value))
+    assert list(view.damaged) == [BatchKey("churn", 0, 2)]
+    assert shown(view) == {("fraud", "k", "x"): {"n": 1}}
+    view.apply(Record(9, bad, None))
+    assert not view.damaged
+    view.apply(Record(10, keys.encode(MarkerKey(SOURCE, WriterId(1))), b"?"))
+    assert shown(view) == {("fraud", "k", "x"): {"n": 1}}
+
+
+def test_a_batch_of_a_newer_driftline_is_not_passed_over(monkeypatch) -> None:
+    """Unless it does not count."""
+    monkeypatch.setattr(envelope, "VERSION", 9)
+    value = encode_batch([])
+    monkeypatch.undo()
+    view = viewed(history([]))
+    view.apply(Record(1, keys.encode(BatchKey("fraud", 7, 1)), value))
+    with pytest.raises(StateTooNew):
+        view.apply(Record(2, keys.encode(BatchKey("fraud", 0, 1)), value))
