@@ -74,6 +74,7 @@ class Logs:
         self.sending = "now"
         self.between = lambda: None
         self.written = []
+        self.acked = []
 
     def partitions(self, topic):
         return self.broker.topics[topic]
@@ -87,6 +88,7 @@ class Logs:
             if self.fault:
                 self.fault.after -= 1
         self._fail([])
+        self.acked += records
         return offsets
 
     def send(self, records):
