@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import os
 import re
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 from monitor.web.app import create
 from monitor.web.serve import STOP_SECONDS, Server, parse_listen
 from monitor.web.settings import WebSettings
-from tests.deploy.render import ROOT, render
+from tests.deploy.render import CONFIGS, ROOT, Installation, render, run
 from tests.web.conftest import Recorded
 from tests.web.view import view
 
@@ -138,13 +140,29 @@ def test_all_that_is_written_to_is_a_volume(installation):
     claims = installation.workload["spec"].get("volumeClaimTemplates", ())
     names = {one["name"] for one in installation.pod["volumes"]} | {one["metadata"]["name"] for one in claims}
     assert {one["name"] for one in mounts.values()} == names
-    cache = installation.env.get("NUMBA_CACHE_DIR")
     image = re.search(r"NUMBA_CACHE_DIR=(\S+)", (ROOT / "Dockerfile").read_text())[1]
-    if cache is None:
-        assert image not in mounts
-    else:
-        assert "emptyDir" in installation.mounted(cache)
-        assert installation.container["command"] == ["env", "-u", "NUMBA_CPU_NAME", "driftline"]
+    assert image not in mounts
+    if "NUMBA_CACHE_DIR" in installation.env:
+        compiles(installation)
+
+
+def compiles(installation) -> None:
+    """The pod compiles kernels for its node, into a volume of its own."""
+    assert "emptyDir" in installation.mounted(installation.env["NUMBA_CACHE_DIR"])
+    assert installation.container["command"] == ["env", "-u", "NUMBA_CPU_NAME", "driftline"]
+    assert "NUMBA_CPU_NAME=generic" in (ROOT / "Dockerfile").read_text()
+
+
+def test_kernels_of_the_node_are_compiled_where_that_is_asked_for(programs, tmp_path):
+    """The chart's value and the component of the overlays do the same."""
+    compiles(render("chart full"))
+    above = Path(os.path.relpath(CONFIGS / "kustomize", tmp_path))
+    (tmp_path / "kustomization.yaml").write_text(
+        f"resources: [{above}/overlays/prod]\ncomponents: [{above}/components/native-kernels]\n"
+    )
+    done = run("kustomize", "build", tmp_path)
+    assert done.returncode == 0, done.stderr
+    compiles(Installation("native", done.stdout))
 
 
 def test_one_pod_goes_at_a_time(installation):
