@@ -20,8 +20,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.machine import revision
 from monitor.deliver.receiver import Receiver
 from tests.kafka.broker import ExternalBroker, KafkaBroker
 from tests.kafka.lives import differences, undelivered
@@ -210,7 +212,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--events", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
+    today = datetime.now(UTC).date().isoformat()
+    parser.add_argument("--seed", type=int, default=int(today.replace("-", "")), help="default: the date")
+    parser.add_argument("--report", action="store_true", help="write bench/reports/chaos-<date>.md")
     parser.add_argument("--rate", type=float, default=20_000, help="records per second")
     parser.add_argument("--keep", type=Path, help="folder for logs, left as they are")
     options = parser.parse_args()
@@ -222,19 +226,29 @@ def main() -> int:
                 broker, folder / "replicas", events=options.events, seed=options.seed, rate=options.rate,
                 topic=f"chaos-{time.time_ns()}", say=_say,
             )  # fmt: skip
-    done = ", ".join(f"{count} {kind}" for kind, count in sorted(report.events.items()))
-    _say(
-        f"{sum(report.events.values())} events (seed {options.seed}): {done}; {report.records} records, "
-        f"{report.verdicts} windows, {report.incidents} incidents; {report.seconds:.0f} s"
-    )
-    for one in report.wrong:
-        _say(f"WRONG: {one}")
-    _say(
-        "counts, verdicts, incidents and requests are exact"
-        if not report.wrong
-        else f"{len(report.wrong)} wrong"
-    )
+    lines = summary(report, seed=options.seed, rate=options.rate)
+    _say("\n".join(lines))
+    if options.report:
+        body = "\n".join(
+            [f"# Replicas disturbed on {today}", "", f"Revision {revision()}.", "", "```", *lines, "```"]
+        )
+        (Path(__file__).parent / "reports" / f"chaos-{today}.md").write_text(f"{body}\n")
     return 1 if report.wrong else 0
+
+
+def summary(report: Report, *, seed: int, rate: float) -> list[str]:
+    """What was done and what came of it."""
+    done = ", ".join(f"{count} {kind}" for kind, count in sorted(report.events.items()))
+    outcome = (
+        f"{len(report.wrong)} wrong" if report.wrong else "counts, verdicts, incidents and requests are exact"
+    )
+    return [
+        f"{sum(report.events.values())} events (seed {seed}) on {REPLICAS} replicas and {PARTITIONS} partitions: {done}",
+        f"{report.records} records, {rate:g} a second; {report.verdicts} windows, {report.incidents} incidents",
+        f"{report.seconds:.0f} s",
+        *(f"WRONG: {one}" for one in report.wrong),
+        outcome,
+    ]
 
 
 if __name__ == "__main__":
