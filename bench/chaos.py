@@ -172,7 +172,6 @@ def disturb(
             folder, bootstrap=broker.bootstrap, topic=topic, reference=reference, receiver=receiver,
             partitions=PARTITIONS,
         )  # fmt: skip
-        replicas.create_topics(broker)
         load = Load(broker.bootstrap, topic, rate=rate)
         try:
             for number in range(REPLICAS):

@@ -91,7 +91,6 @@ def main() -> int:
                 Path(temporary) / "replicas", bootstrap=broker.bootstrap, topic=topic,
                 reference=make_reference(), receiver=receiver, partitions=PARTITIONS,
             )  # fmt: skip
-            replicas.create_topics(broker)
             load = Load(broker.bootstrap, topic, rate=options.rate)
             try:
                 for number in (0, 1):

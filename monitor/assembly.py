@@ -14,7 +14,7 @@ from monitor.clock import Clock
 from monitor.config.effective import render
 from monitor.config.finding import Problem
 from monitor.config.load import load, refusal
-from monitor.config.plans import build_plans, reference_paths
+from monitor.config.plans import build_plans, plan_topics, reference_paths
 from monitor.config.settings import Settings
 from monitor.config.values import Plans
 from monitor.intake.dead_letter import DeadLetters
@@ -90,14 +90,21 @@ def assemble(files: Sequence[str]) -> Assembly:
     return Assembly(settings, plans, references, models, contexts, render(settings), backend)
 
 
-def open_state(plans: Plans, *, clock: Clock, accept_loss: bool = False) -> StateLog:
-    """The state log that the configuration names. Raises StateError."""
+def open_state(assembly: Assembly, *, clock: Clock, accept_loss: bool = False) -> StateLog:
+    """The state log that the configuration names; topics that are missing are created.
+
+    Raises StateError, with the commands that create the topics where that is not permitted.
+    """
+    plans = assembly.plans
     if plans.state.log == "local":
         return LocalLog(Path(plans.state.dir), clock=clock)
-    from monitor.state.kafka.cluster import open_cluster  # a single process needs none of it
+    from monitor.state.kafka.admin import ensure_topics  # a single process needs none of it
+    from monitor.state.kafka.cluster import open_cluster
 
+    properties = plans.kafka.client()
+    ensure_topics(properties, plan_topics(assembly.settings), clock=clock)
     return open_cluster(
-        plans.kafka.client(),
+        properties,
         group=plans.kafka.group,
         prefix=plans.state.kafka.prefix,
         clock=clock,

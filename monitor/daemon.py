@@ -64,7 +64,7 @@ class Daemon:
         self.clock = clock
         self.stopping = threading.Event()
         self.assembly: Assembly = assemble(files)
-        self.state = open_state(self.assembly.plans, clock=clock, accept_loss=accept_loss)
+        self.state = open_state(self.assembly, clock=clock, accept_loss=accept_loss)
         self.ingest: Ingest
         self.evaluate: Evaluate
         self.server: Server

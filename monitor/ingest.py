@@ -147,7 +147,6 @@ class Ingest:
                     self._refuse_loss([source])
             except IntakeError:  # the broker did not say what was committed: look again
                 self.positions([source])
-                continue
             except FINAL as refusal:
                 self.refused[source] = str(refusal)
                 log.error("partition_refused", source=str(source), error=str(refusal))
@@ -184,6 +183,7 @@ class Ingest:
             for held in (self.partitions, self._folds, self._paused, self._markers, self.refused):
                 held.pop(source, None)
             self._begun.discard(source)
+            self._state.release(source)
         self._idleness.forget(sources)
         if self._recovery is not None:
             self._recovery.forget(sources)

@@ -29,7 +29,7 @@ from monitor.intake.client import (
 from monitor.intake.ends import Ends
 from monitor.intake.fetch import open_queue
 from monitor.intake.gap import Gap, GapKind
-from monitor.intake.member import member_properties
+from monitor.intake.member import group_view, member_properties
 from monitor.intake.trouble import Troubles, stopped
 from monitor.intake.waiting import Waiting
 from monitor.intake.watchdog import HELD, Watchdog
@@ -86,11 +86,13 @@ class Consumer:
         self._troubles = Troubles(count)
         self._next_forward = 0.0
         self._joined = False
+        self._tells_nothing = properties.get("group.protocol") == "consumer"
         chosen = member_properties(properties, group=group, on_commit=self._on_commit)
         try:
             self._client = Client(client_properties(chosen, self._listener))
             self._ends = Ends(self._client, clock)
             self._watchdog = Watchdog(clock, self._ends.now, self._ends.high)
+            self._unmet = group_view(self._client)
             self._queue = open_queue(self._client, str(chosen["client.id"]), MOST) if direct else None
             self._client.subscribe(
                 list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
@@ -126,8 +128,8 @@ class Consumer:
 
     @property
     def joined(self) -> bool:
-        """Whether the group has given us partitions, or told us that there are none for us."""
-        return self._joined
+        """Whether the group has given us partitions, or has none for us, of which the new protocol tells nothing."""
+        return self._joined or (self._tells_nothing and group_view(self._client) not in {None, self._unmet})
 
     def gaps(self) -> tuple[Gap, ...]:
         """Gaps met since the last call. They lie after the batches of the polls before."""

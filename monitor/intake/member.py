@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from confluent_kafka import Consumer as Client
+from confluent_kafka import KafkaException
+
 TUNED = {
     "queued.max.messages.kbytes": 32_768,
     "fetch.queue.backoff.ms": 2,
@@ -28,3 +31,11 @@ def member_properties(
     if properties.get("group.protocol") != "consumer":
         chosen["partition.assignment.strategy"] = "cooperative-sticky"
     return chosen
+
+
+def group_view(client: Client) -> object:
+    """What the client knows of its group: it changes when it has been taken in. None where it is closed."""
+    try:
+        return client.consumer_group_metadata()
+    except (KafkaException, RuntimeError):
+        return None

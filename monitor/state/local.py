@@ -87,6 +87,9 @@ class LocalLog:
         self._count_divergences(diverged)
         fail_point("checkpoint.after")
 
+    def release(self, source: Source) -> None:
+        """Nothing is held."""
+
     def report(self, progress: Progress) -> None:
         with self._lock:
             self._progress[progress.source] = progress

@@ -153,6 +153,10 @@ class StateLog(Protocol):
         """
         ...
 
+    def release(self, source: Source) -> None:
+        """The partition is somebody else's now: forget what is held of it here."""
+        ...
+
     def report(self, progress: Progress) -> None:
         """Publish how far a partition is. Need not be durable."""
         ...

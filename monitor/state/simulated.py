@@ -122,6 +122,9 @@ class SimulatedLog:
             self.divergences += diverged
             self._pass("checkpoint.after")
 
+    def release(self, source: Source) -> None:
+        """Nothing is held."""
+
     def report(self, progress: Progress) -> None:
         with self._alive():
             self._progress[progress.source] = progress

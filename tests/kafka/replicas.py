@@ -20,7 +20,6 @@ from monitor.state.kafka.description import read_ledger
 from monitor.state.kafka.log import KafkaLog
 from monitor.state.kafka.recover import markers
 from monitor.state.log import Ledger
-from tests.kafka.broker import ExternalBroker, KafkaBroker
 from tests.kafka.lives import LATENESS, Found, _newest, _told, config_text, found_of
 from tests.kafka.traffic import MODEL, WINDOW
 
@@ -52,7 +51,6 @@ class Replicas:
         self.folder = folder
         self.prefix = f"{topic}-own"
         self._bootstrap = bootstrap
-        self._partitions = partitions
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._stopped: set[int] = set()
         write(reference, folder / "scores.ref")
@@ -70,26 +68,6 @@ class Replicas:
                 idle="3s",
             )
         )
-
-    def create_topics(self, broker: KafkaBroker | ExternalBroker) -> None:
-        for name, parts in (
-            ("state", self._partitions),
-            ("sketches", self._partitions),
-            ("progress", 1),
-            ("ledger", self._partitions),
-            ("dlq", 1),
-        ):
-            policy = {"dlq": "delete", "sketches": "compact,delete"}.get(name, "compact")
-            broker.create_topic(
-                f"{self.prefix}.{name}",
-                partitions=parts,
-                config={
-                    "cleanup.policy": policy,
-                    "max.message.bytes": str(8 << 20),
-                    "segment.ms": "5000",
-                    "min.cleanable.dirty.ratio": "0.05",
-                },
-            )
 
     @property
     def running(self) -> list[int]:

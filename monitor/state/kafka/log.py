@@ -135,6 +135,10 @@ class KafkaLog:
             writer = self._writers[source]
         writer.checkpoint(sketches, marker)
 
+    def release(self, source: Source) -> None:
+        with self._lock:
+            self._writers.pop(source, None)
+
     def report(self, progress: Progress) -> None:
         key = keys.encode(keys.ProgressKey(progress.source))
         self._logs.send([Write(Place(self._topics.progress, 0), key, encode(progress))])
