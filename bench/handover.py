@@ -28,8 +28,8 @@ from tests.kafka.replicas import SESSION, Replicas
 from tests.kafka.traffic import make_reference
 
 PARTITIONS = 12
-CALM = 12.0
-"""Seconds before each signal: the group is whole, and both have checkpoints."""
+CALM = 5.0
+"""Seconds without a change before each signal: the group is whole, and both have checkpoints."""
 PATIENCE = 60.0
 
 
@@ -50,9 +50,24 @@ def owned(replicas: Replicas, number: int) -> set[str]:
     for _, body in events(replicas, number):
         if body["event"] == "partitions_assigned":
             held |= set(body["sources"])  # type: ignore[arg-type]
+        elif body["event"] == "kernels_warm":
+            held.clear()  # it was started anew
         elif body["event"] == "partitions_released":
             held -= set(body["sources"])  # type: ignore[arg-type]
     return held
+
+
+def rest(replicas: Replicas) -> None:
+    """Until both have partitions and neither has had another for a while."""
+    deadline, before, since = time.time() + PATIENCE, None, time.time()
+    while time.time() < deadline:
+        now = [owned(replicas, number) for number in (0, 1)]
+        if now != before:
+            before, since = now, time.time()
+        if all(now) and len(now[0] | now[1]) == PARTITIONS and time.time() - since > CALM:
+            return
+        time.sleep(0.2)
+    raise RuntimeError(f"the group did not come to rest within {PATIENCE:g} s: {before}")
 
 
 def take(replicas: Replicas, victim: int, heir: int, kind: signal.Signals) -> float:
@@ -95,7 +110,7 @@ def main() -> int:
             try:
                 for number in (0, 1):
                     replicas.start(number)
-                time.sleep(CALM)
+                rest(replicas)
                 for turn in range(options.rounds):
                     for name, times in found.items():
                         victim = random.Random(turn).choice((0, 1))
@@ -103,7 +118,7 @@ def main() -> int:
                         times.append(seconds)
                         sys.stdout.write(f"{name}: {seconds:.2f} s\n")
                         replicas.start(victim)
-                        time.sleep(CALM)
+                        rest(replicas)
             finally:
                 load.close()
                 replicas.close()

@@ -24,7 +24,18 @@ A dead Alertmanager at one retry a second would otherwise write 86 400 equal lin
 """
 REPEAT_KEYS = (
     *("model", "window", "state", "transitions"),
-    *("topic", "partition", "source", "integration", "target", "reason", "boundary", "text"),
+    *(
+        "topic",
+        "partition",
+        "partitions",
+        "source",
+        "sources",
+        "integration",
+        "target",
+        "reason",
+        "boundary",
+        "text",
+    ),
 )
 """What tells two occurrences of an event apart; other values (offsets, counts) may differ.
 
