@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -54,6 +55,8 @@ class _Line:
     """One producer and the thread that serves its acknowledgements, from its first record to its last."""
 
     def __init__(self, properties: Mapping[str, Any], deadline: float) -> None:
+        self.fatal = ""
+        """Why the client has given up, "" while it has not."""
         self.listener = StateListener()
         try:
             self.client = Producer(client_properties(properties, self.listener))
@@ -75,12 +78,17 @@ class _Line:
         self._thread.join(_CLOSE_SECONDS + 2 * _POLL_SECONDS)
 
     def _serve(self) -> None:
-        while not self._ended.is_set():
-            self.client.poll(_POLL_SECONDS)
-        if self._deadline:
-            self.client.flush(self._deadline)
-        self.client.purge()
-        self.client.flush(_CLOSE_SECONDS)
+        try:
+            while not self._ended.is_set():
+                self.client.poll(_POLL_SECONDS)
+            if self._deadline:
+                self.client.flush(self._deadline)
+        except KafkaException as error:  # of a client that has given up: the library tells it in no callback
+            self.fatal = describe(error)
+            log.warning("state_appender_failed", reason=self.fatal)
+        for settle in (self.client.purge, partial(self.client.flush, _CLOSE_SECONDS)):
+            with contextlib.suppress(KafkaException):
+                settle()  # whoever waits is told
 
 
 class Appender:
@@ -112,7 +120,7 @@ class Appender:
         lacking = receipt.lacking
         if lacking:
             self._replace(line)
-            reason = refused or receipt.reason or f"no answer in {self._deadline:g} s"
+            reason = refused or line.fatal or receipt.reason or f"no answer in {self._deadline:g} s"
             raise StateUnsettled(
                 f"{lacking} of {len(records)} records not acknowledged ({reason}) - {records[0].place} - "
                 "brokers that answer, with enough replicas in sync"
@@ -157,9 +165,7 @@ class Appender:
     def _current(self) -> _Line:
         with self._lock:
             line = self._line
-            if line is not None and line.listener.fatal is not None:
-                log.warning("state_appender_replaced", reason=line.listener.fatal.str())
-                line.retire()
+            if line is not None and line.fatal:
                 line = None
             if line is None:
                 line = self._line = self._open()
