@@ -24,18 +24,12 @@ from tests.daemon.build import MODEL
 from tests.daemon.recount import differences, recount, stored_verdicts
 from tests.faults.world import on_kafka
 
-COMPACT = {"cleanup.policy": "compact", "max.message.bytes": str(8 << 20)}
 SHAPE = {"state": 3, "sketches": 2, "progress": 1, "ledger": 2}
 
 
-def shared(folder, broker, *, receiver, make=on_kafka, config=COMPACT, **change):
-    """A scene over three partitions, and topics for its state, with three partitions for the state of sources."""
+def shared(folder, broker, *, receiver, make=on_kafka, **change):
+    """A scene over three partitions whose state is in Kafka, that of sources in three partitions."""
     made = make(folder, broker, receiver=receiver)
-    topics = topics_of(f"{made.topic}-own")
-    for name, partitions in SHAPE.items():
-        broker.create_topic(
-            getattr(topics, name), partitions=partitions, **({"config": config} if config else {})
-        )
     shape = {"prefix": f"{made.topic}-own", "partitions": 3, "model_partitions": 2, "replication": 1}
     quick = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 200, "fetch.wait.max.ms": 100}
     made.configure(

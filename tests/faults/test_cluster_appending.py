@@ -8,7 +8,7 @@ from monitor.state.kafka.appender import Appender
 from tests.daemon.ask import samples, until
 from tests.daemon.build import scene as scene_of
 from tests.daemon.build import stream
-from tests.faults.shared_state import await_judged, reports, running, shared, wrong
+from tests.faults.shared_state import await_judged, reports, running, shared, topics, wrong
 from tests.faults.world import pieces
 
 PRODUCE = 0
@@ -29,7 +29,12 @@ def test_row_17_appends_are_refused_for_every_reason(tmp_path, broker, receiver,
     opened = []
     begin = Appender._open
     monkeypatch.setattr(Appender, "_open", lambda self: opened.append(begin(self)) or opened[-1])
-    scene = shared(tmp_path, broker, receiver=receiver, make=scene_of, config=None)
+    monkeypatch.setattr(
+        "monitor.state.kafka.admin.ensure_topics", lambda *_, **__: None
+    )  # it cannot be asked for topics
+    scene = shared(tmp_path, broker, receiver=receiver, make=scene_of)
+    for name, partitions in zip(topics(scene), (3, 2, 1, 2), strict=True):
+        broker.create_topic(name, partitions=partitions)
     sent = stream(range(4))
     with running(scene) as daemon:
         before = samples(daemon.server.url)["internal_errors_total", "ingest"]

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from monitor.clock import SystemClock
@@ -309,7 +309,7 @@ def test_a_fatal_error_of_the_client_is_no_end(kafka, broker, topic):
     place = Place(topic, 0)
     broker.write(numbered(place, 1))
     line = broker._appender._line
-    line.listener.on_error(KafkaError(KafkaError._FATAL, "as if", fatal=True))
+    line.fatal = "as if"
     assert broker.write(numbered(place, 1, start=1)) == [1]
     assert broker._appender._line is not line
 
