@@ -13,6 +13,7 @@ from monitor.intake.combine import combine
 from monitor.intake.convert import names
 from monitor.intake.fault import decode_all
 from monitor.intake.gate import Gate, clip
+from monitor.intake.plausible import sift
 from monitor.intake.rows import SCALAR, Rows
 from monitor.intake.scanner import scanner_of
 from monitor.intake.schema import Schema, show
@@ -63,6 +64,7 @@ class Decoder:
         self._scanners = {name: scanner for name, scanner in found.items() if scanner is not None}
         self._guess = next(iter(self._scanners), "")
         """The model that most records of the last batch named."""
+        self._source = source
         self._only = source.models[0] if not source.model else ""
         self._gate = Gate(max_bytes=source.max_bytes, max_depth=source.max_depth)
         self._peek = Schema({source.model: SCALAR}) if source.model else None
@@ -82,6 +84,9 @@ class Decoder:
                 found, refused = rows.read(batch, chosen.get(name, ()))
                 columns[name] = combine(columns[name], found) if name in columns else found
                 rejects.extend(refused)
+        for name in columns:
+            columns[name], refused = sift(columns[name], self._source)
+            rejects.extend(refused)
         rejects.sort(key=lambda reject: reject.index)
         return Scanned(tuple(columns[name] for name in self._rows), tuple(rejects), len(declined))
 

@@ -27,7 +27,7 @@ PER_MS = {
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
-_LIKELY_MS = (631_152_000_000, 4_102_444_800_000)  # 1990 to 2100
+LIKELY_MS = (631_152_000_000, 4_102_444_800_000)  # 1990 to 2100
 _NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,3})?")
 _BEYOND_MICROSECONDS = re.compile(r"(\.[0-9]{6})[0-9]+")
 _SHORTEST_WITH_NANOSECONDS = len("2023-01-01T00:00:00.1234567Z")
@@ -125,4 +125,4 @@ def _explain(value: object, unit: TimeUnit) -> str:
 
 def _is_likely(value: object, unit: TimeUnit) -> bool:
     time = _text(value) if unit is TimeUnit.RFC3339 else _number(value, unit)
-    return time is not None and _LIKELY_MS[0] <= time <= _LIKELY_MS[1]
+    return time is not None and LIKELY_MS[0] <= time <= LIKELY_MS[1]

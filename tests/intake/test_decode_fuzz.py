@@ -138,9 +138,11 @@ def oracle(value):
         return {Reason.DECODE}
     if record.ts is None:
         return {Reason.MISSING_FIELD}
-    if isinstance(record.ts, str):
-        return {Reason.BAD_TIME} if not record.ts.isdecimal() else None
-    return None if 0 <= record.ts < 253_402_300_800_000 else {Reason.BAD_TIME}
+    if isinstance(record.ts, str) and not record.ts.isdecimal():
+        return {Reason.BAD_TIME}
+    time = int(record.ts)
+    is_seconds = 631_152_000_000 <= time * 1000 <= 4_102_444_800_000
+    return None if 0 <= time < 253_402_300_800_000 and not is_seconds else {Reason.BAD_TIME}
 
 
 def mutate(rng):
