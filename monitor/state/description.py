@@ -1,4 +1,4 @@
-"""Reading a local state directory without owning it, also while a daemon runs (`state inspect`)."""
+"""Reading a local state directory without owning it, also while a daemon runs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Description:
 
 def describe(directory: Path) -> Description:
     """What the state directory holds. Raises StateMissing, StateDamaged, StateTooNew."""
-    with _opened(Path(directory)) as (db, path):
+    with opened(Path(directory)) as (db, path):
         markers = db.execute("SELECT body FROM markers ORDER BY topic, partition").fetchall()
         stocks = db.execute(
             "SELECT model, count(*), sum(length(body)), min(pane), max(pane) FROM sketches "
@@ -69,12 +69,13 @@ def describe(directory: Path) -> Description:
 
 def read_ledger(directory: Path, model: str, *, kinds: Collection[str] | None = ()) -> Ledger:
     """The ledger of a model as it is now (`incident list`). Raises as `describe`."""
-    with _opened(Path(directory)) as (db, _):
+    with opened(Path(directory)) as (db, _):
         return read_entries(db, model, count(db, "term"), kinds=kinds)
 
 
 @contextlib.contextmanager
-def _opened(directory: Path) -> Iterator[tuple[sqlite3.Connection, Path]]:
+def opened(directory: Path) -> Iterator[tuple[sqlite3.Connection, Path]]:
+    """The state file, for reading only. Raises as `describe`."""
     path = directory / FILE
     if not path.is_file():
         raise StateMissing(f"no state here - {path} - set state.dir to the directory that driftline run uses")

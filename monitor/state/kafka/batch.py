@@ -27,6 +27,15 @@ class Item(NamedTuple):
     """The body as JSON, ASCII; None removes the entry."""
 
 
+class Owner(NamedTuple):
+    """A process that took a partition over."""
+
+    member: str
+    """Its host."""
+    at: int
+    """When, milliseconds, by its clock."""
+
+
 class _Batch(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     items: tuple[tuple[bytes, bytes, bytes | None], ...]
 
@@ -73,6 +82,15 @@ def decode_batch(data: bytes) -> list[Item]:
 def encode_owner(member: str, at: int) -> bytes:
     """The record by which a process takes a partition; its content is for people who look."""
     return seal(Form.OWNER, json.dumps({"at": at, "member": member}, sort_keys=True).encode())
+
+
+def decode_owner(data: bytes) -> Owner:
+    """Who took a partition. Raises StateDamaged, StateTooNew."""
+    try:
+        stored = json.loads(unseal(Form.OWNER, data))
+        return Owner(str(stored["member"]), int(stored["at"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise damaged(Form.OWNER, str(error)) from error
 
 
 def _too_large(count: int, found: int, largest: int) -> StateError:

@@ -21,8 +21,8 @@ _KEPT = 4
 """Readers kept for use: reads of as many threads at once. Each is four threads of the client library."""
 
 
-class Broker:
-    """Owns its clients from here to `close`. Nothing is asked of Kafka before the first call.
+class ReadingBroker:
+    """Reads alone. Owns its clients from here to `close`; nothing is asked of Kafka before the first call.
 
     Any reader reads any place: it takes a millisecond to give it one. Ends are asked for by a client
     that never fetches, so that no answer waits behind a fetch.
@@ -34,14 +34,13 @@ class Broker:
         *,
         clock: Clock,
         group: str = "driftline",
-        deadline: float = DEADLINE,
         patience: float = DEADLINE,
     ) -> None:
         """`properties` are librdkafka's. `group` begins the name that the library asks of a reader;
         no group is joined.
 
-        `deadline`: seconds that a write waits. `patience`: seconds without an answer after which any
-        other call raises. Raises StateError when the properties are refused.
+        `patience`: seconds without an answer after which a call raises. Raises StateError when the
+        properties are refused.
         """
         self._reading = merged(properties, {**READING, "group.id": f"{group}.read"})
         self._clock = clock
@@ -49,20 +48,15 @@ class Broker:
         self._readers: deque[Reader] = deque()
         self._is_closed = False
         self._asking = self._connect()
-        try:
-            self._appender = Appender(properties, clock=clock, deadline=deadline)
-        except StateError:
-            self._asking.close()
-            raise
 
     def partitions(self, topic: str) -> int:
         return self._asking.partitions(topic)
 
     def write(self, records: Sequence[Write]) -> list[int]:
-        return self._appender.write(records)
+        raise _refused(records)
 
     def send(self, records: Sequence[Write]) -> None:
-        self._appender.send(records)
+        raise _refused(records)
 
     def end(self, place: Place) -> int:
         return self._asking.end(place)
@@ -72,10 +66,9 @@ class Broker:
         return self._read(place, max(start, 0), end) if start < end else iter(())
 
     def close(self) -> None:
-        """Disconnect, dropping what is not acknowledged. Every later call raises StateError; a read
-        that is under way does so too, or comes to its end."""
+        """Disconnect. Every later call raises StateError; a read that is under way does so too, or comes
+        to its end."""
         self._is_closed = True
-        self._appender.close()
         self._asking.close()
         while self._readers:
             self._readers.pop().close()
@@ -102,3 +95,40 @@ class Broker:
 
     def _connect(self) -> Reader:
         return Reader(self._reading, clock=self._clock, patience=self._patience)
+
+
+class Broker(ReadingBroker):
+    """Reads and appends."""
+
+    def __init__(
+        self,
+        properties: Mapping[str, Any],
+        *,
+        clock: Clock,
+        group: str = "driftline",
+        deadline: float = DEADLINE,
+        patience: float = DEADLINE,
+    ) -> None:
+        """As that of a reader; `deadline`: seconds that a write waits."""
+        super().__init__(properties, clock=clock, group=group, patience=patience)
+        try:
+            self._appender = Appender(properties, clock=clock, deadline=deadline)
+        except StateError:
+            self._asking.close()
+            raise
+
+    def write(self, records: Sequence[Write]) -> list[int]:
+        return self._appender.write(records)
+
+    def send(self, records: Sequence[Write]) -> None:
+        self._appender.send(records)
+
+    def close(self) -> None:
+        """As that of a reader; what is not acknowledged is dropped."""
+        self._appender.close()
+        super().close()
+
+
+def _refused(records: Sequence[Write]) -> StateError:
+    places = ", ".join(sorted({str(record.place) for record in records}))
+    return StateError(f"opened for reading - {places} - nothing is written")

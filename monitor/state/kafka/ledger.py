@@ -123,6 +123,10 @@ class LedgerView:
     def holds(self, model: str, kind: str, name: str) -> bool:
         return _Name(model, kind, name) in self._live
 
+    def models(self) -> list[str]:
+        """Every model that has entries."""
+        return sorted(model for model, kinds in self._by_model.items() if any(kinds.values()))
+
     def void(self) -> list[BatchKey]:
         """Batches that did not count. They go before others: those may be what makes them void."""
         return list(self._void)

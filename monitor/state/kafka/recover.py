@@ -6,7 +6,7 @@ sketches are not all there (it died between two records, or another took them aw
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from monitor.errors import StateDamaged, StateError
@@ -206,8 +206,12 @@ def recover(logs: Logs, topic: str, source: Source, *, accept_loss: bool = False
 
 
 def describe(logs: Logs, topic: str) -> dict[Source, Recovered]:
-    """What a state topic holds, by source. Holds one partition at a time. Raises StateTooNew, StateError."""
-    found: dict[Source, Recovered] = {}
+    """What a state topic holds, by source. Raises StateTooNew, StateError."""
+    return dict(sorted((found.source, found) for found in survey(logs, topic)))
+
+
+def survey(logs: Logs, topic: str) -> Iterator[Recovered]:
+    """The same, in the order of the topic's partitions, of which it holds one at a time."""
     partitions = logs.partitions(topic)
     for partition in range(partitions):
         sources: dict[Source, dict[bytes, bytes]] = {}
@@ -215,8 +219,7 @@ def describe(logs: Logs, topic: str) -> dict[Source, Recovered]:
             source = _source_of(key)
             if source is not None and partition_of_source(source, partitions) == partition:
                 sources.setdefault(source, {})[key] = value
-        found |= {source: choose(source, held) for source, held in sources.items()}
-    return dict(sorted(found.items()))
+        yield from (choose(source, held) for source, held in sorted(sources.items()))
 
 
 def markers(logs: Logs, topic: str) -> dict[Source, Marker]:
