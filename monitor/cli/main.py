@@ -17,6 +17,7 @@ COMMANDS = {
     "topics": "Show and create the topics of the state in Kafka.",
     "reference": "Build and show what is normal for a model.",
     "inspect": "Sample a topic and print a starter configuration.",
+    "state": "Inspect, export and reset the state.",
     "replay": "Judge a file or a span of a topic again, without side effects.",
     "alert": "Send a test alert and its resolve.",
     "dlq": "List dead letters, and send them back to their topic.",
