@@ -1,6 +1,6 @@
 """`make night`: the long runs, in a dated report under bench/reports/.
 
-    python -m bench.night [--only proof,kill,chaos,handover,fuzz,year,slow,bench,soak] [--date YYYY-MM-DD]
+    python -m bench.night [--only proof,kill,chaos,handover,simulate,fuzz,year,slow,bench,soak] [--date YYYY-MM-DD]
 
 The seed of everything random is the date, except the simulated references of the proof, whose seeds are 0–199. A step
 that breaks does not keep the others from running. The figures measured here are also those of bench/README.md
@@ -28,6 +28,8 @@ HERE = Path(__file__).parent
 
 FUZZED = 10_000_000
 """Mutated records a night."""
+NIGHTLY = "10000"
+"""Orders in which simulated replicas are disturbed a night; twenty minutes on two cores."""
 
 
 class Step(NamedTuple):
@@ -49,6 +51,9 @@ def steps(seed: str) -> dict[str, Step]:
         "kill": Step("Kills on real Kafka", ["bench.kill", "--kills", "50", "--seed", seed]),
         "chaos": Step("Replicas disturbed on real Kafka", ["bench.chaos", "--events", "200", "--seed", seed]),
         "handover": Step("Partitions without an owner", ["bench.handover", "--rounds", "5"]),
+        "simulate": Step(
+            "Replicas disturbed in simulation", ["bench.simulate", "--schedules", NIGHTLY, "--seed", seed]
+        ),
         "fuzz": Step("Mutated records", ["bench.fuzz", "--records", str(FUZZED), "--seed", seed]),
         "year": Step("The flights of 2013 against January", ["bench.year"], writes="--out"),
         "slow": Step("Slow tests", ["pytest", "-m", "slow", "-q", "--color=no"]),

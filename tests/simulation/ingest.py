@@ -6,9 +6,10 @@ is one of those, and in the end every record of the inputs is counted once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from monitor.errors import StateDamaged, StateError
 from monitor.names import SketchKey, Source
@@ -18,9 +19,9 @@ from monitor.state.kafka.chunks import CHUNK_BYTES, Joints, read_part
 from monitor.state.kafka.divergence import Divergences
 from monitor.state.kafka.keys import MARKERS, WriterId, decode_published, decode_state
 from monitor.state.kafka.logs import Logs, Place
-from monitor.state.kafka.recover import Recovered, recover
+from monitor.state.kafka.recover import recover
 from monitor.state.kafka.writer import Writer
-from monitor.state.log import Checkpoint
+from monitor.state.log import Checkpoint, Marker
 from tests.simulation.group import Group, Membership
 from tests.simulation.inputs import FIRST, Input, differences, input_of
 from tests.simulation.world import Process, World, Wrong
@@ -30,7 +31,7 @@ INPUTS = 12
 
 
 @dataclass
-class Protocol:
+class Mistakes:
     """The code under test, and where a test puts a mistake into it."""
 
     new_id: Callable[[World], WriterId] = lambda world: world.new_id()
@@ -40,20 +41,45 @@ class Protocol:
     )
 
 
+class Storing(Protocol):
+    """What stores the checkpoints of one source."""
+
+    def checkpoint(self, sketches: Sequence[Sketch], marker: Marker) -> None: ...
+
+
+class Counting(Protocol):
+    """A run in which inputs are folded."""
+
+    world: World
+    group: Group
+    inputs: dict[Source, Input]
+    acknowledged: dict[Source, int]
+
+    def recover(self, process: Process, source: Source) -> tuple[Checkpoint | None, Storing]: ...
+
+    def position(self, source: Source, found: Checkpoint | None) -> int:
+        """Where to read on."""
+        ...
+
+    def report(self, process: Process, marker: Marker) -> None:
+        """Tell others how far a source is durable."""
+        ...
+
+
 @dataclass
 class _Held:
     """One source partition, as its process believes."""
 
     partition: Partition | None = None
-    writer: Writer | None = None
-    applied: int = -1
-    """Position of the newest checkpoint."""
+    writer: Storing | None = None
+    marker: Marker | None = None
+    """Of the newest checkpoint."""
 
 
 class Ingester:
     """The ingest thread of one process."""
 
-    def __init__(self, run: IngestRun, process: Process) -> None:
+    def __init__(self, run: Counting, process: Process) -> None:
         self._run = run
         self._process = process
         self._held: dict[Source, _Held] = {}
@@ -101,20 +127,25 @@ class Ingester:
             return
         checkpoint, held.writer = found
         held.partition = run.inputs[source].opened(checkpoint)
-        held.partition.position = run.protocol.position(run.group, source, checkpoint)
-        held.applied = held.partition.position if checkpoint is not None else -1
+        held.partition.position = run.position(source, checkpoint)
+        held.marker = checkpoint.marker if checkpoint is not None else None
 
     def _checkpoint(self, source: Source) -> None:
         held, run = self._held[source], self._run
-        if held.partition is None or held.writer is None or held.partition.position == held.applied:
+        if held.partition is None or held.writer is None:
+            return
+        if held.marker is not None and held.marker.applied == held.partition.position:
+            if run.world.random.random() < 0.1:
+                run.report(self._process, held.marker)
             return
         sketches, marker = held.partition.checkpoint()
         with suppress(StateError):
             held.writer.checkpoint(sketches, marker)
             held.partition.confirm(marker)
-            held.applied = marker.applied
+            held.marker = marker
             self._members.commit(source, marker.applied)
             run.acknowledged[source] = max(run.acknowledged.get(source, 0), marker.applied)
+            run.report(self._process, marker)
 
 
 @dataclass
@@ -122,7 +153,7 @@ class IngestRun:
     """One schedule of level A."""
 
     seed: int
-    protocol: Protocol = field(default_factory=Protocol)
+    protocol: Mistakes = field(default_factory=Mistakes)
     sources: int = 2
     acknowledged: dict[Source, int] = field(default_factory=dict)
     """How far anybody was told that it is durable."""
@@ -159,7 +190,9 @@ class IngestRun:
         floor = self.acknowledged.get(source, 0)
         committed = self.group.commits.get(source, 0)
         found = recover(logs, "state", source)
-        self._check_recovered(source, found, floor=floor, committed=committed)
+        truth = self.inputs[source]
+        contents = {one.key: truth.sealed.get(one.body, (None, -1))[1] for one in found.sealed}
+        check_recovered(self, source, found.checkpoint, contents, floor=max(floor, committed))
         if found.divergences:
             raise Wrong(f"diverges - {source} - {found.divergences}")
         writer = Writer(
@@ -169,27 +202,17 @@ class IngestRun:
         )  # fmt: skip
         return found.checkpoint, writer
 
+    def position(self, source: Source, found: Checkpoint | None) -> int:
+        return self.protocol.position(self.group, source, found)
+
+    def report(self, process: Process, marker: Marker) -> None:
+        """Nobody listens here."""
+
     def _boot(self, process: Process) -> None:
         process.spawn(Ingester(self, process).live)
 
     def _is_done(self) -> bool:
         return all(self.acknowledged.get(source) == one.end for source, one in self.inputs.items())
-
-    def _check_recovered(self, source: Source, recovered: Recovered, *, floor: int, committed: int) -> None:
-        found = recovered.checkpoint
-        if found is None:
-            if floor or committed:
-                raise Wrong(f"nothing is recovered - {source} - acknowledged through {floor}")
-            return
-        truth, applied = self.inputs[source], found.marker.applied
-        if found.marker != truth.markers.get(applied):
-            raise Wrong(f"a marker that no fold gives - {source} - {found.marker}")
-        contents = {one.key: truth.sealed.get(one.body, (None, -1))[1] for one in recovered.sealed}
-        if contents != truth.live[applied]:
-            raise Wrong(f"sketches that the fold to {applied} does not give - {source}")
-        if not self.world.has_zombies and applied < floor:
-            raise Wrong(f"recovered at {applied} - {source} - acknowledged through {floor}")
-        self.acknowledged[source] = max(self.acknowledged.get(source, 0), applied)
 
     def _check_published(self) -> None:
         """The newest sketch of each key, whoever wrote it, counts the whole log."""
@@ -238,13 +261,24 @@ class IngestRun:
                 raise Wrong(f"recovered at {checkpoint.marker.applied} - {source} - not {truth.end}")
 
 
-@contextmanager
-def told(seed: int, level: str) -> Iterator[None]:
-    """Say with every failure how to see it again."""
-    try:
-        yield
-    except Exception as error:
-        raise Wrong(
-            f"{type(error).__name__}: {error} - seed {seed} - "
-            f"python -m bench.simulate --level {level} --schedules 1 --seed {seed}"
-        ) from error
+def check_recovered(
+    run: Counting, source: Source, found: Checkpoint | None, contents: dict[SketchKey, int], *, floor: int
+) -> None:
+    """Raise when what was recovered is not what the fold of a prefix gives, or less than was promised.
+
+    `floor` is how far anybody had been told before that it is durable. Where zombies are at work it may be
+    taken back: what they believed is folded again. But there is something always.
+    """
+    truth = run.inputs[source]
+    if found is None:
+        if floor:
+            raise Wrong(f"nothing is recovered - {source} - acknowledged through {floor}")
+        return
+    applied = found.marker.applied
+    if found.marker != truth.markers.get(applied):
+        raise Wrong(f"a marker that no fold gives - {source} - {found.marker}")
+    if contents != truth.live[applied]:
+        raise Wrong(f"sketches that the fold to {applied} does not give - {source}")
+    if not run.world.has_zombies and applied < floor:
+        raise Wrong(f"recovered at {applied} - {source} - acknowledged through {floor}")
+    run.acknowledged[source] = max(run.acknowledged.get(source, 0), applied)

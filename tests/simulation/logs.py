@@ -18,9 +18,6 @@ from monitor.errors import StateError, StateMissing, StateUnsettled
 from monitor.state.kafka.logs import Place, Record, Write
 from monitor.state.simulated import SimulatedCrash
 
-FETCH = 40
-"""At most this many records come with one fetch: what is removed after it is seen all the same."""
-
 
 @dataclass(frozen=True, slots=True)
 class Faults:
@@ -74,12 +71,13 @@ class SimulatedBroker:
         self.faults = faults or Faults()
         self.pause: Callable[[str], None] = lambda name: None
         self.topics = dict(topics)
+        self.fetch = self.random.choice([2, 40])
+        """At most this many records come with one fetch: what is removed after it is seen all the same."""
         self.appended = self.compacted = 0
         self.history: dict[Place, list[Record]] = {}
         """Everything that was ever appended."""
         self._clock = clock or ManualClock()
         self._logs = {Place(t, p): _Log() for t, count in topics.items() for p in range(count)}
-        self._places = list(self._logs)
         self._flights: list[deque[Write]] = []
         self._readers: dict[int, SimulatedLogs] = {}
         self._reads = 0
@@ -97,7 +95,9 @@ class SimulatedBroker:
         if self._flights and self.random.random() < 0.05:
             self.land()
         if self.faults.compact and self.random.random() < self.faults.compact:
-            self.compact(self.random.choice(self._places))
+            places = [place for place, log in self._logs.items() if len(log.records) > 1]
+            if places:
+                self.compact(self.random.choice(places))
         self.pause(name)
 
     def land(self) -> None:
@@ -144,7 +144,7 @@ class SimulatedBroker:
         log = self._log(place)
         if len(log.records) < 2:
             return
-        cut = self.random.randint(1, len(log.records) - 1)
+        cut = self.random.choice([self.random.randint(1, len(log.records) - 1), len(log.records) - 1])
         if upto is not None:
             cut = min(bisect_left(log.offsets, upto), len(log.records) - 1)
         newest = {record.key: record.offset for record in log.records[:cut]}
@@ -189,7 +189,7 @@ class SimulatedBroker:
                     raise StateError(f"cannot be read - {place} - see that the broker is up")
                 low = bisect_left(log.offsets, start)
                 high = bisect_left(log.offsets, end)
-                fetched = log.records[low : min(high, low + self.random.randint(1, FETCH))]
+                fetched = log.records[low : min(high, low + self.random.randint(1, self.fetch))]
                 if not fetched:
                     return
                 yield from fetched

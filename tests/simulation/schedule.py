@@ -17,6 +17,9 @@ from monitor.state.simulated import SimulatedCrash
 STAY = 0.85
 """How often the same task goes on after a pause: a thread switch costs fifty times a pause, and bursts
 of all lengths come about all the same."""
+SLOW = 0.03
+"""The same of a task that is slow for a while, and how often it is considered at all. What takes a whole
+sequence of steps by others between two of one's own is hardly ever met otherwise."""
 
 
 class Task:
@@ -25,6 +28,7 @@ class Task:
     def __init__(self, name: str, run: Callable[[], None]) -> None:
         self.name = name
         self.is_stopped = self.is_doomed = self.has_ended = False
+        self.is_slow = False
         self.run = run
         self.turn = threading.Lock()
         self.turn.acquire()
@@ -60,6 +64,9 @@ class Schedule:
     def run(self, steps: int) -> None:
         """Let the tasks go on for `steps` pauses, or until none can. Raises what one of them raised."""
         self._left = steps
+        share = self.random.choice([0.0, 0.0, 0.3, 0.7])
+        for task in self._tasks:
+            task.is_slow = self.random.random() < share
         following = self._pick()
         if following is not None:
             self._hand_over(following)
@@ -94,7 +101,7 @@ class Schedule:
             raise SimulatedCrash(f"{me.name} was killed")
         self.steps += 1
         self._left -= 1
-        if self._left > 0 and self.random.random() < self._stay:
+        if self._left > 0 and self.random.random() < (SLOW if me.is_slow else self._stay):
             return
         following = self._pick()
         if following is me:
@@ -127,6 +134,9 @@ class Schedule:
         if self._left <= 0:
             return None
         ready = [task for task in self._tasks if not task.is_stopped]
+        fast = [task for task in ready if not task.is_slow]
+        if fast and self.random.random() >= SLOW:
+            return self.random.choice(fast)
         return self.random.choice(ready) if ready else None
 
     def _hand_over(self, task: Task | None) -> None:

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from monitor.clock import ManualClock
 from monitor.state.kafka.keys import WriterId
-from monitor.state.kafka.logs import Logs
 from tests.simulation.group import Group
-from tests.simulation.inputs import FIRST, INTAKE, MODELS, PLANS, TOPIC, WINDOW, input_of
 from tests.simulation.logs import Faults, SimulatedBroker, SimulatedLogs
 from tests.simulation.schedule import Baton, Schedule, SkewedClock, Task
 from tests.test_partition import START
-
-__all__ = ["FIRST", "INTAKE", "MODELS", "PLANS", "TOPIC", "WINDOW", "Process", "World", "input_of"]
 
 PAUSES = 400_000
 """No schedule needs a tenth of it; one that does not come to an end is a defect."""
 
 
-class Wrong(AssertionError):
-    """An invariant does not hold."""
+class Wrong(BaseException):
+    """An invariant does not hold. A BaseException, as the boundaries of the code under test must not hide it."""
+
+
+class Quiet:
+    """A log of which nobody reads anything but what must not happen."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: None
+
+    def exception(self, event: str, **_: Any) -> None:
+        raise Wrong(f"a boundary was reached - {event}")
 
 
 class Process:
@@ -73,19 +82,18 @@ class World:
         self.processes: list[Process] = []
         self.counts: dict[str, int] = {}
         """What happened, and how often; for the report."""
+        self.is_hasty = False
+        """Tombstones go at once: somebody reads for longer than they are kept."""
         self._boot = boot
         self._born = 0
 
-    def group(self, partitions: Any) -> Group:
-        made = Group(partitions, self.random, is_eager=self.random.random() < 0.5)
+    def group(self, partitions: Iterable[Hashable]) -> Group:
+        made = Group(list(partitions), self.random, is_eager=self.random.random() < 0.5)
         self.groups.append(made)
         return made
 
     def new_id(self) -> WriterId:
         return WriterId(self.random.getrandbits(64))
-
-    def logs_of(self, process: Process) -> Logs:
-        return process.logs
 
     def start(self) -> Process:
         process = Process(self, f"p{self._born}")
@@ -100,6 +108,8 @@ class World:
 
     def disturb(self, bursts: int, is_done: Callable[[], bool]) -> None:
         """The turbulent part: processes go on and something happens to them, again and again."""
+        if self.is_hasty:
+            self.broker.faults = replace(self.broker.faults, is_hasty=True, compact=0.1)
         for _ in range(bursts):
             self._burst(self.random.choice([3, 10, 30, 100]))
             self._act()
@@ -127,7 +137,8 @@ class World:
         self.broker.settle()
 
     def _burst(self, steps: int) -> None:
-        self.clock.advance(self.random.choice([0.05, 0.5, 2.0, 8.0]))
+        seconds = self.random.choice([0.05, 0.5, 2.0, 8.0])
+        self.clock.advance(seconds if self.random.random() < 0.99 else 3_700.0)
         self.schedule.run(steps)
         for process in [process for process in self.processes if not process.is_alive]:
             process.kill()
@@ -194,26 +205,38 @@ def _faults(chance: random.Random) -> Faults:
 
     return Faults(
         crash=some(0.08), unsettled=some(0.2), unread=some(0.03), dropped=some(0.4), late=some(0.6),
-        compact=some(0.08),
+        compact=some(0.15),
     )  # fmt: skip
 
 
 @contextmanager
-def batons(schedule: Schedule, *modules: Any) -> Iterator[None]:
+def batons(schedule: Schedule, *modules: ModuleType) -> Iterator[None]:
     """Let the locks that `modules` make give way to other tasks, instead of stopping all of them."""
+    locks = SimpleNamespace(Lock=lambda: Baton(schedule), Event=threading.Event)
+    with changed(*((module, "threading", locks) for module in modules)):
+        yield
 
-    class Locks:
-        Event = staticmethod(lambda: None)
 
-        @staticmethod
-        def Lock() -> Baton:
-            return Baton(schedule)
-
-    before = [module.threading for module in modules]
-    for module in modules:
-        module.threading = Locks
+@contextmanager
+def changed(*values: tuple[ModuleType | type, str, object]) -> Iterator[None]:
+    """Other values for attributes of modules and classes, for a while."""
+    before = [(where, name, getattr(where, name)) for where, name, _ in values]
     try:
+        for where, name, value in values:
+            setattr(where, name, value)
         yield
     finally:
-        for module, real in zip(modules, before, strict=True):
-            module.threading = real
+        for where, name, value in before:
+            setattr(where, name, value)
+
+
+@contextmanager
+def told(seed: int, level: str) -> Iterator[None]:
+    """Say with every failure how to see it again."""
+    try:
+        yield
+    except (Exception, Wrong) as error:
+        raise AssertionError(
+            f"{type(error).__name__}: {error} - seed {seed} - "
+            f"python -m bench.simulate --level {level} --replay {seed}"
+        ) from error

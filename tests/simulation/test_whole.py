@@ -1,0 +1,59 @@
+"""Level C of the simulation: replicas over one state log come to what one replica would come to."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from monitor.errors import DriftlineError
+from tests.simulation.inputs import MODELS
+from tests.simulation.ledger import LedgerRun
+from tests.simulation.mutants import WHOLE
+from tests.simulation.whole import WholeRun, expected_of
+from tests.simulation.world import Wrong, changed, told
+
+SCHEDULES = 25
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_replicas_come_to_what_one_would_come_to(block: int) -> None:
+    """Every window has the counts of the log; incidents and pages are those of an undisturbed run."""
+    for seed in range(block * SCHEDULES, (block + 1) * SCHEDULES):
+        with told(seed, "whole"):
+            WholeRun(seed).run()
+
+
+@pytest.mark.parametrize("mistake", WHOLE)
+def test_a_mistake_in_the_protocol_is_found(mistake: str) -> None:
+    """Within some schedules; otherwise a run without findings would mean nothing."""
+    for seed in range(150):
+        try:
+            with changed(WHOLE[mistake]):
+                WholeRun(seed).run()
+        except (DriftlineError, Wrong) as error:
+            print(f"found in {seed + 1} schedules: {error}")
+            return
+    pytest.fail(f"not found in 150 schedules: {mistake}")
+
+
+@pytest.mark.parametrize("kind", [LedgerRun, WholeRun])
+def test_a_schedule_can_be_seen_again(kind: type[LedgerRun | WholeRun]) -> None:
+    """The same seed takes the same steps, writes the same records and ends the same."""
+    seen = set()
+    for _ in range(3):
+        gc.collect()
+        run = kind(3)
+        run.run()
+        seen.add((run.world.schedule.steps, str(run.world.broker.history), str(run.receiver.sent)))
+    assert len(seen) == 1
+
+
+def test_the_undisturbed_run_has_something_to_tell() -> None:
+    """Several windows per model, some of which drift, and incidents that open and end."""
+    expected = [expected_of(seed, 2) for seed in range(6)]
+    assert all(len(one.verdicts) >= 6 for one in expected)
+    assert {name for one in expected for name, _ in one.verdicts} == set(MODELS)
+    bodies = [body for one in expected for body in one.incidents.values()]
+    assert {body["state"] for body in bodies} == {"firing", "resolved"}
+    assert sum(len(one.intents) for one in expected) >= len(bodies)
