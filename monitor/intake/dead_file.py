@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from base64 import b64encode
 from collections.abc import Sequence
@@ -90,7 +91,8 @@ class FileDeadLetters:
                 while written < len(data):
                     written += file.write(data[written:])
             except OSError:
-                file.truncate(size)
+                with contextlib.suppress(OSError):  # the reason is the first one; a torn line is ended later
+                    file.truncate(size)
                 raise
         self._held.clear()
         self._bytes = 0
