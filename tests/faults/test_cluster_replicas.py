@@ -1,0 +1,222 @@
+"""Replicas on a real Kafka, disturbed one way after the other under load: rows 1 to 5 and 7.
+
+One cluster lives through all of it, as one would; each row looks at its part, and at what is left in the end.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+
+import pytest
+from confluent_kafka import Consumer
+
+from monitor.deliver.receiver import Receiver
+from tests.daemon.ask import until
+from tests.kafka.lives import differences, undelivered
+from tests.kafka.replicas import SESSION, Replicas
+from tests.kafka.traffic import make_reference, produce, recount
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+PARTITIONS = 4
+ROWS = 150
+"""Per window and partition."""
+
+
+@dataclass
+class Story:
+    """What was seen on the way."""
+
+    statuses: dict[str, list[int]] = field(default_factory=dict)
+    """What was done → exit statuses."""
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    """What was waited for → how long it took."""
+    taken: int = 0
+    """Times that a member of the storm was given partitions."""
+    wrong: list[str] = field(default_factory=list)
+    lines: list[dict] = field(default_factory=list)
+
+
+class Traffic:
+    """Writes a window every second, until it is closed."""
+
+    def __init__(self, bootstrap, topic):
+        self.windows = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(bootstrap, topic), daemon=True)
+        self._thread.start()
+
+    def _run(self, bootstrap, topic):
+        while not self._stop.wait(1.0):
+            window = range(self.windows, self.windows + 1)
+            produce(bootstrap, topic, window, partitions=PARTITIONS, rows=ROWS)
+            self.windows += 1
+
+    def close(self):
+        self._stop.set()
+        self._thread.join()
+
+
+class Disturbed:
+    """The cluster and what is done to it."""
+
+    def __init__(self, replicas, topic, bootstrap):
+        self.story = Story()
+        self.replicas = replicas
+        self._topic, self._bootstrap = topic, bootstrap
+
+    def lines(self, number):
+        """What a replica has logged, over all its lives."""
+        log = self.replicas.folder / f"replica-{number}.log"
+        whole = log.read_text(errors="replace").rpartition("\n")[0] if log.exists() else ""
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
+
+    def count(self, number, event):
+        return sum(line["event"] == event for line in self.lines(number))
+
+    def start(self, *numbers):
+        """Wait until they have partitions and all of these are recovered."""
+        before = {number: self.count(number, "partitions_assigned") for number in numbers}
+        for number in numbers:
+            self.replicas.start(number)
+        begin = time.monotonic()
+        until(
+            lambda: all(self.count(n, "partitions_assigned") > before[n] for n in numbers),
+            f"replicas {numbers} to be given partitions", seconds=120,
+        )  # fmt: skip
+        self.story.seconds.setdefault("start", []).append(time.monotonic() - begin)
+
+    def end(self, what, number):
+        begin = time.monotonic()
+        self.replicas.signal(number, signal.SIGTERM)
+        self.story.statuses.setdefault(what, []).append(self.replicas.await_end(number))
+        self.story.seconds.setdefault(what, []).append(time.monotonic() - begin)
+
+    def kill(self, number):
+        self.replicas.signal(number, signal.SIGKILL)
+        self.replicas.await_end(number)
+
+    def storm(self, times):
+        """Somebody joins the group of the readers and leaves it, again and again, and reads nothing."""
+        properties = {
+            "bootstrap.servers": self._bootstrap, "group.id": f"{self._topic}-{self.replicas.folder.name}.ingest",
+            "partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": 6000,
+            "heartbeat.interval.ms": 500, "enable.auto.commit": False, "log_level": 0,
+        }  # fmt: skip
+        for _ in range(times):
+            given = []
+            guest = Consumer(properties)
+            guest.subscribe(
+                [self._topic], on_assign=lambda client, places, given=given: take(client, places, given)
+            )
+            until(
+                lambda guest=guest, given=given: guest.poll(0.1) is not None or given,
+                "the guest to be let in",
+            )
+            self.story.taken += bool(given)
+            time.sleep(1.0)
+            guest.close()
+            time.sleep(1.0)
+
+
+def take(client, places, given):
+    """Hold them and fetch nothing."""
+    client.incremental_assign(places)
+    client.pause(places)
+    given.extend(places)
+
+
+def disturb(cluster):
+    """All that happens, in order."""
+    replicas = cluster.replicas
+    cluster.start(0, 1)
+    time.sleep(3)
+    cluster.kill(0)  # row 1
+    cluster.start(0)
+    replicas.signal(1, signal.SIGSTOP)  # row 3
+    time.sleep(SESSION * 1.5)
+    replicas.signal(1, signal.SIGCONT)
+    time.sleep(2)
+    for number in (0, 1):  # row 4
+        cluster.end("rolling", number)
+        cluster.start(number)
+    replicas.start(2)  # row 5
+    until(lambda: cluster.count(2, "started"), "the third to start", seconds=120)
+    cluster.end("rebalance", 2)
+    cluster.start(2)
+    cluster.end("recovery", 2)
+    cluster.storm(8)  # row 7
+    for number in list(replicas.running):  # row 2
+        cluster.kill(number)
+    cluster.start(0, 1, 2)
+
+
+@pytest.fixture(scope="module")
+def story(kafka, tmp_path_factory):
+    topic = f"replicas-{time.time_ns()}"
+    kafka.create_topic(topic, partitions=PARTITIONS, config={"retention.ms": "-1"})
+    reference = make_reference()
+    with Receiver() as receiver:
+        replicas = Replicas(
+            tmp_path_factory.mktemp("cluster"), bootstrap=kafka.bootstrap, topic=topic, reference=reference,
+            receiver=receiver, partitions=PARTITIONS,
+        )  # fmt: skip
+        cluster = Disturbed(replicas, topic, kafka.bootstrap)
+        traffic = Traffic(kafka.bootstrap, topic)
+        try:
+            disturb(cluster)
+            traffic.close()
+            truth = recount(kafka.bootstrap, topic, reference, partitions=PARTITIONS)
+            with replicas.look() as look:
+                replicas.await_all(lambda: look.has_finished(truth.ends, receiver))
+                for number in list(replicas.running):
+                    cluster.end("last", number)
+                found = look.found(replicas.output)
+        finally:
+            traffic.close()
+            replicas.close()
+        cluster.story.wrong = differences(found, truth) + undelivered(found, receiver)
+        cluster.story.lines = [line for number in range(3) for line in cluster.lines(number)]
+        yield cluster.story
+
+
+def test_row_01_a_replica_is_killed(story):
+    """The counts of every window are those of the log, and every alert, page and request arrived, whatever happened."""
+    assert story.wrong == []
+
+
+def test_row_02_all_are_killed_and_more_begin(story):
+    """They go on from what is durable, all of it within seconds."""
+    assert story.wrong == []
+    assert story.statuses["last"] == [0, 0, 0]
+
+
+def test_row_03_a_replica_sleeps_past_its_session(story):
+    """It writes as if nothing had happened when it wakes up: none of that counts, and none of it differs."""
+    assert story.wrong == []
+    assert not [line for line in story.lines if line["event"] in {"state_divergence", "state_damaged"}]
+
+
+def test_row_04_replicas_are_replaced_one_by_one(story):
+    """Each ends well and soon, and the next one goes on where it stopped."""
+    assert story.statuses["rolling"] == [0, 0]
+    assert max(story.seconds["rolling"]) < 20
+    assert story.wrong == []
+
+
+def test_row_05_ended_in_the_middle_of_a_rebalance_and_of_a_recovery(story):
+    """It ends well all the same, soon, and leaves no half of anything."""
+    assert story.statuses["rebalance"] + story.statuses["recovery"] == [0, 0]
+    assert max(story.seconds["rebalance"] + story.seconds["recovery"]) < 20
+    assert story.wrong == []
+
+
+def test_row_07_members_come_and_go(story):
+    """Partitions move every other second: reading goes on, and none is left behind."""
+    assert story.taken >= 4
+    assert story.wrong == []
+    assert not [line for line in story.lines if line["event"] in {"loop_failed", "partition_refused"}]
