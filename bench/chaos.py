@@ -37,7 +37,7 @@ PER_WINDOW = 0.9
 """Seconds for a window of the load: 1,000 verdicts are kept of each model, and all are to be compared."""
 RARE = 0.001
 """Windows are larger than those of the reference, and a percent of unknown values would be a drift."""
-BETWEEN = (1.0, 8.0)
+BETWEEN = (0.5, 5.0)
 """Seconds between two events."""
 DOWN = (0.0, 3.0)
 """Seconds until a replica that ended is started again."""
