@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from confluent_kafka import Producer
 
@@ -34,6 +36,33 @@ def test_row_17_the_state_topic_takes_no_record(kafka, tmp_path, receiver):
         assert all("not acknowledged" in reason and state in reason for reason in told)
         assert sum(one.applied for one in reports(daemon).values()) < len(sent)
         operator.set(state, "max.message.bytes", str(8 << 20))
+        await_judged(daemon, sent, idle=3)
+    assert wrong(scene, sent) == []
+
+
+def test_row_05_ended_in_the_middle_of_a_checkpoint(kafka, tmp_path, receiver):
+    """The brokers take no checkpoint when SIGTERM comes: it ends within its budget, leaves nothing that counts by
+    half, and the next process reads again what was not durable."""
+    scene, operator = shared(tmp_path, kafka, receiver=receiver), Operator(kafka.bootstrap)
+    sent = stream(range(3))
+    first, second = pieces(sent, 2)
+    state = topics(scene).state
+    with scene.process() as life:
+        scene.send(first)
+        until(
+            lambda: sum(one["applied"] for one in api(life.url, "partitions")) == len(first), "the first half"
+        )
+        operator.set(state, "max.message.bytes", "300")
+        scene.send(second)
+        until(lambda: '"checkpoint_refused"' in life.output, "a checkpoint to be refused")
+        begin = time.monotonic()
+        status = life.end(within=60)
+        assert time.monotonic() - begin < 45
+        assert status == 0, life.output
+    operator.set(state, "max.message.bytes", str(8 << 20))
+    with left(scene) as log:
+        assert sum(marker.applied for marker in log.markers().values()) == len(first)
+    with running(scene) as daemon:
         await_judged(daemon, sent, idle=3)
     assert wrong(scene, sent) == []
 
