@@ -206,6 +206,9 @@ class Daemon:
             checkpoint_bytes=self.ingest.checkpoint_bytes,
             backend=f"{self.assembly.backend.name}-{self.assembly.backend.device}",
             warm_seconds=self._warm_seconds,
+            elsewhere=tuple(
+                sorted(self.assembly.models.keys() - set(self.evaluate.speaks_for(self.assembly.models)))
+            ),
         )
 
     def _not_ready(self) -> str:

@@ -66,3 +66,5 @@ class View:
     backend: str = "numba-cpu"
     """Its name, a hyphen, and what the device calls itself."""
     warm_seconds: float = 0.0
+    elsewhere: tuple[str, ...] = ()
+    """Models of the configuration that other replicas speak for, and show."""

@@ -233,6 +233,7 @@ def runtime(view: View) -> dict[str, Any]:
         "lastCheckpointBytes": view.checkpoint_bytes,
         "kernelBackend": view.backend,
         "models": len(view.models),
+        "modelsElsewhere": list(view.elsewhere),
         "partitions": len(view.partitions),
         "outbox": dict(view.outbox),
     }

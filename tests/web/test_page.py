@@ -139,6 +139,15 @@ def test_troubles_stand_at_the_top(start):
     assert "1 input partition is paused" in text
 
 
+def test_models_of_other_replicas_are_named(start):
+    """A replica shows what it speaks for, and says what it does not show, also when that is everything."""
+    site = start(replace(view(), models=(), elsewhere=("churn", "upsell")))
+    text = read(site.ask("/").text).text
+    assert "Other replicas speak for, and show: churn, upsell." in text
+    assert "No model is configured" not in text
+    assert site.ask("/api/v1/status/runtimeinfo").json()["data"]["modelsElsewhere"] == ["churn", "upsell"]
+
+
 def test_static_files_are_served(site):
     """Style sheet, script and icon come from the package with their types."""
     types = {"driftline.css": "text/css", "refresh.js": "javascript", "icon.svg": "image/svg+xml"}
