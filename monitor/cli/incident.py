@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from monitor.cli.options import emit, output_option
-from monitor.cli.records import Body, open_records, pick, records_options
+from monitor.cli.records import Body, Records, pick, records_options
 
 
 @click.group("incident")
@@ -20,11 +20,11 @@ def command() -> None:
 @click.option("--model", default="", help="Of this model only.")
 @click.option("--state", type=click.Choice(["firing", "resolved", "all"]), default="all", show_default=True)
 @output_option
-def list_(*, url: str, state_dir: str, token_file: str, model: str, state: str, output: str) -> None:
+def list_(*, records: Records, model: str, state: str, output: str) -> None:
     """Incidents, open ones first, then the newest."""
     bodies = [
         body
-        for body in open_records(url, state_dir, token_file).incidents()
+        for body in records.incidents()
         if model in {"", body["model"]} and state in {"all", body["state"]}
     ]
     emit(bodies, "\n".join(_line(body) for body in bodies) or "no incidents", output=output)
@@ -34,9 +34,9 @@ def list_(*, url: str, state_dir: str, token_file: str, model: str, state: str, 
 @records_options
 @click.argument("incident")
 @output_option
-def show(*, url: str, state_dir: str, token_file: str, incident: str, output: str) -> None:
+def show(*, records: Records, incident: str, output: str) -> None:
     """One incident with its evidence. The beginning of its id is enough."""
-    body = pick(open_records(url, state_dir, token_file).incidents(), incident)
+    body = pick(records.incidents(), incident)
     emit(body, _page(body), output=output)
 
 
@@ -45,9 +45,8 @@ def show(*, url: str, state_dir: str, token_file: str, incident: str, output: st
 @click.argument("incident")
 @click.option("--by", default="", help="Who looks after it; default: your user name.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; do nothing.")
-def ack(*, url: str, state_dir: str, token_file: str, incident: str, by: str, dry_run: bool) -> None:
+def ack(*, records: Records, incident: str, by: str, dry_run: bool) -> None:
     """Note who looks after an open incident; PagerDuty is told, where it was paged."""
-    records = open_records(url, state_dir, token_file)
     body = pick(records.incidents(), incident)
     who = by or user_name()
     if dry_run:

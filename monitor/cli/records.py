@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import quote
 
 import click
+
+from monitor.cli.inspectors import Where, where
+from monitor.cli.options import keep_log_quiet
+from monitor.errors import UsageError
 
 if TYPE_CHECKING:
     from monitor.state.log import Entry, Ledger
@@ -29,8 +33,20 @@ class Records(Protocol):
 
 
 def records_options(command: F) -> F:
-    """`--url`, `--state-dir` and `--token-file`. Parameter names: `url`, `state_dir`, `token_file`."""
+    """`--url`, `--token-file`, `--state-dir` and `--config`; `records: Records` takes their place."""
+
+    @functools.wraps(command)
+    def opening(*, url: str, token_file: str, state_dir: str, config: tuple[str, ...], **rest: Any) -> None:
+        keep_log_quiet()
+        command(records=open_records(url, token_file, state_dir=state_dir, config=config), **rest)
+
+    opened: Any = opening
     for option in (
+        click.option(
+            "-c", "--config", multiple=True, metavar="FILE",
+            help="Read the state that this configuration names, instead of asking a daemon; "
+            "repeat to merge later files over earlier ones.",
+        ),
         click.option(
             "--token-file", default="", metavar="FILE", envvar="DRIFTLINE_TOKEN_FILE",
             help="File with the token of the daemon's API, where it asks for one.",
@@ -44,13 +60,16 @@ def records_options(command: F) -> F:
             help="Address of a running daemon.",
         ),
     ):  # fmt: skip
-        command = option(command)
-    return command
+        opened = option(opened)
+    return opened  # type: ignore[no-any-return]
 
 
-def open_records(url: str, state_dir: str, token_file: str) -> Records:
-    """The state directory when one is named, else the daemon at `url`."""
-    return Directory(Path(state_dir)) if state_dir else Remote(url, token_file)
+def open_records(url: str, token_file: str, *, state_dir: str, config: tuple[str, ...]) -> Records:
+    """The state that is named, a directory before a configuration, else the daemon at `url`."""
+    if not state_dir and not config:
+        return Remote(url, token_file)
+    place = where(config, state_dir)
+    return Shared(place) if place.directory is None else Directory(place)
 
 
 def pick(bodies: Sequence[Body], given: str) -> Body:
@@ -59,8 +78,6 @@ def pick(bodies: Sequence[Body], given: str) -> Body:
     Raises UsageError when there is none, or more than one.
     """
     import difflib
-
-    from monitor.errors import UsageError
 
     names = {str(body["id"]): body for body in bodies}
     found = [name for name in names if given in {name, name.removeprefix("rt_")}] or [
@@ -116,13 +133,12 @@ class Remote:
             answer = request(method, f"{self._url}/api/v1/{path}", plan=plan, headers=headers, body=body)
         except RequestError as error:
             raise DriftlineError(
-                f"no daemon answers - {self._url} - start it, give its --url, or --state-dir while it is down"
+                f"no daemon answers - {self._url} - start it, give its --url, or --state-dir or --config to read its state"
             ) from error
         return _unwrap(answer.status, answer.body, self._url)
 
 
 def _token(file: str) -> str:
-    from monitor.errors import UsageError
     from monitor.secret import Secret
 
     try:
@@ -133,7 +149,7 @@ def _token(file: str) -> str:
 
 def _unwrap(status: int, body: bytes, url: str) -> Any:
     """The data of the API's envelope. Raises UsageError for what we asked, DriftlineError for the rest."""
-    from monitor.errors import DriftlineError, UsageError
+    from monitor.errors import DriftlineError
 
     try:
         envelope = json.loads(body)
@@ -151,11 +167,11 @@ def _unwrap(status: int, body: bytes, url: str) -> Any:
     raise DriftlineError(f"{text} - {url} - the address of a driftline daemon")
 
 
-class Directory:
-    """The state directory of a daemon, read beside it or written while it is down."""
+class Stored:
+    """Records in a state log, read beside those who write it."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, place: Where) -> None:
+        self._place = place
 
     def incidents(self) -> list[Body]:
         bodies = [body for ledger in self._ledgers() for body in ledger.of("incident").values()]
@@ -166,6 +182,35 @@ class Directory:
 
         bodies = [body for ledger in self._ledgers() for body in requests(ledger)]
         return sorted(bodies, key=lambda body: -int(body["created"]))
+
+    def _ledgers(self) -> list[Ledger]:
+        with self._place.opened() as state:
+            found = list(state.ledgers(None, kinds=("incident", "retrain", "outcome")))
+        for holding, _ in found:
+            if holding.lost:
+                text = f"{holding.lost} appends of {holding.model} do not verify: records may be missing"
+                click.echo(text, err=True)
+        return [ledger for _, ledger in found]
+
+
+class Shared(Stored):
+    """The state that replicas share. Each of them decides for its own models."""
+
+    def acknowledge(self, incident: Body, by: str) -> None:
+        raise self._refused(incident)
+
+    def decide(self, request: Body, verb: str, by: str) -> None:
+        raise self._refused(request)
+
+    def _refused(self, body: Body) -> UsageError:
+        return UsageError(
+            f"the replica that judges {body['model']} decides - {body['id']} - "
+            "give its --url instead of --config"
+        )
+
+
+class Directory(Stored):
+    """The state directory of a daemon, read beside it or written while it is down."""
 
     def acknowledge(self, incident: Body, by: str) -> None:
         """PagerDuty is not told: the routes are the daemon's to know."""
@@ -184,20 +229,14 @@ class Directory:
         act, identity = (approve if verb == "approve" else reject), str(request["id"])
         self._write(str(request["model"]), lambda ledger, now: act(ledger, identity, by=by, now=now))
 
-    def _ledgers(self) -> list[Ledger]:
-        from monitor.state.description import describe, read_ledger
-
-        kinds = ("incident", "retrain", "outcome")
-        models = describe(self._path).entries
-        return [read_ledger(self._path, model, kinds=kinds) for model in models]
-
     def _write(self, model: str, decide: Callable[[Ledger, int], Sequence[Entry]]) -> None:
         """Raises StateConflict while a daemon owns the directory."""
         from monitor.clock import SystemClock
         from monitor.state.local import LocalLog
 
         clock = SystemClock()
-        log = LocalLog(self._path, clock=clock)
+        assert self._place.directory is not None
+        log = LocalLog(self._place.directory, clock=clock)
         try:
             log.append(model, decide(log.ledger(model), clock.now_ms()))
         finally:

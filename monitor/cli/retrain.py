@@ -6,7 +6,7 @@ import click
 
 from monitor.cli.incident import user_name
 from monitor.cli.options import emit, output_option
-from monitor.cli.records import Body, Records, open_records, pick, records_options
+from monitor.cli.records import Body, Records, pick, records_options
 
 
 @click.group("retrain")
@@ -18,11 +18,9 @@ def command() -> None:
 @records_options
 @click.option("--model", default="", help="Of this model only.")
 @output_option
-def list_(*, url: str, state_dir: str, token_file: str, model: str, output: str) -> None:
+def list_(*, records: Records, model: str, output: str) -> None:
     """Requests, newest first, with what became of their delivery."""
-    bodies = [
-        body for body in open_records(url, state_dir, token_file).requests() if model in {"", body["model"]}
-    ]
+    bodies = [body for body in records.requests() if model in {"", body["model"]}]
     emit(bodies, "\n".join(_line(body) for body in bodies) or "no retraining requests", output=output)
 
 
@@ -31,9 +29,9 @@ def list_(*, url: str, state_dir: str, token_file: str, model: str, output: str)
 @click.argument("request")
 @click.option("--by", default="", help="Who decided; default: your user name.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; do nothing.")
-def approve(*, url: str, state_dir: str, token_file: str, request: str, by: str, dry_run: bool) -> None:
+def approve(*, records: Records, request: str, by: str, dry_run: bool) -> None:
     """Send a suggested request. Its id or that of its incident, or the beginning of either."""
-    _decide("approve", open_records(url, state_dir, token_file), request, by=by, dry_run=dry_run)
+    _decide("approve", records, request, by=by, dry_run=dry_run)
 
 
 @command.command("reject")
@@ -41,9 +39,9 @@ def approve(*, url: str, state_dir: str, token_file: str, request: str, by: str,
 @click.argument("request")
 @click.option("--by", default="", help="Who decided; default: your user name.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; do nothing.")
-def reject(*, url: str, state_dir: str, token_file: str, request: str, by: str, dry_run: bool) -> None:
+def reject(*, records: Records, request: str, by: str, dry_run: bool) -> None:
     """Decide against a suggested request; its incident will not ask again."""
-    _decide("reject", open_records(url, state_dir, token_file), request, by=by, dry_run=dry_run)
+    _decide("reject", records, request, by=by, dry_run=dry_run)
 
 
 def _decide(verb: str, records: Records, request: str, *, by: str, dry_run: bool) -> None:

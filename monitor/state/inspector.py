@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from monitor.errors import StateDamaged
@@ -74,11 +74,13 @@ class LocalInspector:
                     sketch = Damaged(name, source, pane, str(error))
                 yield sketch
 
-    def ledgers(self, model: str | None) -> Iterator[tuple[ModelHolding, Ledger]]:
+    def ledgers(
+        self, model: str | None, *, kinds: Collection[str] | None = None
+    ) -> Iterator[tuple[ModelHolding, Ledger]]:
         with explained(self._path):
             for holding in self._models():
                 if model in {None, holding.model} and holding.entries:
-                    yield holding, read_entries(self._db, holding.model, holding.term, kinds=None)
+                    yield holding, read_entries(self._db, holding.model, holding.term, kinds=kinds)
 
     def close(self) -> None:
         self._close.close()

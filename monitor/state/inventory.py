@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -128,8 +128,10 @@ class Inspector(Protocol):
         """The newest sketches that are `wanted`, of one model or of all; always in the same order."""
         ...
 
-    def ledgers(self, model: str | None) -> Iterator[tuple[ModelHolding, Ledger]]:
-        """The whole ledger of one model or of all that have one, by name."""
+    def ledgers(
+        self, model: str | None, *, kinds: Collection[str] | None = None
+    ) -> Iterator[tuple[ModelHolding, Ledger]]:
+        """The ledger of one model or of all that have one; `kinds` as in `StateLog.ledger`."""
         ...
 
     def close(self) -> None: ...

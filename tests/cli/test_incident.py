@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
 import pytest
 from click.testing import CliRunner
@@ -17,7 +18,13 @@ from monitor.incident.track import track
 from monitor.plan import RetrainPlan
 from monitor.retrain.rules import approve, reject, requests
 from monitor.secret import Secret
+from monitor.state.kafka.broker import Broker
+from monitor.state.kafka.cluster import topics_of
+from monitor.state.kafka.keys import BatchKey, WriterId, encode, partition_of_model
+from monitor.state.kafka.logs import Place, Write
+from monitor.state.kafka.owner import LedgerOwner
 from monitor.state.local import LocalLog
+from monitor.state.log import Entry
 from monitor.view import ModelView, View
 from monitor.web.app import create
 from monitor.web.serve import Server
@@ -38,6 +45,17 @@ def state_dir(tmp_path):
     )
     log.close()
     return tmp_path
+
+
+def configured(folder, state, brokers="localhost:1"):
+    """A configuration with this state."""
+    file = folder / "driftline.yaml"
+    file.write_text(
+        f"version: 1\nkafka: {{brokers: ['{brokers}'], properties: {{log_level: 0}}}}\n"
+        "sources: {s: {topic: predictions, fields: {time: {path: ts, unit: ms}}}}\n"
+        f"models: {{flights: {{features: {{age: {{path: age, kind: numeric}}}}}}}}\nstate: {{{state}}}\n"
+    )
+    return str(file)
 
 
 class Daemon:
@@ -93,11 +111,13 @@ def daemon(state_dir, tmp_path):
     log.close()
 
 
-@pytest.fixture(params=["directory", "api"])
-def options(request, state_dir):
+@pytest.fixture(params=["directory", "config", "api"])
+def options(request, state_dir, tmp_path):
     """How the commands are told where to look."""
     if request.param == "directory":
         return ["--state-dir", str(state_dir)]
+    if request.param == "config":
+        return ["--config", configured(tmp_path, f"dir: {state_dir}")]
     return request.getfixturevalue("daemon")
 
 
@@ -218,3 +238,30 @@ def test_the_suggestion_is_under_the_id_of_its_incident(state_dir):
         retrain("list", "--output", "json", options=["--state-dir", str(state_dir)]).stdout
     )
     assert request["id"] == f"rt_{identity}"
+
+
+def test_what_replicas_share_is_read_and_not_decided(kafka, state_dir, tmp_path):
+    """--config reads it whoever is alive; the replica that judges the model decides. Lost appends are told."""
+    topics, clock = topics_of("incident.shared"), SystemClock()
+    for name, partitions in zip(topics, (1, 1, 1, 2), strict=True):
+        kafka.create_topic(name, partitions=partitions, config={"cleanup.policy": "compact"})
+    logs = Broker({"bootstrap.servers": kafka.bootstrap, "log_level": 0}, clock=clock)
+    place = Place(topics.ledger, partition_of_model("flights", 2))
+    owner = LedgerOwner.take(logs, place, WriterId(1), clock=clock)
+    with closing(LocalLog(state_dir, clock=clock)) as log:
+        ledger = log.ledger("flights")
+    entries = [
+        Entry(kind, name, body) for kind, named in ledger.entries.items() for name, body in named.items()
+    ]
+    owner.append("flights", entries)
+    options = ["-c", configured(tmp_path, "log: kafka, kafka: {prefix: incident.shared}", kafka.bootstrap)]
+    (identity,) = ids(options)
+    assert [identity] == ids(["--state-dir", str(state_dir)])
+    assert "missing(dep_delay)" in incident("show", identity, options=options).stdout
+    assert "suggested" in retrain("list", options=options).stdout
+    for act, name in ((incident, "ack"), (retrain, "approve"), (retrain, "reject")):
+        with pytest.raises(UsageError, match=r"judges flights decides .* give its --url"):
+            act(name, identity, options=options)
+    logs.write([Write(place, encode(BatchKey("flights", owner.term, 99)), b"damaged")])
+    assert "1 appends of flights do not verify" in incident("list", options=options).stderr
+    logs.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from monitor.errors import StateDamaged
@@ -85,7 +85,9 @@ class KafkaInspector:
             found.read(self._logs, Place(self._topics.sketches, partition))
             yield from found.newest()
 
-    def ledgers(self, model: str | None) -> Iterator[tuple[ModelHolding, Ledger]]:
+    def ledgers(
+        self, model: str | None, *, kinds: Collection[str] | None = None
+    ) -> Iterator[tuple[ModelHolding, Ledger]]:
         """By partition of the ledger, then by model."""
         if model is None:
             offices: Iterator[Office] = read_offices(self._logs, self._topics)
@@ -97,7 +99,7 @@ class KafkaInspector:
         for office in offices:
             for name in office.models():
                 if model in {None, name}:
-                    yield _model(office, name), office.ledger(name, None)
+                    yield _model(office, name), office.ledger(name, kinds)
 
     def close(self) -> None:
         self._close()
