@@ -19,11 +19,11 @@ from monitor.errands import Errands
 from monitor.errors import DriftlineError, StateError, UsageError
 from monitor.evaluate import Evaluate
 from monitor.heap import Heap
-from monitor.ingest import Cadence, Ingest
+from monitor.ingest import Ingest
 from monitor.intake.consumer import Consumer
 from monitor.intake.dead_letter import open_dead_letters
 from monitor.names import Source, content_id
-from monitor.steps import Input
+from monitor.steps import Cadence, Input
 from monitor.version import read_version
 from monitor.view import View
 from monitor.web.app import create

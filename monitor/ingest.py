@@ -7,7 +7,6 @@ One thread polls and checkpoints, and hands what it polled to another, which sca
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -26,24 +25,19 @@ from monitor.partition import Partition
 from monitor.pipeline import Folding, Pipeline, Work
 from monitor.recovery import FINAL, Recovery, refused_progress
 from monitor.state.log import Checkpoint, Marker, Progress, StateLog
-from monitor.steps import Input, fold_batch, say_refused
+from monitor.steps import Cadence, Input, fold_batch, say_refused
 
 log = structlog.get_logger(__name__)
 
 RAISED_IN_A_ROW = 50
 """Polls that may raise one after the other: a callback that fails now and then is survived, a client
 that cannot poll at all is not."""
+ROUND = 12.0
+"""Seconds after which a round of checkpoints that was refused ends, and polling goes on: each that is not
+acknowledged takes ten, and a member that does not poll for minutes is put out. The others come first next time."""
 BATCH = 10_000
 """Records per poll, mostly of two or three partitions: what a batch costs whatever it holds is then a twentieth
 of its work. With 5,000 batches are joined for folding, 0.04 us a record; 20,000 change only memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cadence:
-    """Seconds between checkpoints; idle time in seconds by topic comes from the source plan."""
-
-    checkpoint: float = 10.0
-    poll: float = 0.2
 
 
 class Ingest:
@@ -91,6 +85,8 @@ class Ingest:
         self._pipeline = Pipeline(clock)
         self._raised, self._broken = 0, False
         self._accept_loss = accept_loss
+        self._tried: dict[Source, float] = {}
+        """When each partition was last to be checkpointed."""
         self._recovery = Recovery(state.recover, clock=clock) if beside else None
         self._next_checkpoint = clock.monotonic() + cadence.checkpoint
         self._stalled = ""
@@ -205,7 +201,11 @@ class Ingest:
         with timed("checkpoint", self._clock):
             topics = {source.topic for source in sources}
             unflushed = flush_all({topic: self._inputs[topic].dead_letters for topic in topics}, self._live)
-            for source in sources:
+            begin = self._clock.monotonic()
+            for source in sorted(sources, key=lambda source: self._tried.get(source, -1.0)):
+                if refused and self._clock.monotonic() - begin > ROUND:
+                    break
+                self._tried[source] = self._clock.monotonic()
                 self._live()
                 refused = unflushed.get(source.topic) or self._checkpoint(source) or refused
         if refused or self.partitions.keys() <= set(sources):

@@ -22,6 +22,14 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Cadence:
+    """Seconds between checkpoints; idle time in seconds by topic comes from the source plan."""
+
+    checkpoint: float = 10.0
+    poll: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
     """One source as ingest needs it."""
 

@@ -13,8 +13,8 @@ import pytest
 
 from monitor.clock import ManualClock
 from monitor.columns import Batch
-from monitor.errors import DeadLetterError
-from monitor.ingest import Cadence, Ingest
+from monitor.errors import DeadLetterError, StateUnsettled
+from monitor.ingest import Ingest
 from monitor.intake.dead_file import FileDeadLetters
 from monitor.intake.dead_letter import Counted, DeadLetters
 from monitor.intake.decode import Decoder
@@ -23,7 +23,7 @@ from monitor.partition import Model
 from monitor.plan import DeadLetterPlan, SourcePlan
 from monitor.salvage import scan
 from monitor.state.simulated import SimulatedLog
-from monitor.steps import Input
+from monitor.steps import Cadence, Input
 from tests.test_partition import LAYOUT, MINUTE, PLAN, START
 
 SOURCE = Source("predictions", 0)
@@ -306,3 +306,28 @@ def test_a_fold_that_hangs_is_seen_by_the_liveness_probe(gate: Gate) -> None:
     ingest.settle()
     ingest.tick()
     assert ingest.last_tick == clock.monotonic()
+
+
+def test_a_log_that_does_not_answer_keeps_nobody_from_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round ends when it takes too long, and the next one begins with those that had no turn."""
+    clock = ManualClock(START)
+    ingest, script, state = started(Counted(), clock)
+    script.begin(0)
+    others = [Source("predictions", number) for number in (1, 2, 3)]
+    ingest.positions(others)
+    for other in others:
+        ingest.began(other, 0, since=-1)
+    tried: list[int] = []
+
+    def refuse(source: Source, *_rest: object) -> None:
+        tried.append(source.partition)
+        clock.advance(10)
+        raise StateUnsettled("not acknowledged - state - see that the broker is up")
+
+    monkeypatch.setattr(state, "checkpoint", refuse)
+    assert not ingest.checkpoint([SOURCE, *others])
+    assert tried == [0, 1]
+    assert not ingest.checkpoint([SOURCE, *others])
+    assert tried == [0, 1, 2, 3]
+    monkeypatch.undo()
+    assert ingest.checkpoint([SOURCE, *others])

@@ -9,8 +9,8 @@ import pytest
 import structlog
 
 from monitor.deliver.receiver import Receiver
-from monitor.ingest import Cadence
 from monitor.intake.embedded import EmbeddedBroker
+from monitor.steps import Cadence
 from monitor.window.completeness import Patience
 from tests.daemon.build import scene
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from monitor.clock import ManualClock
 from monitor.errors import StateDamaged, StateUnsettled
-from monitor.ingest import Cadence, Ingest
+from monitor.ingest import Ingest
 from monitor.intake.dead_letter import Counted
 from monitor.names import Source
 from monitor.state.simulated import SimulatedLog
+from monitor.steps import Cadence
 from monitor.verdict import State
 from tests.daemon.ask import until
 from tests.daemon.build import MODEL, START, WINDOW, await_done, stream, verdicts

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -145,7 +146,8 @@ def test_models_of_other_replicas_are_named(start):
     text = read(site.ask("/").text).text
     assert "Other replicas speak for, and show: churn, upsell." in text
     assert "No model is configured" not in text
-    assert site.ask("/api/v1/status/runtimeinfo").json()["data"]["modelsElsewhere"] == ["churn", "upsell"]
+    told = json.loads(site.ask("/api/v1/status/runtimeinfo").body)["data"]
+    assert told["modelsElsewhere"] == ["churn", "upsell"]
 
 
 def test_static_files_are_served(site):
