@@ -188,7 +188,8 @@ class Evaluate:
             entries = list(forget(self._state.ledger(name), self._clock.now_ms()))
             if entries:
                 self._state.append(name, entries)
-        self._state.prune(UNNAMED, self._clock.now_ms() - KEPT)
+        if self.speaks_for([UNNAMED]):
+            self._state.prune(UNNAMED, self._clock.now_ms() - KEPT)
 
     def _attend(self) -> None:
         """Begin with the models that became ours, end with those that others speak for now.

@@ -159,7 +159,7 @@ class IngestRun:
     """How far anybody was told that it is durable."""
 
     def __post_init__(self) -> None:
-        self.world = World(self.seed, {"state": 1 + self.seed % 2, "sketches": 2}, self._boot)
+        self.world = World(self.seed, {"state": 1 + 2 * (self.seed % 2), "sketches": 3}, self._boot)
         chance = self.world.random
         self.inputs: dict[Source, Input] = {}
         for number in range(self.sources):
@@ -218,7 +218,7 @@ class IngestRun:
         """The newest sketch of each key, whoever wrote it, counts the whole log."""
         newest: dict[Source, dict[SketchKey, Sketch]] = {source: {} for source in self.inputs}
         joints = Joints()
-        for partition in range(2):
+        for partition in range(3):
             for record in self.world.broker.records(Place("sketches", partition)):
                 if record.value is None:
                     continue
@@ -242,8 +242,8 @@ class IngestRun:
         if self.divergences.count:
             raise Wrong("diverges - noted by a writer")
         joints = Joints()
-        for place in [Place("state", 0), Place("state", 1), Place("sketches", 0), Place("sketches", 1)]:
-            for record in self.world.broker.history.get(place, ()):
+        for place, history in self.world.broker.history.items():
+            for record in history:
                 if record.value is None or record.key.startswith(MARKERS):
                     continue
                 decode = decode_state if place.topic == "state" else decode_published

@@ -33,7 +33,8 @@ from tests.simulation.group import Membership
 from tests.simulation.world import Process, Quiet, World, Wrong, batons, changed
 
 TOPICS = Topics("state", "sketches", "progress", "ledger")
-PARTITIONS = {"state": 2, "sketches": 2, "progress": 1, "ledger": 2}
+PARTITIONS = {"state": 3, "sketches": 3, "progress": 1, "ledger": 3}
+"""So many that the models do not all share one, as they would with two."""
 MODELS = ("m", "n", "o")
 STEPS = 6
 BACKOFF = Backoff(waits=(1.0,), jitter=0.5, attempts=1 << 60, total=float("inf"))
@@ -246,7 +247,7 @@ class LedgerRun:
     def _check_successor(self) -> None:
         """Who comes after all that finds what the rules say."""
         last = Process(self.world, "last")
-        for partition in range(2):
+        for partition in range(PARTITIONS["ledger"]):
             place = Place(TOPICS.ledger, partition)
             held = self.kind.take(last.logs, place, self.world.new_id(), clock=last.clock)
             verify(self.fences[partition], held)

@@ -36,6 +36,15 @@ def test_a_mistake_in_the_protocol_is_found(mistake: str) -> None:
     pytest.fail(f"not found in 40 schedules: {mistake}")
 
 
+def test_no_tombstone_is_needed_to_recover() -> None:
+    """They only tidy up: whether they are lost, late or gone before they were read, the manifest tells."""
+    for seed in range(1_000, 1_030):
+        with told(seed, "ingest"):
+            run = IngestRun(seed)
+            run.world.is_hasty = True
+            run.run()
+
+
 def test_a_schedule_can_be_seen_again() -> None:
     """The same seed takes the same steps, writes the same records and ends the same."""
     seen = set()

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from monitor.clock import ManualClock
 from monitor.errors import DriftlineError
+from monitor.state.kafka import owner
+from monitor.state.kafka.keys import WriterId
+from monitor.state.kafka.logs import Place
+from monitor.state.kafka.owner import LedgerOwner
+from monitor.state.log import Entry
 from tests.simulation.ledger import LedgerRun
+from tests.simulation.logs import Faults, SimulatedBroker
 from tests.simulation.mutants import LEDGER
 from tests.simulation.world import Wrong, told
 
@@ -30,3 +37,32 @@ def test_a_mistake_in_the_protocol_is_found(mistake: str) -> None:
             print(f"found in {seed + 1} schedules: {error}")
             return
     pytest.fail(f"not found in 120 schedules: {mistake}")
+
+
+@pytest.mark.parametrize("is_hasty", [False, True])
+def test_who_takes_over_must_be_faster_than_tombstones_go(
+    monkeypatch: pytest.MonkeyPatch, is_hasty: bool
+) -> None:
+    """Asleep between an entry and its removal, while the owner before tidies up and compaction takes both.
+
+    While the tombstones are kept, which is 24 hours, the entry stays removed. This is why.
+    """
+    broker = SimulatedBroker(1, {"ledger": 1}, faults=Faults(is_hasty=is_hasty))
+    broker.fetch, place, clock = 1, Place("ledger", 0), ManualClock()
+    before = LedgerOwner.take(broker.connect("before"), place, WriterId(1), clock=clock)
+    for name, body in (("gone", {"x": 1}), ("gone", None), ("last", {"x": 2})):
+        before.append("m", [Entry("incident", name, body)])
+    monkeypatch.setattr(owner, "TIDY_FROM", 1)
+    read = iter(range(100))
+
+    def pause(name: str) -> None:
+        if name == "next" and next(read) == 5:  # it has met the entry, and nothing else of the model
+            before._tidy()
+            before._tidy()
+            before._write("m", [])  # compaction spares the last record
+            for _ in range(3):
+                broker.compact(place, broker.end(place))
+
+    broker.pause = pause
+    successor = LedgerOwner.take(broker.connect("next"), place, WriterId(2), clock=clock)
+    assert ("gone" in successor.entries("m", None)["incident"]) is is_hasty

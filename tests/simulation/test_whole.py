@@ -6,11 +6,15 @@ import gc
 
 import pytest
 
+from monitor.clock import ManualClock
 from monitor.errors import DriftlineError
-from tests.simulation.inputs import MODELS
-from tests.simulation.ledger import LedgerRun
+from monitor.names import Source
+from monitor.state.kafka.log import KafkaLog
+from tests.simulation.inputs import MODELS, TOPIC
+from tests.simulation.ledger import PARTITIONS, TOPICS, LedgerRun
+from tests.simulation.logs import SimulatedBroker
 from tests.simulation.mutants import WHOLE
-from tests.simulation.whole import WholeRun, expected_of
+from tests.simulation.whole import LATER, WholeRun, evaluating, expected_of
 from tests.simulation.world import Wrong, changed, told
 
 SCHEDULES = 25
@@ -47,6 +51,15 @@ def test_a_schedule_can_be_seen_again(kind: type[LedgerRun | WholeRun]) -> None:
         run.run()
         seen.add((run.world.schedule.steps, str(run.world.broker.history), str(run.receiver.sent)))
     assert len(seen) == 1
+
+
+@pytest.mark.parametrize("partition", [0, 2])
+def test_who_does_not_speak_for_unnamed_rejects_leaves_them_alone(partition: int) -> None:
+    """Tidying up raises nothing in any replica, whichever models it was given."""
+    broker, clock = SimulatedBroker(1, PARTITIONS), ManualClock(LATER)
+    state = KafkaLog(broker.connect("p"), topics=TOPICS, owned=lambda: {partition: 1}, clock=clock)
+    evaluating(state, clock, [Source(TOPIC, 0)]).forget()
+    assert state.terms(["", *MODELS])
 
 
 def test_the_undisturbed_run_has_something_to_tell() -> None:
