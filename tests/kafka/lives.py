@@ -263,8 +263,9 @@ def differences(found: Found, truth: Recount) -> list[str]:
     slots: dict[int, Counter[int]] = {}
     for sketch in found.sketches:
         rows[sketch.key.pane] += sketch.rows
+        held = sketch.counts  # read once: it is unpacked each time
         counts = slots.setdefault(sketch.key.pane, Counter())
-        counts.update({int(slot): int(sketch.counts[slot]) for slot in sketch.counts.nonzero()[0]})
+        counts.update({int(slot): int(held[slot]) for slot in held.nonzero()[0]})
     for pane in sorted(rows.keys() | truth.rows.keys()):
         if rows[pane] != truth.rows[pane]:
             wrong.append(f"pane {pane}: {rows[pane]} rows, {truth.rows[pane]} in the log")

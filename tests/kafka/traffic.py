@@ -25,8 +25,8 @@ START = 1_760_000_100_000
 """A window boundary. In the past, so topics are made with `retention.ms=-1`."""
 ROWS = 400
 """Per window and partition."""
-RARE = 0.01
-"""Share of rows with a country that the reference does not know."""
+STRANGE = 5000
+"""How many countries there are in the percent of rows that has a rare one; the reference knows 20 of them."""
 EPISODE = 4
 """Windows of one kind in a row: 4 ordinary, 4 drifting, and so on."""
 COUNTRIES = ("DE", "FR", "IT", "ES", "PL")
@@ -44,7 +44,7 @@ def is_drifting(window: int) -> bool:
 
 
 def rows_of(
-    window: int, partition: int, rows: int = ROWS, rare: float = RARE
+    window: int, partition: int, rows: int = ROWS, strange: int = STRANGE
 ) -> Iterator[tuple[int, float | None, str | None, float]]:
     """(event time, amount, country, score) of one window and partition, in log order."""
     rng = np.random.default_rng((window + 1000, partition))
@@ -52,21 +52,23 @@ def rows_of(
     amounts = rng.lognormal(3.0 + 0.8 * drifting, 0.7, rows)
     missing = rng.random(rows) < (0.5 if drifting else 0.02)
     countries = rng.choice(len(COUNTRIES), rows, p=(0.4, 0.25, 0.2, 0.1, 0.05))
-    novel = rng.random(rows) < rare
+    novel = rng.random(rows) < 0.01
     jitter = rng.integers(0, 15_000, rows)
     scores = rng.beta(2, 5, rows)
     for row in range(rows):
         event = START + window * WINDOW + row * WINDOW // rows + int(jitter[row])
-        country = f"N{rng.integers(20 if window < 0 else 5000)}" if novel[row] else COUNTRIES[countries[row]]
+        country = (
+            f"N{rng.integers(20 if window < 0 else strange)}" if novel[row] else COUNTRIES[countries[row]]
+        )
         amount = None if missing[row] else round(float(amounts[row]), 2)
         yield event, amount, None if row % 97 == 0 else country, round(float(scores[row]), 4)
 
 
 def records_of(
-    window: int, partition: int, rows: int = ROWS, rare: float = RARE
+    window: int, partition: int, rows: int = ROWS, strange: int = STRANGE
 ) -> Iterator[tuple[bytes, int]]:
     """(value, timestamp) of the records of one window and partition; a few cannot be read."""
-    for row, (event, amount, country, score) in enumerate(rows_of(window, partition, rows, rare)):
+    for row, (event, amount, country, score) in enumerate(rows_of(window, partition, rows, strange)):
         if row % 83 == 41:
             yield b'{"ts": %d, "score": ' % event, event
         record = {
@@ -86,14 +88,14 @@ def produce(
     *,
     partitions: int = PARTITIONS,
     rows: int = ROWS,
-    rare: float = RARE,
+    strange: int = STRANGE,
 ) -> int:
     """Write the records of `windows` to the topic; how many."""
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20, "log_level": 0})
     sent = 0
     for window in windows:
         for partition in range(partitions):
-            for value, timestamp in records_of(window, partition, rows, rare):
+            for value, timestamp in records_of(window, partition, rows, strange):
                 producer.produce(topic, value, partition=partition, timestamp=timestamp)
                 sent += 1
         producer.poll(0)
