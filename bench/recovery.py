@@ -23,6 +23,7 @@ import numpy as np
 from bench.figure import figure, say
 from bench.memory import MINUTE, START, Case, layout_of, plan_of, rows_of
 from monitor.clock import SystemClock
+from monitor.interpreter import tune
 from monitor.names import Source
 from monitor.sketch import Sketch
 from monitor.state.codec import encode
@@ -83,6 +84,7 @@ def recovery(broker: KafkaBroker, *, smoke: bool) -> dict:
     """MB of state per second, of live sketches of 50 features with 1,000 rows each."""
     for name in TOPICS:
         broker.create_topic(name, config={"cleanup.policy": "compact", "max.message.bytes": str(8 << 20)})
+    tune()  # as the daemon does
     sketches = live(STATE // 16 if smoke else STATE)
     begin = time.perf_counter()
     opened(broker).checkpoint(SOURCE, sketches, marker())
