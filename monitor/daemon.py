@@ -22,6 +22,7 @@ from monitor.heap import Heap
 from monitor.ingest import Ingest
 from monitor.intake.consumer import Consumer
 from monitor.intake.dead_letter import open_dead_letters
+from monitor.intake.rotation import Rotation
 from monitor.names import Source, content_id
 from monitor.steps import Cadence, Input
 from monitor.version import read_version
@@ -92,6 +93,7 @@ class Daemon:
     def start(self) -> None:
         """Open everything and start the loops. Raises DriftlineError and OSError; then call `stop`."""
         plans = self.assembly.plans
+        self._rotation = Rotation(plans.kafka.client, self.clock)
         self._prepare_metrics()
         self.ingest = Ingest(
             self._inputs(self.assembly),
@@ -136,6 +138,7 @@ class Daemon:
         heap = Heap(self.clock)
         while not self.clock.wait(self.stopping, 0.5):
             heap.tick()
+            self._rotation.tick()
             if not all(thread.is_alive() for thread in self._threads):
                 log.error("loop_ended", loops=[t.name for t in self._threads if not t.is_alive()])
                 self.stopping.set()
@@ -215,7 +218,10 @@ class Daemon:
         if self.stopping.is_set():
             return "stopping"
         if self._lacking:
-            return f"Kafka does not answer, or knows no topic {self._lacking}"
+            complaint = self.ingest.consumer.complaint
+            return f"Kafka does not answer, or knows no topic {self._lacking}" + (
+                complaint and f" ({complaint})"
+            )
         if not all(self._expected.get(topic) for topic in self.assembly.topics.values()):
             return "Kafka was not asked about all topics yet"
         if not self.ingest.consumer.joined:

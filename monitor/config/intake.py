@@ -53,7 +53,8 @@ class SecretProperty(Group):
 
     file: Text = Field(
         default="",
-        description="File that holds the secret; it is read anew at every connect.",
+        description="File that holds the secret. A sasl.password that changes there is used from the next "
+        "connection on, anything else after a restart.",
         examples=["/run/secrets/kafka"],
     )
     value: SecretText | None = Field(

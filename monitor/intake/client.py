@@ -46,6 +46,10 @@ class Listener:
     ) -> None:
         self.oauth = oauth
         self.fatal: KafkaError | None = None
+        self.client: Any = None
+        self.login = ("", "")
+        """The client that it listens to and how that one logs in, where it does: see `rotation`."""
+        self._renewed = False
         self._last = ""
         self._count = count
         self._statistics = statistics
@@ -55,6 +59,11 @@ class Listener:
         """The first exception of a callback since the last call."""
         failures, self._failures = self._failures, []
         return failures[0] if failures else None
+
+    def heed(self) -> None:
+        """Raise what `failure` would return."""
+        if (failure := self.failure()) is not None:
+            raise failure
 
     def guard(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call it; an exception is kept for `failure`, and None returned."""
@@ -67,6 +76,22 @@ class Listener:
             except Exception as second:  # noqa: BLE001 the same boundary
                 self._failures.append(second)
             return None
+
+    def take_login(self, login: tuple[str, str]) -> None:
+        """Another user and password for the client; from any thread."""
+        self.login, self._renewed = login, True
+
+    def renew(self) -> None:
+        """Tell the client, for its next connection. On the client's own thread: from another one the call would
+        wait until nobody polls."""
+        if self._renewed:
+            self._renewed = False
+            self.client.set_sasl_credentials(*self.login)
+
+    @property
+    def last(self) -> str:
+        """The last error that the library told, "" when there was none."""
+        return self._last
 
     def reason(self, client: Any, error: BaseException) -> str:
         """Why a call failed: what the library noted of its connections, which says more than `error`."""

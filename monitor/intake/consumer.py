@@ -21,7 +21,6 @@ from monitor.intake.client import (
     REFUSALS,
     Listener,
     OAuth,
-    client_properties,
     describe,
     ignore,
     refusal,
@@ -30,6 +29,7 @@ from monitor.intake.ends import Ends
 from monitor.intake.fetch import open_queue
 from monitor.intake.gap import Gap, GapKind
 from monitor.intake.member import group_view, member_properties
+from monitor.intake.rotation import connect
 from monitor.intake.trouble import Troubles, stopped
 from monitor.intake.waiting import Waiting
 from monitor.intake.watchdog import HELD, Watchdog
@@ -89,9 +89,9 @@ class Consumer:
         self._tells_nothing = properties.get("group.protocol") == "consumer"
         chosen = member_properties(properties, group=group, on_commit=self._on_commit)
         try:
-            self._client = Client(client_properties(chosen, self._listener))
+            self._client = connect(Client, chosen, self._listener)
             self._ends = Ends(self._client, clock)
-            self._watchdog = Watchdog(clock, self._ends.now, self._ends.high)
+            self._watchdog = Watchdog(clock, lambda source: self._ends.now(source)[1], self._ends.high)
             self._unmet = group_view(self._client)
             self._queue = open_queue(self._client, str(chosen["client.id"]), MOST) if direct else None
             self._client.subscribe(
@@ -110,13 +110,13 @@ class Consumer:
         self._open(self._assignments.recovered())
         self._waiting.ask()
         self._let_go.clear()
+        self._listener.renew()
         try:
+            self._fetch_anew(self._watchdog.look(self._next, self._paused))
             taken = self._take(max_records, timeout)
             if self._listener.fatal is not None:
                 raise stopped(self._listener.fatal.str())
-            batches = self._batches(taken)
-            self._fetch_anew(self._watchdog.look(self._next, self._paused))
-            return batches
+            return self._batches(taken)
         except BaseException:
             self._rewind(self._next)
             raise
@@ -125,6 +125,11 @@ class Consumer:
     def is_direct(self) -> bool:
         """Whether records come from librdkafka itself."""
         return self._queue is not None
+
+    @property
+    def complaint(self) -> str:
+        """What the client library last complained of, "" when it never did."""
+        return self._listener.last
 
     @property
     def joined(self) -> bool:
@@ -169,9 +174,9 @@ class Consumer:
         """Why nothing can be read though the log goes on, "" where that is not so."""
         return HELD if source in self._watchdog.held else ""
 
-    def query(self, source: Source, timeout: float = 1.0) -> tuple[int, int]:
+    def query(self, source: Source) -> tuple[int, int]:
         """Low and end offset, asked of the broker now; (-1, -1) when it does not answer in time."""
-        return questions.query(self._client, source, timeout)
+        return self._ends.now(source)
 
     def partition_count(self, topic: str) -> int:
         """How many partitions a topic has, asked of the broker now; 0 when it does not answer in time,
@@ -210,7 +215,7 @@ class Consumer:
         """What the client has. Raises what a callback raised."""
         if self._queue is None:
             records = self._client.consume(most, timeout)
-            self._heed()
+            self._listener.heed()
             return taken_of(records, one_topic=len(self._start) == 1)
         is_open = bool(self._next)
         faults = self._serve(0.0 if is_open else timeout)
@@ -234,16 +239,12 @@ class Consumer:
         while len(found) == STRAYS:
             found = self._client.consume(STRAYS, 0)
             records += found
-        self._heed()
+        self._listener.heed()
         taken = taken_of(records)
         strays = {run.source for run in taken.runs}
         strays.update(fault.source for fault in taken.faults if fault.code == PARTITION_END)
         self._rewind(strays & self._next.keys())
         return [fault for fault in taken.faults if fault.code != PARTITION_END]
-
-    def _heed(self) -> None:
-        if (failure := self._listener.failure()) is not None:
-            raise failure
 
     def _batches(self, taken: Taken) -> list[Batch]:
         ends: dict[Source, int] = {}

@@ -10,8 +10,9 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from monitor import metrics
 from monitor.columns import Batch, Reject
 from monitor.errors import DeadLetterError, IntakeError
-from monitor.intake.client import REFUSALS, Listener, client_properties, refusal
+from monitor.intake.client import REFUSALS, Listener, refusal
 from monitor.intake.dead_letter import PREFIX, error_fields
+from monitor.intake.rotation import connect
 
 FLUSH_SECONDS = 5.0
 """How long a checkpoint waits for acknowledgements: well inside the 30 s of the liveness probe."""
@@ -35,7 +36,7 @@ class TopicDeadLetters:
         self._topic = topic
         self._listener = Listener()
         try:
-            self._client = Producer(client_properties({**properties, **_OURS}, self._listener))
+            self._client = connect(Producer, {**properties, **_OURS}, self._listener)
         except REFUSALS as error:
             raise IntakeError(f"no kafka client - {refusal(error, self._listener)}") from error
         self._held: list[dict[str, Any]] = []
@@ -65,6 +66,7 @@ class TopicDeadLetters:
         metrics.DEAD_LETTERS_TOTAL.labels(batch.source.topic).inc(len(rejects))
 
     def flush(self) -> None:
+        self._listener.renew()
         again, self._held = self._held, []
         for record in again:
             self._send(record)

@@ -17,6 +17,7 @@ class Ends:
         self._client = client
         self._clock = clock
         self._asked: dict[Source, tuple[float, int]] = {}
+        self._silent_until = 0.0
 
     def high(self, source: Source) -> int:
         """As of the last answer to a fetch, records of open transactions included."""
@@ -31,13 +32,22 @@ class Ends:
         now = self._clock.monotonic()
         at, end = self._asked.get(source, (-QUERY_SECONDS, -1))
         if now - at >= QUERY_SECONDS:
-            end = self.now(source)
+            end = self.now(source)[1]
             self._asked[source] = (now, end)
         return end
 
-    def now(self, source: Source) -> int:
-        """How far it may be read, asked of the broker."""
-        return query(self._client, source, 1.0)[1]
+    def now(self, source: Source) -> tuple[int, int]:
+        """Where it begins and how far it may be read, asked of the broker; (-1, -1) without an answer.
+
+        Where none came no question is asked for a while: each holds up the polling, and there are many
+        partitions.
+        """
+        if self._clock.monotonic() < self._silent_until:
+            return -1, -1
+        found = query(self._client, source, QUERY_SECONDS)
+        if found[1] < 0:
+            self._silent_until = self._clock.monotonic() + QUERY_SECONDS
+        return found
 
     def forget(self, source: Source) -> None:
         """It was taken away."""

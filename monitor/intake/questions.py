@@ -27,7 +27,7 @@ def query(client: Client, source: Source, timeout: float) -> tuple[int, int]:
 def partition_count(client: Client, topic: str) -> int:
     """How many partitions a topic has; 0 when the broker does not answer in time, or does not know it."""
     try:
-        found = client.list_topics(topic, timeout=1.0).topics.get(topic)
+        found = client.list_topics(topic, timeout=QUERY_SECONDS).topics.get(topic)
     except (KafkaException, RuntimeError):
         return 0
     return len(found.partitions) if found is not None and found.error is None else 0

@@ -13,7 +13,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from monitor.clock import Clock
 from monitor.errors import StateError, StateUnsettled
-from monitor.intake.client import REFUSALS, client_properties, describe, refusal
+from monitor.intake.client import REFUSALS, describe, refusal
+from monitor.intake.rotation import connect
 from monitor.state.kafka.listener import StateListener
 from monitor.state.kafka.logs import Write
 from monitor.state.kafka.properties import APPENDING, merged
@@ -59,7 +60,7 @@ class _Line:
         """Why the client has given up, "" while it has not."""
         self.listener = StateListener()
         try:
-            self.client = Producer(client_properties(properties, self.listener))
+            self.client = connect(Producer, properties, self.listener)
         except REFUSALS as error:
             raise StateError(f"no kafka client - {refusal(error, self.listener)}") from error
         self._deadline = deadline
@@ -81,6 +82,7 @@ class _Line:
         try:
             while not self._ended.is_set():
                 self.client.poll(_POLL_SECONDS)
+                self.listener.renew()
             if self._deadline:
                 self.client.flush(self._deadline)
         except KafkaException as error:  # of a client that has given up: the library tells it in no callback

@@ -13,7 +13,8 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 from monitor import metrics
 from monitor.clock import Clock
 from monitor.errors import StateError
-from monitor.intake.client import REFUSALS, client_properties, describe, refusal
+from monitor.intake.client import REFUSALS, describe, refusal
+from monitor.intake.rotation import connect
 from monitor.state.kafka.listener import StateListener
 from monitor.state.kafka.properties import joining
 
@@ -98,6 +99,7 @@ class Membership:
         while not self._ended.is_set():
             try:
                 record = client.poll(_POLL_SECONDS)
+                self._listener.renew()
             except (KafkaException, RuntimeError) as error:
                 log.error("membership_lost", reason=describe(error))
                 return
@@ -129,7 +131,7 @@ class Membership:
     def _connect(self) -> tuple[StateListener, Consumer]:
         listener = StateListener()
         try:
-            client = Consumer(client_properties(self._properties, listener))
+            client = connect(Consumer, self._properties, listener)
             self._before = client.consumer_group_metadata()
             client.subscribe(
                 [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost

@@ -9,7 +9,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from monitor.clock import Clock
 from monitor.errors import StateError, StateMissing
-from monitor.intake.client import PARTITION_END, REFUSALS, client_properties, describe, refusal
+from monitor.intake.client import PARTITION_END, REFUSALS, describe, refusal
+from monitor.intake.rotation import connect
 from monitor.state.kafka.listener import StateListener
 from monitor.state.kafka.logs import Place, Record
 
@@ -42,7 +43,7 @@ class Reader:
         self._listener = StateListener()
         self._known: set[str] = set()
         try:
-            self._client = Consumer(client_properties(properties, self._listener))
+            self._client = connect(Consumer, properties, self._listener)
         except REFUSALS as error:
             raise StateError(f"no kafka client - {refusal(error, self._listener)}") from error
 
@@ -53,6 +54,7 @@ class Reader:
         the iterator ends or is closed.
         """
         try:
+            self._listener.renew()
             self._begin(place, start)
             yield from self._records(place, start, end)
             self._listener.answered()
@@ -68,6 +70,7 @@ class Reader:
     def end(self, place: Place) -> int:
         """The end offset, asked of the broker now. Safe to call from several threads."""
         try:
+            self._listener.renew()
             found = self._client.get_watermark_offsets(TopicPartition(*place), timeout=self._patience)
         except KafkaException as error:
             if error.args[0].code() in _ABSENT:
