@@ -11,6 +11,8 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -111,6 +113,31 @@ def _download(libs: Path) -> None:
     (libs / "complete").touch()
 
 
+@dataclass(frozen=True)
+class Listener:
+    """One more way into a broker, besides the plain one."""
+
+    name: str
+    protocol: str
+    """PLAINTEXT | SSL | SASL_PLAINTEXT | SASL_SSL"""
+    port: int
+    advertised: int = 0
+    """Where clients are sent; 0: to `port` itself."""
+
+
+def ways_in(*listeners: Listener) -> dict[str, str]:
+    """Properties of a broker with more than one way in."""
+    own = "PLAINTEXT://127.0.0.1:{port}"
+    every = "".join(f",{one.name}://127.0.0.1:{one.port}" for one in listeners)
+    told = "".join(f",{one.name}://127.0.0.1:{one.advertised or one.port}" for one in listeners)
+    protocols = "".join(f",{one.name}:{one.protocol}" for one in listeners)
+    return {
+        "listeners": f"{own},CONTROLLER://127.0.0.1:{{controller}}{every}",
+        "advertised.listeners": f"{own}{told}",
+        "listener.security.protocol.map": f"PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}",
+    }
+
+
 class KafkaBroker:
     """A broker on free ports of the loopback, with its data in `directory`.
 
@@ -120,8 +147,12 @@ class KafkaBroker:
     fault tests; `stop` ends it. Also a context manager.
     """
 
-    def __init__(self, directory: Path, *, properties: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, properties: dict[str, str] | None = None, scram: Sequence[str] = ()
+    ) -> None:
+        """`scram`: users from the start, each as `SCRAM-SHA-512=[name=…,password=…]`."""
         self._libs = jars()
+        self._scram = [word for user in scram for word in ("--add-scram", user)]
         self._directory = directory
         port, controller = free_ports(2)
         self.bootstrap = f"127.0.0.1:{port}"
@@ -200,7 +231,7 @@ class KafkaBroker:
         cluster = base64.urlsafe_b64encode(b"k" + os.urandom(15)).decode().rstrip("=")
         command = self._java(
             "kafka.tools.StorageTool",
-            *("format", "--standalone", "--cluster-id", cluster, "--config", str(self._config)),
+            *("format", "--standalone", "--cluster-id", cluster, "--config", str(self._config), *self._scram),
         )
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         if done.returncode:
