@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from monitor.clock import ManualClock
-from monitor.errors import DriftlineError
+from monitor.errors import DriftlineError, StateUnsettled
 from monitor.state.kafka import owner
 from monitor.state.kafka.keys import WriterId
 from monitor.state.kafka.logs import Place
@@ -66,3 +66,20 @@ def test_who_takes_over_must_be_faster_than_tombstones_go(
     broker.pause = pause
     successor = LedgerOwner.take(broker.connect("next"), place, WriterId(2), clock=clock)
     assert ("gone" in successor.entries("m", None)["incident"]) is is_hasty
+
+
+def test_what_came_of_a_write_without_an_answer_is_looked_at() -> None:
+    """The next decision rests on what is there, however short ago the last look was."""
+    found = set()
+    for seed in range(20):
+        broker, place = SimulatedBroker(seed, {"ledger": 1}), Place("ledger", 0)
+        held = LedgerOwner.take(broker.connect("p"), place, WriterId(1), clock=ManualClock())
+        broker.faults = Faults(unsettled=1.0)
+        with pytest.raises(StateUnsettled):
+            held.append("m", [Entry("incident", "i", {})])
+        broker.faults = Faults()
+        held.check(every=60.0)
+        is_there = broker.end(place) == 2
+        assert bool(held.entries("m", None)) is is_there
+        found.add(is_there)
+    assert found == {False, True}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -149,6 +150,9 @@ class LedgerOwner:
         key = BatchKey(model, self.term, self._seq)
         value = encode_batch(items, largest=largest)
         self._seq += 1  # also where the write fails: it may arrive yet, and a key is never used twice
+        self._checked = (
+            -math.inf
+        )  # and then the next look must be one: decide by what is there, not by before
         self._logs.write([Write(self._place, keys.encode(key), value)])
         return key
 
