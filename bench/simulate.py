@@ -21,6 +21,7 @@ import multiprocessing
 import os
 import sys
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -51,6 +52,8 @@ class Ran(NamedTuple):
     seed: int
     wrong: str
     counts: Counter[str]
+    digest: int
+    """Of all that was ever written: the same for the same schedule, whatever machine it ran on."""
 
 
 def ran(unit: tuple[str, int]) -> Ran:
@@ -72,7 +75,7 @@ def ran(unit: tuple[str, int]) -> Ran:
         compacted=run.world.broker.compacted,
         cpu_ms=round((time.process_time() - begin) * 1000),
     )
-    return Ran(level, seed, wrong, counts)
+    return Ran(level, seed, wrong, counts, zlib.crc32(repr(run.world.broker.history).encode()))
 
 
 def mistakes(seed: int) -> Iterator[tuple[str, int]]:
@@ -114,6 +117,7 @@ def _replay(parser: argparse.ArgumentParser, level: str, seed: int) -> int:
         parser.error(f"--replay needs --level - {level} - one of {', '.join(LEVELS)}")
     one = ran((level, seed))
     _say(f"WRONG: {one.wrong}" if one.wrong else _sum_up(level, [one]))
+    _say(f"digest {one.digest:08x}")
     return 1 if one.wrong else 0
 
 

@@ -201,7 +201,7 @@ class Evaluate:
         for name in [name for name in self._judgements if terms.get(name) != self._terms.get(name)]:
             del self._judgements[name]
             self.models.pop(name, None)
-        for name in terms.keys() - self._judgements.keys():
+        for name in sorted(terms.keys() - self._judgements.keys()):
             self._judgements[name] = self._judgement(self._contexts[name])
             self._terms[name] = terms[name]
             self._after = 0  # what it needs was read before, for nobody

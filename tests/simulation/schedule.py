@@ -54,6 +54,11 @@ class Schedule:
         """Those that have not ended."""
         return self._tasks
 
+    @property
+    def current(self) -> str:
+        """The name of the task that has the baton; "" for the world."""
+        return self._current.name if self._current is not None else ""
+
     def start(self, name: str, run: Callable[[], None]) -> Task:
         """A new task; it begins when the baton comes to it. `run` ends by returning or SimulatedCrash."""
         task = Task(name, run)

@@ -243,9 +243,13 @@ class WholeRun:
             return None
 
     def _verdict(self, judgement: Judgement, spec: WindowSpec, window: Window) -> Verdict:
-        """Whoever judges a window, zombie or not, has all of it; unless old sketches are not kept for zombies."""
+        """Who judges a window while it speaks for the model, or believes it does, has all of it.
+
+        Unless old sketches are not kept for so long. One that was fenced in the same turn has no sketches any more.
+        """
         truth = self.expected.counts.get((window.model, window.end), [0] * LAYOUT.slots)
-        if window.counts.tolist() != truth and not self._prunes:
+        is_fenced = not self._states[self.world.schedule.current].terms([window.model])
+        if window.counts.tolist() != truth and not self._prunes and not is_fenced:
             raise Wrong(f"judged before it was whole - {window.model} to {window.end} - {window.rows} rows")
         if window.revision:
             raise Wrong(f"revised - {window.model} to {window.end}")

@@ -206,7 +206,7 @@ class KafkaLog:
         live = {source: marker.live.get(model) for source, marker in self.markers().items()}
         place = Place(self._topics.sketches, self._partition(model))
         found = self._sketches.forget(place.partition, model, before, live)
-        self._logs.send([Write(place, key, None) for keys_ in found.values() for key in keys_])
+        self._logs.send([Write(place, key, None) for keys_ in found.values() for key in sorted(keys_)])
         return len(found)
 
     def markers(self) -> dict[Source, Marker]:
