@@ -53,6 +53,11 @@ class Taken(NamedTuple):
     runs: Sequence[Run] = ()
     faults: Sequence[Fault] = ()
 
+    @property
+    def size(self) -> int:
+        """How many records, and what came in place of some."""
+        return sum(len(run.offsets) for run in self.runs) + len(self.faults)
+
 
 class Fetched(Sequence[_Field], Generic[_Field]):
     """One field of each record, taken out of the client's record when it is looked at."""

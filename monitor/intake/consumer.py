@@ -112,10 +112,10 @@ class Consumer:
         self._let_go.clear()
         self._listener.renew()
         try:
-            self._fetch_anew(self._watchdog.look(self._next, self._paused))
             taken = self._take(max_records, timeout)
             if self._listener.fatal is not None:
                 raise stopped(self._listener.fatal.str())
+            self._fetch_anew(self._watchdog.look(self._next, self._paused, drained=taken.size < max_records))
             return self._batches(taken)
         except BaseException:
             self._rewind(self._next)

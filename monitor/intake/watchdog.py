@@ -43,16 +43,28 @@ class Watchdog:
         self._end = end
         self._high = high
         self._next = clock.monotonic() + LOOK_EVERY
+        self._drained = False
         self._seen: dict[Source, int] = {}
         self._asked: dict[Source, float] = {}
         self._silent: dict[Source, _Silence] = {}
 
-    def look(self, positions: Mapping[Source, int], paused: Collection[Source]) -> list[Source]:
-        """Partitions to be assigned anew. Raises IntakeError for one where that did not help."""
+    def look(
+        self, positions: Mapping[Source, int], paused: Collection[Source], *, drained: bool
+    ) -> list[Source]:
+        """Partitions to be assigned anew. Raises IntakeError for one where that did not help.
+
+        To be called at each poll. `drained`: it left nothing behind that was fetched; where that is so at none
+        of them, a partition may be waiting for its turn behind the others, and none is silent.
+        """
         now = self._clock.monotonic()
+        self._drained |= drained
         if now < self._next:
             return []
         self._next = now + LOOK_EVERY
+        was_drained, self._drained = self._drained, False
+        if not was_drained:
+            self._silent.clear()
+            return []
         resting = [s for s, at in positions.items() if s not in paused and self._seen.get(s) == at]
         self._seen = dict(positions)
         self._silent = {source: seen for source, seen in self._silent.items() if source in resting}

@@ -25,9 +25,9 @@ class World:
         self.asked.append(source)
         return self.ends[source]
 
-    def look(self, *, paused=(), after=LOOK_EVERY):
+    def look(self, *, paused=(), after=LOOK_EVERY, drained=True):
         self.clock.advance(after)
-        return self.dog.look(self.positions, paused)
+        return self.dog.look(self.positions, paused, drained=drained)
 
 
 @pytest.fixture
@@ -81,6 +81,18 @@ def test_a_poll_that_comes_late_is_one_look(world):
     assert world.look(after=3600) == []
     world.positions[ONE] = 15
     assert world.look(after=3600) == []
+
+
+def test_behind_the_others_is_not_silent(world):
+    """While polls leave something behind a partition may wait for its turn, however long that takes; what was
+    counted before begins anew."""
+    world.look()
+    world.ends[ONE] = 15
+    for _ in range(ANEW - 1):
+        world.look()
+    for _ in range(4 * ANEW):
+        assert world.look(drained=False) == []
+    assert [world.look() for _ in range(ANEW)][-1] == [ONE]
 
 
 def test_an_open_transaction_is_told_apart(world):
