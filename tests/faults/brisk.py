@@ -6,8 +6,10 @@ python -m tests.faults.brisk run -c driftline.yaml
 from __future__ import annotations
 
 import functools
+import os
+import time
 
-from monitor import daemon
+from monitor import daemon, ingest, pipeline
 from monitor.__main__ import main
 from monitor.deliver.backoff import Backoff
 from monitor.deliver.pagerduty import PagerDuty
@@ -17,7 +19,21 @@ from monitor.window.completeness import Patience
 
 QUICK = Backoff(waits=(0.2,), jitter=0.0, attempts=100, total=600)
 
+
+def slow_down(seconds: float) -> None:
+    """Let each batch of a few records take this much longer, so that a few records are too many."""
+    fold = ingest.fold_batch
+
+    def slowly(*given, **named):
+        time.sleep(seconds)
+        return fold(*given, **named)
+
+    ingest.fold_batch, ingest.BATCH, pipeline.TOGETHER = slowly, 200, 200
+
+
 if __name__ == "__main__":
+    if seconds := os.environ.get("DRIFTLINE_SLOW"):
+        slow_down(float(seconds))
     daemon.METADATA_EVERY = 0.5
     daemon.EVALUATE_EVERY = 0.1
     daemon.Patience = functools.partial(Patience, settle=400)
