@@ -154,6 +154,7 @@ def main() -> int:
         return _replay(parser, options.level, options.replay)
     begin = time.monotonic()
     first = options.seed * APART
+    _be_quiet()
     unfound = _look_for_mistakes(first)
     seeds = range(first, first + options.schedules)
     units = [(SHARES[seed % 10] if options.level == "all" else options.level, seed) for seed in seeds]
