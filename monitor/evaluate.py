@@ -254,8 +254,8 @@ class Evaluate:
     def _counts(self, source: Source, plan: ModelPlan) -> bool:
         """Whether a partition is counted for a model as we would judge it; while replicas are replaced one by
         one, some still count by the configuration before."""
-        config, _ = (self.progress[source].counted or {}).get(plan.name, (plan.config, -1))
-        return config == plan.config
+        counted = self.progress[source].counted
+        return counted is None or counted.get(plan.name, ("", -1))[0] == plan.config
 
     def _commit(self, judgement: Judgement, judged: Judged) -> None:
         """Step 11: durable first, then taken as judged."""

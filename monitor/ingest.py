@@ -146,8 +146,8 @@ class Ingest:
             except FINAL as refusal:
                 self.refused[source] = str(refusal)
                 log.error("partition_refused", source=str(source), error=str(refusal))
-                continue
-            opened[source] = self._open(source, found)
+            else:
+                opened[source] = self._open(source, found)
         return opened
 
     @property

@@ -94,6 +94,8 @@ def test_partitions_that_count_by_another_configuration_are_waited_for() -> None
     state.report(replace(progress(A, 7), counted={"m": ("old", -1)}))
     loop = evaluate(state, clock)
     assert loop.tick() == 0
+    state.report(replace(progress(A, 8), counted={}))  # a replica that does not know the model
+    assert loop.tick() == 0
     state.report(replace(progress(A, 12), counted={"m": (PLAN.config, START + MINUTE)}))
     assert loop.tick() == 2
     first, second = loop.verdicts("m")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from monitor.clock import ManualClock
 from monitor.columns import Batch
-from monitor.errors import DeadLetterError, StateUnsettled
+from monitor.errors import DeadLetterError, IntakeError, StateUnsettled
 from monitor.ingest import Ingest
 from monitor.intake.dead_file import FileDeadLetters
 from monitor.intake.dead_letter import Counted, DeadLetters
@@ -331,3 +332,30 @@ def test_a_log_that_does_not_answer_keeps_nobody_from_polling(monkeypatch: pytes
     assert tried == [0, 1, 2, 3]
     monkeypatch.undo()
     assert ingest.checkpoint([SOURCE, *others])
+
+
+def test_nothing_begins_anew_while_it_is_not_known_what_was_consumed() -> None:
+    """The broker did not say what the group has committed: the partition is recovered again, not opened."""
+    clock = ManualClock(START)
+    connect: Any = Script
+    ingest = Ingest(
+        inputs_of(Counted()), connect=connect, state=SimulatedLog(0, clock=clock), clock=clock,
+        cadence=Cadence(), beside=True,
+    )  # fmt: skip
+    script: Any = ingest.consumer
+
+    def silent(_sources: Collection[Source]) -> dict[Source, int]:
+        raise IntakeError("no answer - committed offsets of the group - try again")
+
+    answers, script.committed = script.committed, silent
+    ingest.positions([SOURCE])
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        assert ingest.recovered() == {}
+        assert SOURCE not in ingest.partitions
+    script.committed = answers
+    opened: dict[Source, int | None] = {}
+    while not opened:
+        opened = ingest.recovered()
+    assert opened == {SOURCE: None}
+    ingest.abandon()
