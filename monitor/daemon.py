@@ -13,6 +13,7 @@ from monitor import metrics
 from monitor.assembly import Assembly, assemble, open_state
 from monitor.clock import Clock
 from monitor.config.diff import diff
+from monitor.config.values import Plans
 from monitor.decisions import Decisions
 from monitor.deliver.start import run_integrations
 from monitor.errands import Errands
@@ -22,6 +23,7 @@ from monitor.heap import Heap
 from monitor.ingest import Ingest
 from monitor.intake.consumer import Consumer
 from monitor.intake.dead_letter import open_dead_letters
+from monitor.intake.incarnation import Incarnations
 from monitor.intake.rotation import Rotation
 from monitor.names import Source, content_id
 from monitor.steps import Cadence, Input
@@ -95,15 +97,7 @@ class Daemon:
         plans = self.assembly.plans
         self._rotation = Rotation(plans.kafka.client, self.clock)
         self._prepare_metrics()
-        self.ingest = Ingest(
-            self._inputs(self.assembly),
-            connect=self._connect,
-            state=self.state,
-            clock=self.clock,
-            cadence=Cadence(checkpoint=plans.state.checkpoint / 1000),
-            accept_loss=self._accept_loss,
-            beside=plans.state.log != "local",
-        )
+        self.ingest = self._ingest(plans)
         self.evaluate = Evaluate(
             self.assembly.contexts,
             state=self.state,
@@ -243,6 +237,19 @@ class Daemon:
             )
             for source in plans.sources
         }
+
+    def _ingest(self, plans: Plans) -> Ingest:
+        topics = self.assembly.topics.values()
+        return Ingest(
+            self._inputs(self.assembly),
+            connect=self._connect,
+            state=self.state,
+            clock=self.clock,
+            cadence=Cadence(checkpoint=plans.state.checkpoint / 1000),
+            accept_loss=self._accept_loss,
+            beside=plans.state.log != "local",
+            identify=Incarnations(plans.kafka.client(), topics, self.clock).of,
+        )
 
     def _web_settings(self) -> WebSettings:
         plans = self.assembly.plans

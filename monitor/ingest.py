@@ -21,23 +21,14 @@ from monitor.intake.dead_letter import Limit, flush_all
 from monitor.intake.gap import GapKind
 from monitor.measure import timed
 from monitor.names import Source
-from monitor.partition import Partition
+from monitor.partition import Partition, renewed
 from monitor.pipeline import Folding, Pipeline, Work
 from monitor.recovery import FINAL, Recovery, refused_progress
 from monitor.state.log import Checkpoint, Marker, Progress, StateLog
-from monitor.steps import Cadence, Input, fold_batch, say_refused
+from monitor.steps import BATCH, RAISED_IN_A_ROW, Cadence, Input, fold_batch, say_refused
+from monitor.turns import Turns
 
 log = structlog.get_logger(__name__)
-
-RAISED_IN_A_ROW = 50
-"""Polls that may raise one after the other: a callback that fails now and then is survived, a client
-that cannot poll at all is not."""
-ROUND = 12.0
-"""Seconds after which a round of checkpoints that was refused ends, and polling goes on: each that is not
-acknowledged takes ten, and a member that does not poll for minutes is put out. The others come first next time."""
-BATCH = 10_000
-"""Records per poll, mostly of two or three partitions: what a batch costs whatever it holds is then a twentieth
-of its work. With 5,000 batches are joined for folding, 0.04 us a record; 20,000 change only memory."""
 
 
 class Ingest:
@@ -57,6 +48,7 @@ class Ingest:
         cadence: Cadence,
         accept_loss: bool = False,
         beside: bool = False,
+        identify: Callable[[Collection[str]], Mapping[str, str]] = lambda _: {},
     ) -> None:
         """`inputs` by topic. `connect` opens the consumer that reports assignments to this object.
 
@@ -65,7 +57,7 @@ class Ingest:
 
         `beside`: recover on a thread of its own, because reading the state takes its time; a partition
         that is refused then is left alone and stands in `refused`, while the others go on. Otherwise
-        what refuses it is raised out of `tick`.
+        what refuses it is raised out of `tick`. `identify` tells topics of one name apart, see `Incarnations`.
         """
         self.partitions: dict[Source, Partition] = {}
         self.refused: dict[Source, str] = {}  # why partitions cannot be read on, until somebody helps
@@ -85,8 +77,8 @@ class Ingest:
         self._pipeline = Pipeline(clock)
         self._raised, self._broken = 0, False
         self._accept_loss = accept_loss
-        self._tried: dict[Source, float] = {}
-        """When each partition was last to be checkpointed."""
+        self._turns = Turns(clock)
+        self._identify = identify
         self._recovery = Recovery(state.recover, clock=clock) if beside else None
         self._next_checkpoint = clock.monotonic() + cadence.checkpoint
         self._stalled = ""
@@ -197,15 +189,14 @@ class Ingest:
         Whatever is in the pipeline is folded before. Raises what folding raised.
         """
         self.settle()
+        self._stop_renewed(sources)
         refused = ""
         with timed("checkpoint", self._clock):
             topics = {source.topic for source in sources}
             unflushed = flush_all({topic: self._inputs[topic].dead_letters for topic in topics}, self._live)
-            begin = self._clock.monotonic()
-            for source in sorted(sources, key=lambda source: self._tried.get(source, -1.0)):
-                if refused and self._clock.monotonic() - begin > ROUND:
+            for source in self._turns.of(sources):
+                if refused and self._turns.is_late:
                     break
-                self._tried[source] = self._clock.monotonic()
                 self._live()
                 refused = unflushed.get(source.topic) or self._checkpoint(source) or refused
         if refused or self.partitions.keys() <= set(sources):
@@ -334,6 +325,15 @@ class Ingest:
         self.consumer.pause(source)
         say_refused(batch, rejects)
 
+    def _stop_renewed(self, sources: Collection[Source]) -> None:
+        """Forget what was counted of topics that were made anew since the last checkpoint, and read no more of them."""
+        readable = [self.partitions[s] for s in self._begun.intersection(sources) - self._paused.keys()]
+        for source in renewed(readable, self._identify({source.topic for source in sources})):
+            self._paused[source] = "its topic was created anew: see driftline state reset"
+            self.consumer.pause(source)
+            if self._open(source, self._state.recover(source)) is None:
+                self._begun.discard(source)
+
     def _checkpoint(self, source: Source) -> str:
         """Why it was refused, "" when the partition is durable through its position."""
         partition = self.partitions[source]
@@ -370,7 +370,7 @@ class Ingest:
             if (partition := self.partitions.get(gap.source)) is None:
                 continue
             if gap.kind is GapKind.TRUNCATED:
-                self._paused[gap.source] = "the log ends before the applied offset"
+                self._paused[gap.source] = "the log ends before the applied offset: see driftline state reset"
             else:
                 self.settle()
                 partition.skip_to(gap.resumed, since=self._clock.now_ms())

@@ -64,6 +64,8 @@ class Partition:
         self.since = -1
         self.records = 0
         self.epoch = -1
+        self.topic_id = ""
+        """That of the topic whose records were counted, "" while it is not known."""
         self.log_append = False
         self._resumed = False
         self._plan = plan
@@ -92,6 +94,7 @@ class Partition:
         self.since = marker.since
         self.records = marker.records
         self.epoch = marker.epoch
+        self.topic_id = marker.topic_id
         self._largest[:] = marker.largest
         self._tallies = dict(marker.tallies or {})
         if marker.counted is not None:
@@ -103,6 +106,11 @@ class Partition:
         for sketch in checkpoint.sketches:
             if sketch.key.model == "":
                 self._ledger[sketch.key.pane] = sketch.rejects.copy()
+
+    def is_of(self, topic_id: str) -> bool:
+        """Whether this is the topic that was counted before, as far as that can be told; "" is not known."""
+        self.topic_id = self.topic_id or topic_id
+        return topic_id in {"", self.topic_id}
 
     def skip_to(self, offset: int, *, since: int) -> None:
         """Records before `offset` are gone; what is covered begins anew with the next row.
@@ -159,6 +167,7 @@ class Partition:
             records=self.records,
             tallies=dict(sorted(self._tallies.items())),
             epoch=self.epoch,
+            topic_id=self.topic_id,
             counted=dict(self.counted),
         )
         return sketches, marker
@@ -257,6 +266,12 @@ class Partition:
     def _live(self, plan: ModelPlan) -> int:
         mark = self.watermark
         return floor_pane(max(mark - plan.lateness, 0), plan.pane) if mark >= 0 else 0
+
+
+def renewed(partitions: Iterable[Partition], ids: Mapping[str, str]) -> list[Source]:
+    """Those whose records come from another topic of the same name than those that were counted before: it has
+    other records at the same offsets. `ids` by topic, of those that are told."""
+    return [one.source for one in partitions if not one.is_of(ids.get(one.source.topic, ""))]
 
 
 def _by_kind(rejects: Iterable[Reject]) -> dict[tuple[str, Reason], list[int]]:

@@ -20,6 +20,13 @@ from monitor.salvage import cut, scan
 
 log = structlog.get_logger(__name__)
 
+RAISED_IN_A_ROW = 50
+"""Polls that may raise one after the other: a callback that fails now and then is survived, a client
+that cannot poll at all is not."""
+BATCH = 10_000
+"""Records per poll, mostly of two or three partitions: what a batch costs whatever it holds is then a twentieth
+of its work. With 5,000 batches are joined for folding, 0.04 us a record; 20,000 change only memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cadence:

@@ -90,6 +90,7 @@ class _Marker(msgspec.Struct, forbid_unknown_fields=True):
     tallies: dict[str, _Count] | None
     epoch: _Integer
     counted: dict[str, tuple[str, _Integer]] | None = None
+    topic_id: str = ""
 
 
 class _Progress(msgspec.Struct, forbid_unknown_fields=True):

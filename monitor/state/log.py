@@ -43,6 +43,8 @@ class Marker:
     counted: Mapping[str, tuple[str, int]] | None = None
     """Model → (config, the event time from which on it counts; -1: all that there was). None in markers
     that were written before this was noted."""
+    topic_id: str = ""
+    """What Kafka calls the topic: one that is deleted and made anew has another. "" where it is not told."""
 
     @property
     def reached(self) -> int:
