@@ -8,9 +8,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import structlog
-
-from monitor import metrics
 from monitor.clock import Clock
 from monitor.errors import StateMissing
 from monitor.failpoint import fail_point
@@ -18,10 +15,9 @@ from monitor.names import SketchKey, Source
 from monitor.sketch import Sketch
 from monitor.state.codec import decode_marker, decode_sketch, encode, encode_key, encode_sketch
 from monitor.state.database import Database, count
+from monitor.state.divergence import Divergences
 from monitor.state.log import Checkpoint, Entry, Ledger, Marker, Progress
 from monitor.state.text import to_body, to_text
-
-_log = structlog.get_logger(__name__)
 
 _Row = tuple[SketchKey, int, bytes, bytes, bytes]
 """key, applied, encoded key, digest, body"""
@@ -40,7 +36,7 @@ class LocalLog:
         self._progress: dict[Source, Progress] = {}
         self._expected: set[Source] = set()
         self._lock = threading.Lock()
-        self._divergences = 0
+        self._divergences = Divergences()
 
     @property
     def term(self) -> int:
@@ -48,7 +44,7 @@ class LocalLog:
 
     @property
     def divergences(self) -> int:
-        return self._divergences
+        return self._divergences.count
 
     def expect(self, source: Source) -> None:
         with self._lock:
@@ -84,7 +80,8 @@ class LocalLog:
             diverged = [row for row in map(_row, sketches) if _put(db, row, position)]
             db.execute("INSERT OR REPLACE INTO markers VALUES (?, ?, ?)", (*source, sealed))
             fail_point("checkpoint.inside")
-        self._count_divergences(diverged)
+        for key, applied, *_ in diverged:
+            self._divergences.note(key, applied)
         fail_point("checkpoint.after")
 
     def release(self, source: Source) -> None:
@@ -186,22 +183,6 @@ class LocalLog:
                 f"input was consumed before, but its state is gone - {source} in {self._db.path} - "
                 "restore the state, or accept the loss with --accept-data-loss"
             )
-
-    def _count_divergences(self, diverged: list[_Row]) -> None:
-        for key, applied, *_ in diverged:
-            topic, partition = key.source
-            _log.error(
-                "state_divergence",
-                model=key.model,
-                topic=topic,
-                partition=partition,
-                pane=key.pane,
-                applied=applied,
-            )
-        if diverged:
-            metrics.STATE_DIVERGENCE_TOTAL.inc(len(diverged))
-        with self._lock:
-            self._divergences += len(diverged)
 
 
 def read_entries(

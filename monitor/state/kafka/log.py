@@ -15,8 +15,8 @@ from monitor.errors import StateError, StateFenced, StateMissing, StateTooNew
 from monitor.names import Source
 from monitor.sketch import Sketch
 from monitor.state.codec import encode
+from monitor.state.divergence import Divergences
 from monitor.state.kafka import keys
-from monitor.state.kafka.divergence import Divergences
 from monitor.state.kafka.keys import WriterId, partition_of_model
 from monitor.state.kafka.logs import Logs, Place, Write
 from monitor.state.kafka.owner import LedgerOwner

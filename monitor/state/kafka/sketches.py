@@ -13,18 +13,14 @@ from monitor.errors import StateDamaged
 from monitor.names import SketchKey, Source
 from monitor.sketch import Sketch
 from monitor.state.codec import decode_progress
+from monitor.state.divergence import Divergences
 from monitor.state.kafka import keys
 from monitor.state.kafka.chunks import Joints, Sealed, read_part, unsealed
-from monitor.state.kafka.divergence import Divergences
 from monitor.state.kafka.logs import Logs, Place, Record
+from monitor.state.kafka.recover import PASSES
 from monitor.state.log import Progress
 
 log = structlog.get_logger(__name__)
-
-
-PASSES = 20
-"""Reads of what came while reading: compaction may take a record from under us because of one that lies
-behind the end that we began with."""
 
 
 class ProgressReader:
@@ -113,7 +109,7 @@ class SketchReader:
         held = self._partitions.setdefault(number, _Partition())
         place = Place(self._topic, number)
         newest: dict[SketchKey, Sealed] = {}
-        for _ in range(PASSES):
+        for _ in range(PASSES):  # compaction may take a record because of one behind the end we began with
             before = held.next
             for record in self._logs.read(place, before):
                 held.next = record.offset + 1

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from monitor.failpoint import fail_point
 from monitor.names import SketchKey, Source
 from monitor.sketch import Sketch
+from monitor.state.divergence import Divergences
 from monitor.state.kafka.chunks import CHUNK_BYTES, Sealed, chunks_of, sealed, split
-from monitor.state.kafka.divergence import Divergences
 from monitor.state.kafka.keys import (
     MarkerKey,
     PublishedKey,

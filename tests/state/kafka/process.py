@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 
+from monitor.state.divergence import Divergences
 from monitor.state.kafka.chunks import Joints, Sealed, read_part
-from monitor.state.kafka.divergence import Divergences
 from monitor.state.kafka.keys import WriterId, decode_published
 from monitor.state.kafka.logs import Place
 from monitor.state.kafka.recover import recover
