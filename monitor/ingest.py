@@ -14,7 +14,7 @@ import structlog
 from monitor import metrics
 from monitor.clock import Clock
 from monitor.columns import Batch, Reject
-from monitor.errors import DriftlineError, IntakeError, StateError
+from monitor.errors import DriftlineError, StateError
 from monitor.idle import Idleness
 from monitor.intake.consumer import Consumer
 from monitor.intake.dead_letter import Limit, flush_all
@@ -76,10 +76,9 @@ class Ingest:
         """Partitions whose position is known; the others wait for the broker to say where they start."""
         self._pipeline = Pipeline(clock)
         self._raised, self._broken = 0, False
-        self._accept_loss = accept_loss
         self._turns = Turns(clock)
         self._identify = identify
-        self._recovery = Recovery(state.recover, clock=clock) if beside else None
+        self._recovery = Recovery(state, clock=clock, beside=beside, accept_loss=accept_loss)
         self._next_checkpoint = clock.monotonic() + cadence.checkpoint
         self._stalled = ""
         self.consumer = connect(self)
@@ -113,39 +112,30 @@ class Ingest:
     # Assignments: called by the consumer inside poll
 
     def positions(self, sources: Collection[Source]) -> dict[Source, int | None]:
-        """Recover the state of newly assigned partitions; where to read on, None where there is none."""
+        """Recover newly assigned partitions; where to read on in those that are ready, None without state."""
         metrics.REBALANCES_TOTAL.inc()
-        if self._recovery is not None:
-            self._recovery.begin(sources)
-            return {}
-        self._broken = True  # until it is done: partitions that were not opened are never read
-        opened = {source: self._open(source, self._state.recover(source)) for source in sources}
-        self._refuse_loss([source for source, position in opened.items() if position is None])
-        self._broken = False
-        return opened
+        self._recovery.begin(sources)
+        return {} if self._recovery.is_beside else self.recovered()
 
     def recovered(self) -> dict[Source, int | None]:
-        """Take up what was recovered beside the polling."""
+        """Take up what was recovered, as `positions`."""
         opened: dict[Source, int | None] = {}
-        for source, found, error in self._recovery.finished() if self._recovery is not None else ():
-            try:
-                if error is not None:
-                    raise error
-                if found is None:
-                    self._refuse_loss([source])
-            except IntakeError:  # the broker did not say what was committed: look again
-                self.positions([source])
-            except FINAL as refusal:
-                self.refused[source] = str(refusal)
-                log.error("partition_refused", source=str(source), error=str(refusal))
-            else:
+        self._broken = True  # until it is done: partitions that were not opened are never read
+        for source, found, error in self._recovery.finished(self.consumer.committed):
+            if error is None:
                 opened[source] = self._open(source, found)
+                continue
+            if not self._recovery.is_beside or not isinstance(error, FINAL):
+                raise error
+            self.refused[source] = str(error)
+            log.error("partition_refused", source=str(source), error=str(error))
+        self._broken = False
         return opened
 
     @property
     def recovering(self) -> int:
         """Partitions that are assigned and not ready yet."""
-        return len(self._recovery.waiting) if self._recovery is not None else 0
+        return len(self._recovery.waiting)
 
     def began(self, source: Source, offset: int, *, since: int) -> None:
         """A partition without state starts at `offset`; `since` is -1 when nothing lies before it."""
@@ -173,8 +163,7 @@ class Ingest:
             self._begun.discard(source)
             self._state.release(source)
         self._idleness.forget(sources)
-        if self._recovery is not None:
-            self._recovery.forget(sources)
+        self._recovery.forget(sources)
 
     def resume(self) -> None:
         """Read on where partitions were paused for their rejects; called after a reload."""
@@ -212,15 +201,19 @@ class Ingest:
 
         Sketches whose meaning changed are left in the state log as they are, and new ones start
         at the current offset. Raises StateError, and keeps the old inputs, when the checkpoint
-        that must come first is refused.
+        that must come first is refused, or what it made durable cannot be read.
         """
         self.settle()
         self._note_folded()
         if not self.checkpoint(list(self.partitions)):
             raise StateError(self._stalled)
+        found = {}
+        for source in self.partitions:
+            self._live()
+            found[source] = self._state.recover(source)
         old, self._inputs = self._inputs, inputs
-        for source in list(self.partitions):
-            self._open(source, self._state.recover(source))
+        for source, checkpoint in found.items():
+            self._open(source, checkpoint)
         self.resume()
         for item in old.values():
             item.dead_letters.close()
@@ -234,6 +227,7 @@ class Ingest:
         self.checkpoint(list(self.partitions))
         self._pipeline.close()
         self.consumer.close()
+        self._recovery.close()
         for item in self._inputs.values():
             item.dead_letters.close()
 
@@ -272,15 +266,6 @@ class Ingest:
         self.partitions[source] = partition
         self._folds[source] = self._fold_of(partition)
         return partition.position if found is not None else None
-
-    def _refuse_loss(self, fresh: Collection[Source]) -> None:
-        """Raise StateMissing for a partition without state that was consumed before."""
-        if not fresh or self._accept_loss:
-            return
-        for source, offset in self.consumer.committed(fresh).items():
-            if offset > 0:
-                self._state.expect(source)
-                self._state.recover(source)
 
     def _poll(self) -> list[Batch]:
         """Whatever a callback raised, the consumer has gone back to our positions: nothing is skipped."""

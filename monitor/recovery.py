@@ -1,16 +1,20 @@
-"""Recovering partitions beside the polling, so that a long recovery costs no membership of the group."""
+"""Recovering partitions, beside the polling where reading the state takes its time."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
+import structlog
+
 from monitor.clock import Clock
-from monitor.errors import StateDamaged, StateError, StateMissing, StateTooNew
+from monitor.errors import IntakeError, StateDamaged, StateError, StateMissing, StateTooNew
 from monitor.names import Source
-from monitor.state.log import Checkpoint, Progress
+from monitor.state.log import Checkpoint, Progress, StateLog
+
+log = structlog.get_logger(__name__)
 
 FINAL = (StateDamaged, StateMissing, StateTooNew)
 """What another try cannot mend."""
@@ -24,26 +28,32 @@ class Recovered(NamedTuple):
     source: Source
     checkpoint: Checkpoint | None
     error: Exception | None
-    """Why there is none, where another try would not help."""
+    """Why it cannot be read on."""
 
 
 class Recovery:
-    """`begin`, `forget` and `finished` belong to the ingest thread; recovering has a thread of its own.
+    """`begin`, `forget` and `finished` belong to the ingest thread.
 
     Each assignment of a partition has a generation: what was recovered for one that is over is dropped,
-    also when the partition has come back meanwhile.
+    also when the partition has come back meanwhile. Beside the polling, a partition whose state is not
+    answered for is tried again until it is, or is taken away.
     """
 
-    def __init__(self, recover: Callable[[Source], Checkpoint | None], *, clock: Clock) -> None:
-        self._recover = recover
+    def __init__(self, state: StateLog, *, clock: Clock, beside: bool, accept_loss: bool) -> None:
+        """`beside`: on a thread of its own; otherwise `begin` does it at once. Without `accept_loss` a
+        partition that the group has read, and of which there is no state, ends in StateMissing."""
+        self.is_beside = beside
+        self._state = state
         self._clock = clock
+        self._accept_loss = accept_loss
         self._generations: dict[Source, int] = {}
         self._count = 0
         self._todo: queue.SimpleQueue[tuple[Source, int] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[Recovered, int]] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recover", daemon=True)
-        self._thread.start()
+        if beside:
+            self._thread.start()
 
     @property
     def waiting(self) -> Collection[Source]:
@@ -55,47 +65,69 @@ class Recovery:
         for source in sources:
             self._count += 1
             self._generations[source] = self._count
-            self._todo.put((source, self._count))
+            if self.is_beside:
+                self._todo.put((source, self._count))
+            else:
+                self._done.put((self._try(source), self._count))
 
     def forget(self, sources: Collection[Source]) -> None:
         """They were taken away."""
         for source in sources:
             self._generations.pop(source, None)
 
-    def finished(self) -> list[Recovered]:
-        """Those that became ready since the last call, and are still wanted."""
+    def finished(self, committed: Callable[[Collection[Source]], Mapping[Source, int]]) -> list[Recovered]:
+        """Those that became ready since the last call, and are still wanted.
+
+        `committed` asks the broker for the offsets of the group. Raises what it raises where nothing is
+        done beside; there, the partitions are recovered again instead.
+        """
         ready = []
         while not self._done.empty():
             recovered, generation = self._done.get()
             if self._generations.get(recovered.source) == generation:
                 del self._generations[recovered.source]
                 ready.append(recovered)
-        return ready
+        fresh = [one.source for one in ready if one.error is None and one.checkpoint is None]
+        if not fresh or self._accept_loss:
+            return ready
+        try:
+            consumed = {source for source, offset in committed(fresh).items() if offset > 0}
+        except IntakeError:
+            if not self.is_beside:
+                raise
+            self.begin(fresh)
+            return [one for one in ready if one.source not in fresh]
+        return [self._expected(one.source) if one.source in consumed else one for one in ready]
 
     def close(self) -> None:
-        """End the thread; a read that does not come back is left to itself."""
+        """End the thread; a read that does not come back is left to itself. Repeating it does nothing."""
         self._generations.clear()
         self._stop.set()
         self._todo.put(None)
-        self._thread.join(1.0)
+        if self.is_beside:
+            self._thread.join(1.0)
+
+    def _expected(self, source: Source) -> Recovered:
+        """Look once more, as one who knows that there must be something."""
+        self._state.expect(source)
+        return self._try(source)
+
+    def _try(self, source: Source) -> Recovered:
+        try:
+            return Recovered(source, self._state.recover(source), None)
+        except Exception as error:  # noqa: BLE001 boundary: handed to the ingest thread
+            return Recovered(source, None, error)
 
     def _run(self) -> None:
         while (todo := self._todo.get()) is not None and not self._stop.is_set():
             source, generation = todo
-            self._done.put((self._one(source, generation), generation))
-
-    def _one(self, source: Source, generation: int) -> Recovered:
-        """Tried until there is an answer, or nobody wants one."""
-        while True:
-            try:
-                return Recovered(source, self._recover(source), None)
-            except FINAL as error:
-                return Recovered(source, None, error)
-            except StateError as error:
-                if self._generations.get(source) != generation or self._clock.wait(self._stop, AGAIN):
-                    return Recovered(source, None, error)
-            except Exception as error:  # noqa: BLE001 boundary: handed to the ingest thread
-                return Recovered(source, None, error)
+            found = self._try(source)
+            if not isinstance(found.error, StateError) or isinstance(found.error, FINAL):
+                self._done.put((found, generation))
+                continue
+            log.warning("recovery_waits", source=str(source), error=str(found.error))
+            if self._generations.get(source) == generation and not self._clock.wait(self._stop, AGAIN):
+                self._todo.put(todo)  # behind the others, whose state may lie elsewhere
 
 
 def refused_progress(source: Source, why: str, *, now: int) -> Progress:

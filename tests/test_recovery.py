@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from monitor.clock import SystemClock
-from monitor.errors import StateDamaged, StateError
+from monitor.errors import StateDamaged, StateError, StateMissing
 from monitor.names import Source
 from monitor.recovery import Recovered, Recovery, refused_progress
 from monitor.state.log import Checkpoint
@@ -23,13 +25,20 @@ def until(recovery: Recovery, count: int) -> list[Recovered]:
     deadline = time.monotonic() + 20
     while len(found) < count:
         assert time.monotonic() < deadline
-        found += recovery.finished()
+        found += recovery.finished(nothing)
         time.sleep(0.001)
     return found
 
 
-def opened(recover: Callable[[Source], Checkpoint | None]) -> Recovery:
-    return Recovery(recover, clock=SystemClock())
+def nothing(sources: Collection[Source]) -> dict[Source, int]:
+    """The group has committed nothing."""
+    return dict.fromkeys(sources, -1)
+
+
+def opened(recover: Callable[[Source], Checkpoint | None], *, accept_loss: bool = False) -> Recovery:
+    """Recovers beside, from a state log that does no more."""
+    state: Any = SimpleNamespace(recover=recover, expect=lambda _source: None)
+    return Recovery(state, clock=SystemClock(), beside=True, accept_loss=accept_loss)
 
 
 def test_partitions_become_ready_one_after_the_other() -> None:
@@ -64,7 +73,7 @@ def test_what_was_begun_for_a_former_assignment_is_dropped() -> None:
     gate.set()
     assert until(recovery, 1) == [Recovered(A, None, None)]
     assert calls == [A, A]
-    assert recovery.finished() == []
+    assert recovery.finished(nothing) == []
     recovery.close()
 
 
@@ -83,6 +92,44 @@ def test_a_log_that_does_not_answer_is_asked_again(monkeypatch: pytest.MonkeyPat
     assert until(recovery, 1)[0].error is None
     assert len(tries) == 3
     recovery.close()
+
+
+def test_one_that_does_not_answer_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state of each may lie on another broker."""
+    monkeypatch.setattr("monitor.recovery.AGAIN", 0.01)
+
+    def recover(source: Source) -> None:
+        if source == A:
+            raise StateError("no answer - broker - start it")
+
+    recovery = opened(recover)
+    recovery.begin([A, B])
+    assert until(recovery, 1) == [Recovered(B, None, None)]
+    assert list(recovery.waiting) == [A]
+    recovery.close()
+
+
+def test_what_was_consumed_and_has_no_state_is_refused() -> None:
+    """Asked for with the knowledge that there must be something; with the loss accepted it is not asked for."""
+
+    def recover(source: Source) -> None:
+        calls.append(source)
+        if len(calls) == 2:
+            raise StateMissing("gone - here - restore it")
+
+    calls: list[Source] = []
+    recovery = opened(recover)
+    recovery.begin([A])
+    found: list[Recovered] = []
+    while not found:
+        found = recovery.finished(lambda sources: dict.fromkeys(sources, 7))
+    assert isinstance(found[0].error, StateMissing)
+    recovery.close()
+    calls.clear()
+    accepting = opened(recover, accept_loss=True)
+    accepting.begin([A])
+    assert until(accepting, 1) == [Recovered(A, None, None)]
+    accepting.close()
 
 
 def test_a_defect_is_handed_on() -> None:
