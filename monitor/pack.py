@@ -72,20 +72,20 @@ def pack(array: NDArray[np.int64], *, signed: bool = False) -> bytes:
 
 def unpack(data: bytes, name: str) -> NDArray[np.int64]:
     """The array that `pack` made `data` of. Trusts nothing; raises StateDamaged naming `name`."""
-    if len(data) < _HEAD.size:
-        raise _damaged(name, f"{len(data)} bytes", "at least 5")
-    tag, length = _HEAD.unpack_from(data)
-    code = tag & ~_SPARSE
-    if code >= len(_TYPES) or length > MAX_LENGTH:
-        raise _damaged(name, f"tag {tag}, {length} elements", f"at most {MAX_LENGTH} elements")
-    if not tag & _SPARSE:
-        _require(name, len(data), _HEAD.size + length * _TYPES[code].itemsize)
-        return np.frombuffer(data, _TYPES[code], length, _HEAD.size).astype(np.int64)
+    length, places, values = _parts(data, name)
+    if places is None:
+        return values.astype(np.int64)
     array = np.zeros(length, np.int64)
-    if len(data) > _HEAD.size:
-        places, values = _filled(data, length, code, name)
-        array[places] = values
+    array[places] = values
     return array
+
+
+def check(data: bytes, name: str) -> None:
+    """As `unpack`, without making the array, of which a wide feature has many; raises StateDamaged also
+    for an element below zero."""
+    values = _parts(data, name)[2]
+    if len(values) and values.min() < 0:
+        raise _damaged(name, f"{values.min()}", "nothing below zero")
 
 
 class Packed:
@@ -120,6 +120,22 @@ class Packed:
         return int(_HEAD.unpack_from(self.data)[1])
 
 
+def _parts(data: bytes, name: str) -> tuple[int, NDArray[np.int64] | None, NDArray[np.integer[Any]]]:
+    """Length, places and values; places are None where all elements are there."""
+    if len(data) < _HEAD.size:
+        raise _damaged(name, f"{len(data)} bytes", "at least 5")
+    tag, length = _HEAD.unpack_from(data)
+    code = tag & ~_SPARSE
+    if code >= len(_TYPES) or length > MAX_LENGTH:
+        raise _damaged(name, f"tag {tag}, {length} elements", f"at most {MAX_LENGTH} elements")
+    if not tag & _SPARSE:
+        _require(name, len(data), _HEAD.size + length * _TYPES[code].itemsize)
+        return length, None, np.frombuffer(data, _TYPES[code], length, _HEAD.size)
+    if len(data) == _HEAD.size:
+        return length, _NOWHERE, _NOWHERE
+    return length, *_filled(data, length, code, name)
+
+
 def _filled(
     data: bytes, length: int, code: int, name: str
 ) -> tuple[NDArray[np.int64], NDArray[np.integer[Any]]]:
@@ -145,6 +161,9 @@ def _filled(
 def _require(name: str, size: int, wanted: int) -> None:
     if size != wanted:
         raise _damaged(name, f"{size} bytes", f"{wanted} bytes")
+
+
+_NOWHERE = np.zeros(0, np.int64)
 
 
 def _damaged(name: str, found: str, wanted: str) -> StateDamaged:

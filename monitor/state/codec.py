@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from kernels.layout import SUM_WORDS, Layout
 from monitor.errors import StateTooNew
 from monitor.names import REASONS, SketchKey, Source
-from monitor.pack import Packed, pack, unpack
+from monitor.pack import Packed, check, pack, unpack
 from monitor.sketch import Sketch
 from monitor.state.envelope import Form, damaged, seal, unseal
 from monitor.state.log import Marker, Progress
 
 _INT64 = (1 << 63) - 1
-_ARRAYS = ("counts", "sums", "latency", "violations", "rejects", "vectors")
+_ARRAYS = ("sums", "violations", "rejects", "vectors")
+"""Those that are held unpacked; counts and latency stay as they are."""
 
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=_INT64)]
@@ -204,8 +205,7 @@ def _sketch_body(sketch: Sketch) -> bytes:
 def _sketch(body: _VectorBody) -> Sketch:
     arrays = {name: unpack(getattr(body, name), name) for name in _ARRAYS}
     for name in ("counts", "latency", "violations", "rejects"):
-        if len(arrays[name]) and arrays[name].min() < 0:
-            raise damaged(Form.SKETCH, f"{name} below zero")
+        check(getattr(body, name), name)
     if not -1 <= body.first <= body.last:
         raise damaged(Form.SKETCH, f"offsets from {body.first} to {body.last}")
     if len(body.extremes) % 16 or len(arrays["sums"]) != len(body.extremes) // 16 * SUM_WORDS:
