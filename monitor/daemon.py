@@ -186,7 +186,7 @@ class Daemon:
 
     def view(self) -> View:
         """The picture of this moment; cheap."""
-        reason, models = self._not_ready(), self.evaluate.models
+        reason, models = self._not_ready(), dict(self.evaluate.models)
         return View(
             version=read_version(),
             started=self._started,

@@ -85,7 +85,7 @@ class Evaluate:
 
     def tick(self) -> int:
         """Take what is new and judge what is due; how many windows were judged."""
-        self.last_tick = self._clock.monotonic()
+        self._live()
         try:
             self._attend()
             news = self._take()
@@ -96,9 +96,7 @@ class Evaluate:
             return 0
         judged = 0
         for name, judgement in self._judgements.items():
-            self.last_tick = (
-                self._clock.monotonic()
-            )  # a state log that does not answer takes its time for each
+            self._live()
             try:
                 count = self._judge(judgement)
                 self._show(judgement, whole=bool(count or news))
@@ -122,6 +120,10 @@ class Evaluate:
             log.error("state_refused", error=str(error))
         return judged
 
+    def _live(self) -> None:
+        """Say that the loop lives: each model takes its time where the state log is slow, or does not answer."""
+        self.last_tick = self._clock.monotonic()
+
     def speaks_for(self, models: Collection[str]) -> tuple[str, ...]:
         """Those of `models`, configured or not any more, that this process speaks for; from any thread."""
         return tuple(self._state.terms(models))
@@ -129,7 +131,8 @@ class Evaluate:
     @property
     def is_restored(self) -> bool:
         """Whether there is a picture of every model that this process speaks for."""
-        return self._state.is_settled and self._judgements.keys() <= self.models.keys()
+        spoken = self._state.terms(self._contexts)
+        return self._state.is_settled and spoken.keys() <= dict(self.models).keys()
 
     def refresh(self) -> None:
         """Show at the next tick what was changed in the ledger from outside; from any thread."""
@@ -177,6 +180,7 @@ class Evaluate:
     def forget(self) -> None:
         """Remove what is too old to matter from the state log."""
         for name, judgement in self._judgements.items():
+            self._live()
             ends = [
                 judgement.latest[spec.name].end
                 for spec in judgement.plan.windows
@@ -202,7 +206,14 @@ class Evaluate:
             del self._judgements[name]
             self.models.pop(name, None)
         for name in sorted(terms.keys() - self._judgements.keys()):
-            self._judgements[name] = self._judgement(self._contexts[name])
+            self._live()
+            try:
+                self._judgements[name] = self._judgement(self._contexts[name])
+            except StateTooNew:
+                raise
+            except StateError as error:  # of one model; the others go on, and it is tried again
+                log.error("ledger_refused", model=name, error=str(error))
+                continue
             self._terms[name] = terms[name]
             self._after = 0  # what it needs was read before, for nobody
 
@@ -248,7 +259,7 @@ class Evaluate:
         for judged in judgement.due(expected=expected, progress=progress, now=self._clock.now_ms()):
             self._commit(judgement, judged)
             count += 1
-            self.last_tick = self._clock.monotonic()
+            self._live()
         return count
 
     def _counts(self, source: Source, plan: ModelPlan) -> bool:

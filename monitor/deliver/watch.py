@@ -7,9 +7,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import structlog
+
 from monitor.clock import Clock
+from monitor.errors import StateError
 from monitor.incident.intend import changes
 from monitor.state.log import Entry, Ledger, StateLog
+
+log = structlog.get_logger(__name__)
 
 FRESH = 1.0
 """Seconds a read serves all threads; four threads that each read for themselves would cost four
@@ -38,7 +43,7 @@ class Watch:
         with self._lock:
             now = self._clock.monotonic()
             if self._read is None or now - self._read >= FRESH:
-                self._ledgers = {model: self._look(model) for model in self._models()}
+                self._ledgers = self._look_at(self._models())
                 self._read = now
             return self._ledgers
 
@@ -51,6 +56,20 @@ class Watch:
         """The next `ledgers` reads anew."""
         with self._lock:
             self._read = None
+
+    def _look_at(self, models: Collection[str]) -> dict[str, Ledger]:
+        """Of one model that cannot be read the others do not suffer. Raises StateError when it is all of them."""
+        found = {}
+        refusal: StateError | None = None
+        for model in models:
+            try:
+                found[model] = self._look(model)
+            except StateError as error:
+                refusal = error
+                log.warning("ledger_refused", model=model, error=str(error))
+        if refusal is not None and not found:
+            raise refusal
+        return found
 
     def _look(self, model: str) -> Ledger:
         ledger = self.log.ledger(model, kinds=KINDS)

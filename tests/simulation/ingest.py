@@ -15,8 +15,8 @@ from monitor.errors import StateDamaged, StateError
 from monitor.names import SketchKey, Source
 from monitor.partition import Partition
 from monitor.sketch import Sketch
+from monitor.state.divergence import Divergences
 from monitor.state.kafka.chunks import CHUNK_BYTES, Joints, read_part
-from monitor.state.kafka.divergence import Divergences
 from monitor.state.kafka.keys import MARKERS, WriterId, decode_published, decode_state
 from monitor.state.kafka.logs import Logs, Place
 from monitor.state.kafka.recover import recover

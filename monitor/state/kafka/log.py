@@ -30,6 +30,10 @@ log = structlog.get_logger(__name__)
 TAKE_AGAIN = 5.0
 """Seconds before a partition that another process took over is taken back, where the group still says that it
 is ours: a process that slept does not know yet that it is not its any more, and finds out in less."""
+ATTEND = 5.0
+"""Seconds after which the rest of the partitions is left to the next turn, so that the loop is seen to live."""
+MARKERS_SERVE = 60.0
+"""Seconds that one reading of the state topic serves those who prune: each model does, one after the other."""
 CHECK_EVERY = 1.0
 """Seconds between looks at who speaks for a partition; what is decided is checked in any case."""
 
@@ -93,6 +97,8 @@ class KafkaLog:
         self._divergences = Divergences()
         self._sketches = SketchReader(logs, topics.sketches, self._divergences)
         self._position = 0
+        self._markers: tuple[float, Mapping[Source, Marker]] = (-MARKERS_SERVE - 1, {})
+        """When the markers were read for pruning, and what they were: older ones prune less."""
 
     @property
     def divergences(self) -> int:
@@ -152,7 +158,10 @@ class KafkaLog:
         for number, office in held.items():
             if owned.get(number) != office.generation:
                 self._leave(number)
+        begin = self._clock.monotonic()
         for number, generation in sorted(owned.items()):
+            if self._clock.monotonic() - begin > ATTEND:
+                return
             if number not in self._offices and self._may_take(number):
                 self._take(number, generation)
 
@@ -203,7 +212,9 @@ class KafkaLog:
 
     def prune(self, model: str, before: int) -> int:
         self._owner(model)
-        live = {source: marker.live.get(model) for source, marker in self.markers().items()}
+        if self._clock.monotonic() - self._markers[0] > MARKERS_SERVE:
+            self._markers = self._clock.monotonic(), self.markers()
+        live = {source: marker.live.get(model) for source, marker in self._markers[1].items()}
         place = Place(self._topics.sketches, self._partition(model))
         found = self._sketches.forget(place.partition, model, before, live)
         self._logs.send([Write(place, key, None) for keys_ in found.values() for key in sorted(keys_)])
