@@ -200,3 +200,32 @@ def test_the_incidents_of_a_removed_model_are_closed(monkeypatch: pytest.MonkeyP
     (body,) = state.ledger("m").of("incident").values()
     assert (body["state"], body["closed_because"]) == ("resolved", "superseded")
     assert loop.tick() == 0
+
+
+def test_a_ledger_that_cannot_be_read_silences_one_model_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are judged meanwhile; it is judged as soon as it can be read."""
+    clock = ManualClock(START)
+    state = Other(0, clock=clock)
+    state.ours = {}
+    state.checkpoint(A, [sketch(0, 500)], marker(1, START))
+    state.report(progress(A, 7))
+    plan = replace(PLAN, windows=WINDOWS[:1])
+    loop = Evaluate(
+        {name: Context(replace(plan, name=name), LAYOUT, None, {}) for name in ("bad", "m")},
+        state=state, clock=clock, alerts=AlertsPlan(), patience=PATIENCE,
+        expected=lambda _topic: (A,), topics={"s": "predictions"},
+    )  # fmt: skip
+    state.ours = {"bad": 1, "m": 1}
+    whole = state.ledger
+
+    def broken(model: str, *, kinds: Collection[str] | None = ()) -> Ledger:
+        if model == "bad":
+            raise StateError("no answer - ledger - see that the broker is up")
+        return whole(model, kinds=kinds)
+
+    monkeypatch.setattr(state, "ledger", broken)
+    assert loop.tick() == 1
+    assert not loop.is_restored
+    monkeypatch.undo()
+    loop.tick()
+    assert loop.is_restored
