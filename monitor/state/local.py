@@ -13,6 +13,7 @@ from monitor.errors import StateMissing
 from monitor.failpoint import fail_point
 from monitor.names import SketchKey, Source
 from monitor.sketch import Sketch
+from monitor.state.alone import Alone
 from monitor.state.codec import decode_marker, decode_sketch, encode, encode_key, encode_sketch
 from monitor.state.database import Database, count
 from monitor.state.divergence import Divergences
@@ -23,7 +24,7 @@ _Row = tuple[SketchKey, int, bytes, bytes, bytes]
 """key, applied, encoded key, digest, body"""
 
 
-class LocalLog:
+class LocalLog(Alone):
     """A `StateLog` in `directory`, which it owns from here to `close` or the end of the process.
 
     Raises StateConflict when another process owns the directory, StateTooNew, StateDamaged, and
@@ -32,15 +33,12 @@ class LocalLog:
 
     def __init__(self, directory: Path, *, clock: Clock) -> None:
         self._db = Database(Path(directory))
+        self.term = self._db.term
         self._clock = clock
         self._progress: dict[Source, Progress] = {}
         self._expected: set[Source] = set()
         self._lock = threading.Lock()
         self._divergences = Divergences()
-
-    @property
-    def term(self) -> int:
-        return self._db.term
 
     @property
     def divergences(self) -> int:
@@ -84,9 +82,6 @@ class LocalLog:
             self._divergences.note(key, applied)
         fail_point("checkpoint.after")
 
-    def release(self, source: Source) -> None:
-        """Nothing is held."""
-
     def report(self, progress: Progress) -> None:
         with self._lock:
             self._progress[progress.source] = progress
@@ -129,16 +124,6 @@ class LocalLog:
             fail_point("claim.inside")
         fail_point("claim.after")
         return made
-
-    def attend(self) -> None:
-        """Nobody else is there."""
-
-    @property
-    def is_settled(self) -> bool:
-        return True
-
-    def terms(self, models: Collection[str]) -> Mapping[str, int]:
-        return dict.fromkeys(models, self.term)
 
     def reached(self, topic: str) -> int:
         with self._db.read() as db:

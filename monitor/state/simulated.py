@@ -13,6 +13,7 @@ from monitor.clock import Clock, ManualClock
 from monitor.errors import StateError, StateMissing
 from monitor.names import SketchKey, Source
 from monitor.sketch import Sketch
+from monitor.state.alone import Alone
 from monitor.state.codec import decode_marker, decode_sketch, encode, encode_sketch
 from monitor.state.log import Checkpoint, Entry, Ledger, Marker, Progress, wanted
 from monitor.state.text import to_body, to_text
@@ -39,7 +40,7 @@ class _Durable:
     position: int = 0
 
 
-class SimulatedLog:
+class SimulatedLog(Alone):
     """A `StateLog` whose process can die at POINTS and be started again with `restart`.
 
     `crash_at` chooses one pass; `rate` is the chance of dying at any other, drawn from `seed` alone.
@@ -122,9 +123,6 @@ class SimulatedLog:
             self.divergences += diverged
             self._pass("checkpoint.after")
 
-    def release(self, source: Source) -> None:
-        """Nothing is held."""
-
     def report(self, progress: Progress) -> None:
         with self._alive():
             self._progress[progress.source] = progress
@@ -171,16 +169,6 @@ class SimulatedLog:
             made = self._durable.ledger.setdefault(key, body) is body
             self._pass("claim.after")
         return made
-
-    def attend(self) -> None:
-        """Nobody else is there."""
-
-    @property
-    def is_settled(self) -> bool:
-        return True
-
-    def terms(self, models: Collection[str]) -> Mapping[str, int]:
-        return dict.fromkeys(models, self.term)
 
     def reached(self, topic: str) -> int:
         with self._alive():

@@ -183,12 +183,7 @@ class LedgerRun:
             undo.enter_context(changed(*self._limits))
             undo.enter_context(batons(self.world.schedule, owner, monitor.deliver.watch))
             self.world.is_hasty = self.is_hasty
-            for _ in range(2):
-                self.world.start()
-            self.world.rebalance()
-            self.world.disturb(self.world.random.randint(10, 50), self._is_done)
-            self.world.settle(self._is_done)
-            self.world.end()
+            self.world.play(self._is_done)
             self._check_story()
             self._check_successor()
 

@@ -182,12 +182,7 @@ class WholeRun:
             undo.callback(self.world.schedule.close)
             undo.enter_context(changed(*self._changes))
             undo.enter_context(batons(self.world.schedule, *modules))
-            for _ in range(2):
-                self.world.start()
-            self.world.rebalance()
-            self.world.disturb(self.world.random.randint(10, 50), self._is_done)
-            self.world.settle(self._is_done)
-            self.world.end()
+            self.world.play(self._is_done)
             self._check_end()
 
     def recover(self, process: Process, source: Source) -> tuple[Checkpoint | None, _Stored]:

@@ -130,6 +130,15 @@ class World:
             if self.schedule.steps > PAUSES:
                 raise Wrong(f"comes to no end - after {self.schedule.steps} pauses")
 
+    def play(self, is_done: Callable[[], bool]) -> None:
+        """A whole run of two processes and those that take their places, from the first to the last."""
+        for _ in range(2):
+            self.start()
+        self.rebalance()
+        self.disturb(self.random.randint(10, 50), is_done)
+        self.settle(is_done)
+        self.end()
+
     def end(self) -> None:
         """Everybody dies; what was on its way arrives or is lost."""
         for process in self.processes:

@@ -15,7 +15,6 @@ from monitor.errors import StateError, StateMissing, StateUnsettled
 from monitor.state.kafka.broker import Broker
 from monitor.state.kafka.logs import Place, Record, Write
 from monitor.state.kafka.properties import APPENDING, merged
-from tests.kafka.broker import KafkaBroker, KafkaUnavailable
 
 SHORT = 2.0
 """Seconds that the impatient wait for a broker that does not answer."""
@@ -224,17 +223,6 @@ def test_after_close(kafka, topic):
     ):
         with pytest.raises(StateError):
             call()
-
-
-@pytest.fixture(scope="module")
-def frail(tmp_path_factory, kafka):
-    """A broker of our own to be stopped; only where there is a broker at all."""
-    try:
-        running = KafkaBroker(tmp_path_factory.mktemp("frail"))
-    except KafkaUnavailable as error:
-        pytest.skip(str(error))
-    yield running
-    running.stop()
 
 
 def test_a_broker_that_does_not_answer(frail):

@@ -13,7 +13,6 @@ from monitor.errors import StateError
 from monitor.state.kafka.broker import Broker
 from monitor.state.kafka.logs import Place, Write
 from monitor.state.kafka.membership import Membership
-from tests.kafka.broker import KafkaBroker, KafkaUnavailable
 
 PATIENCE = 60.0
 SESSIONS = {
@@ -111,17 +110,6 @@ def test_properties_that_the_library_refuses(kafka):
     """StateError when it is made."""
     with pytest.raises(StateError, match="no kafka client - kafka - No such configuration property"):
         Membership({"no.such": "1"}, group="g", topic="t", clock=SystemClock())
-
-
-@pytest.fixture(scope="module")
-def frail(tmp_path_factory, kafka):
-    """A broker of our own to be stopped; only where there is a broker at all."""
-    try:
-        running = KafkaBroker(tmp_path_factory.mktemp("frail"))
-    except KafkaUnavailable as error:
-        pytest.skip(str(error))
-    yield running
-    running.stop()
 
 
 @pytest.mark.parametrize("protocol", ["classic"], indirect=True)
