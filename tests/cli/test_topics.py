@@ -75,6 +75,7 @@ def test_topics_that_are_otherwise(kafka, run):
     )
 
 
+@pytest.mark.slow
 def test_rights_are_printed_for_a_principal(kafka, run):
     """Also those that are needed only sometimes, with when; and all of it where Kafka does not let us in."""
     found = run(text_of("cli.rights", kafka.bootstrap), "--principal", "User:d")

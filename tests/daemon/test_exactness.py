@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.daemon.build import await_done, shuffled, stream, verdicts
 from tests.daemon.recount import differences, recount, stored_verdicts
 
@@ -22,6 +24,7 @@ def test_counts_of_a_disordered_log_are_exact(make):
     state.close()
 
 
+@pytest.mark.slow
 def test_a_log_that_arrives_in_pieces_is_exact(make):
     """What is sent while the daemon judges, with pauses that let partitions fall idle, is counted as well."""
     scene = make()

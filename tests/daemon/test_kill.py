@@ -85,6 +85,7 @@ def scene_of(make, receiver):
     return scene, sent
 
 
+@pytest.mark.slow
 def test_killed_inside_a_checkpoint_an_append_and_a_send(make, receiver):
     """Three lives that end in the middle of their writes, one after the other: counts and ids are exact."""
     scene, sent = scene_of(make, receiver)
@@ -143,6 +144,7 @@ def test_sigterm_ends_well_and_a_second_process_is_refused_meanwhile(make):
     state.close()
 
 
+@pytest.mark.slow
 def test_lost_state_is_never_begun_anew_in_silence(make):
     """With committed offsets and without state `run` ends and says what to do; with --accept-data-loss it begins
     at the start of the topic."""
@@ -165,6 +167,7 @@ def test_lost_state_is_never_begun_anew_in_silence(make):
     state.close()
 
 
+@pytest.mark.slow
 def test_a_second_sigterm_ends_at_once(make, receiver):
     """A stop that waits for a receiver that hangs says that it is not ready, and is cut short by a second signal;
     the next start sends the alert under the same id and counts exactly."""

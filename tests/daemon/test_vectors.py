@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from monitor.plan import Kind
 from monitor.reference.build import build
@@ -84,6 +85,7 @@ def plain(bodies):
     return {body["end"]: json.loads(json.dumps({**body, "revision": 0})) for body in bodies}
 
 
+@pytest.mark.slow
 def test_an_embedding_that_drifts_is_seen_over_a_restart(make):
     """The windows that moved are drift by their distance, in the API too. A daemon that stopped in the middle and a
     replay of the whole log say the same to the last digit, and `check` takes the model."""

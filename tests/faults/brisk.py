@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import time
+from pathlib import Path
 
 from monitor import daemon, ingest, pipeline
 from monitor.__main__ import main
@@ -20,20 +21,21 @@ from monitor.window.completeness import Patience
 QUICK = Backoff(waits=(0.2,), jitter=0.0, attempts=100, total=600)
 
 
-def slow_down(seconds: float) -> None:
-    """Let each batch of a few records take this much longer, so that a few records are too many."""
+def slow_down(rush: Path) -> None:
+    """Let each batch of a few records take as many seconds longer as `rush` says, while that file is there."""
     fold = ingest.fold_batch
 
     def slowly(*given, **named):
-        time.sleep(seconds)
+        if rush.exists():
+            time.sleep(float(rush.read_text()))
         return fold(*given, **named)
 
     ingest.fold_batch, ingest.BATCH, pipeline.TOGETHER = slowly, 200, 200
 
 
 if __name__ == "__main__":
-    if seconds := os.environ.get("DRIFTLINE_SLOW"):
-        slow_down(float(seconds))
+    if rush := os.environ.get("DRIFTLINE_RUSH"):
+        slow_down(Path(rush))
     daemon.METADATA_EVERY = 0.5
     daemon.EVALUATE_EVERY = 0.1
     daemon.Patience = functools.partial(Patience, settle=400)

@@ -23,6 +23,7 @@ from tests.faults.world import BRISK, alerts_of, ends_well, lines_of
 from tests.incident.cases import DAY, HOUR, plan, routes, verdict
 
 
+@pytest.mark.slow
 def test_row_48_killed_between_decision_and_send_and_between_send_and_outcome(make, receiver):
     """What was decided is sent by the next life, and what was sent unrecorded is sent again under the same id."""
     scene, sent = scene_of(make, receiver)
@@ -71,6 +72,7 @@ TOKEN = "t0ken-that-nobody-may-see"
 ODD = "${env:HOME}{{ 7 * 7 }}\r\nX-Evil: 1"
 
 
+@pytest.mark.slow
 def test_row_51_private_addresses_are_not_asked_and_secrets_not_told(make, receiver, monkeypatch):
     """Targets at private addresses in every disguise are refused before anything is sent, a redirect to one is not
     followed, and a name that moves gains nothing; what is said of it holds no token. Texts of records are no

@@ -6,6 +6,8 @@ import base64
 import errno
 import json
 
+import pytest
+
 from monitor.intake import dead_file
 from tests.daemon.ask import api, until
 from tests.daemon.build import Sent, applied, await_done, stream, verdicts
@@ -17,6 +19,7 @@ def paused(daemon):
     return {one["paused"] for one in api(daemon.server.url, "partitions")}
 
 
+@pytest.mark.slow
 def test_row_42_the_disk_of_the_dead_letters_is_full_and_then_fails(make, monkeypatch):
     """Nothing is covered that is not durable, and nothing more is read: which is told, with the reason. When the
     disk takes it again all goes on, and every reject is in the file."""
@@ -55,6 +58,7 @@ def test_row_42_the_disk_of_the_dead_letters_is_full_and_then_fails(make, monkey
     assert len({(line["partition"], line["offset"]) for line in lines}) == len(bad)
 
 
+@pytest.mark.slow
 def test_row_42_half_a_state_file(make):
     """What does not verify is refused with what to do, and nothing of it is touched; without it, and with the loss
     accepted, all is counted anew."""

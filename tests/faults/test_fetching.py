@@ -60,6 +60,7 @@ def test_row_15_leaders_change_followers_serve_and_a_broker_goes(tmp_path, broke
         assert get(f"{daemon.server.url}/-/healthy")[0] == 200
 
 
+@pytest.mark.slow
 def test_row_27_a_partition_is_silently_not_fetched(tmp_path, brokers, receiver, monkeypatch):
     """Its log grows and nothing of it comes: it is assigned anew, and read on; where that does not help the process
     ends with the reason, instead of judging without it."""

@@ -63,6 +63,7 @@ def test_row_11_the_coordinator_moves_and_is_loading(tmp_path, brokers, receiver
         assert get(f"{daemon.server.url}/-/healthy")[0] == 200
 
 
+@pytest.mark.slow
 def test_row_12_a_commit_is_refused_for_every_reason(make, broker, capsys):
     """Whatever a commit is answered, no position moves and nobody is bothered: commits are advisory."""
     scene = make()
@@ -117,6 +118,7 @@ def test_row_39_a_callback_raises_inside_a_poll(make):
         assert differences(daemon.state, recount(sent), verdicts(daemon)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.kafka
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_row_55_two_processes_are_the_same_member(tmp_path, kafka, receiver, protocol):

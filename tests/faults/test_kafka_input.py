@@ -27,6 +27,7 @@ from tests.kafka.broker import KafkaBroker
 pytestmark = pytest.mark.kafka
 
 
+@pytest.mark.slow
 def test_row_14_all_brokers_are_down_and_come_back(tmp_path, kafka, receiver):
     """Killed in the middle of the log: the process lives, healthy and not ready, and reads on where it was when the
     broker is back."""
@@ -48,6 +49,7 @@ def test_row_14_all_brokers_are_down_and_come_back(tmp_path, kafka, receiver):
     is_exact(made, sent)
 
 
+@pytest.mark.slow
 def test_row_23_records_are_deleted_before_they_are_read(tmp_path, kafka, receiver):
     """Reading goes on at what is left. The window that lost records is told apart from one that is whole, in the
     verdict and in the metrics, and the log says from where to where."""
@@ -99,6 +101,7 @@ def transactional(kafka, name):
     return producer
 
 
+@pytest.mark.slow
 def test_row_43_a_transaction_that_hangs(tmp_path, kafka, receiver):
     """Records behind it cannot be read. The partition is not idle but held, which the API and a metric say; windows
     wait for it. Once it ends, all that was committed is counted."""

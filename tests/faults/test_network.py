@@ -43,6 +43,7 @@ def made(wired, tmp_path, receiver):
         way.latency, way.loss, way.is_dead = 0.0, 0.0, False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_row_56_the_wire_is_dead_in_one_direction(made, wired, direction):
     """For longer than the session: the partitions are lost and taken again, the process lives and is not ready
@@ -64,6 +65,7 @@ def test_row_56_the_wire_is_dead_in_one_direction(made, wired, direction):
     is_exact(made, sent)
 
 
+@pytest.mark.slow
 def test_row_56_a_third_is_lost_and_the_rest_comes_late(made, wired):
     """Thirty per cent of what goes either way is sent again, and each way takes a while: slow, and exact."""
     _, proxy = wired
@@ -80,6 +82,7 @@ def test_row_56_a_third_is_lost_and_the_rest_comes_late(made, wired):
     is_exact(made, sent)
 
 
+@pytest.mark.slow
 def test_row_56_every_answer_takes_two_seconds(made, wired):
     """With a session that allows for it nothing is lost or taken anew."""
     _, proxy = wired

@@ -10,7 +10,7 @@ from tests.daemon.ask import api, get, samples, until
 from tests.daemon.build import PARTITIONS, await_done, stream, verdicts
 from tests.daemon.recount import differences, recount
 from tests.faults.world import (
-    SLOW,
+    RUSH,
     counted,
     ends_well,
     has_read,
@@ -53,20 +53,23 @@ def test_row_41_state_is_stored_slowly_while_records_come_fast(make):
         assert samples(url)["assigned_partitions", scene.topic] == PARTITIONS
 
 
+@pytest.mark.slow
 @pytest.mark.kafka
 def test_row_57_five_times_as_much_as_can_be_counted(tmp_path, kafka, receiver):
     """The lag grows and is shown, nothing is rebalanced, memory stays where it is; when the rush is over it is caught
     up with, and exact."""
     made = on_kafka(tmp_path, kafka, receiver=receiver)
-    sent = stream(range(8), rows=700)
-    with made.process(module="tests.faults.brisk", **{SLOW: "0.1"}) as life:
+    sent, rush = stream(range(8), rows=700), tmp_path / "rush"
+    rush.write_text("0.5")
+    with made.process(module="tests.faults.brisk", **{RUSH: str(rush)}) as life:
         until(lambda: get(f"{life.url}/-/ready")[0] == 200, "readiness")
         joined, before = counted(life, "rebalances_total"), resident(life.process.pid)
         made.send(sent)
         until(lambda: sum(p["lag"] or 0 for p in partitions_of(life)) > len(sent) / 3, "the lag to be shown")
         lag = [counted(life, "consumer_lag_records", str(p), made.topic) for p in range(PARTITIONS)]
         assert sum(lag) > len(sent) / 4
-        peak = 0
+        rush.unlink()
+        peak = resident(life.process.pid)
         while not has_read(life, len(sent), idle=0):
             peak = max(peak, resident(life.process.pid))
             time.sleep(0.1)

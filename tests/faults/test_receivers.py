@@ -6,6 +6,8 @@ import time
 from contextlib import suppress
 from email.utils import formatdate
 
+import pytest
+
 from monitor.deliver.receiver import Answer, Receiver
 from tests.daemon.ask import get, until
 from tests.daemon.build import MODEL, merged, stream, with_retraining
@@ -68,6 +70,7 @@ def reset(connection):
     connection.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this")
 
 
+@pytest.mark.slow
 def test_row_45_alertmanager_is_down_refuses_one_alert_hangs_or_trickles(make):
     """Of two members one is always told, whatever the other does; that one is told what stands, all but what it
     refuses, as soon as it can take it: once a resend, and never a backlog. Each alert outlives the next resends."""
@@ -104,6 +107,7 @@ def test_row_45_alertmanager_is_down_refuses_one_alert_hangs_or_trickles(make):
     is_exact(scene, sent)
 
 
+@pytest.mark.slow
 def test_row_46_pagerduty_says_429_400_500_or_speaks_no_tls(make, receiver):
     """What it cannot take now it gets later under the same key, not before the time it asks for, and minutes later
     where it asks for none; what it calls invalid is dead at once, on record and in the metrics that alert."""
@@ -156,6 +160,7 @@ ODD = (
 )
 
 
+@pytest.mark.slow
 def test_row_47_a_webhook_answers_in_every_odd_way(make):
     """One request under one id until it is taken: after a time-out, a redirect that is not followed, failures, a
     connection that breaks and times that were asked for. A hundred megabytes are not read. 410 ends the target."""

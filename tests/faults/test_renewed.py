@@ -40,6 +40,7 @@ def renew(kafka, made):
     until(created, "the topic to be made anew")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["running", "stopped"])
 @pytest.mark.parametrize("length", ["longer", "shorter"])
 def test_row_24_the_topic_is_made_anew(tmp_path, kafka, receiver, moment, length):
@@ -76,6 +77,7 @@ def stopped(life):
     assert life.end() == 0, life.output
 
 
+@pytest.mark.slow
 def test_row_25_the_log_was_cut(tmp_path, kafka, receiver):
     """A broker lost what it had not written when it was killed, and has a log that ends before what was read of it. That
     partition stops with the reason and counts nothing more; the others go on."""

@@ -108,6 +108,7 @@ def check(made):
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_row_52_a_password_is_wrong_then_right_then_another(tmp_path, secured, receiver):
     """What is wrong is said, without the password. Once its file is right, and each time it changes, the process goes
     on by itself; nothing is lost or counted twice on the way."""
@@ -138,6 +139,7 @@ def test_row_52_a_password_is_wrong_then_right_then_another(tmp_path, secured, r
     is_exact(made, sent)
 
 
+@pytest.mark.slow
 def test_row_52_the_certificate_of_the_broker_has_expired(tmp_path, secured, receiver):
     """`check` and the daemon say that it is the certificate."""
     made = behind(
@@ -195,6 +197,7 @@ def token():
     return ".".join([*texts, ""])
 
 
+@pytest.mark.slow
 def test_row_52_tokens_run_out_under_load(tmp_path, secured, receiver):
     """They are asked for anew before they do, the broker has every login renewed, and reading goes on."""
     with TokenEndpoint() as endpoint:

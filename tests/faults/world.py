@@ -13,8 +13,8 @@ from tests.daemon.build import MODEL, PARTITIONS, scene
 from tests.daemon.recount import differences, recount, stored_verdicts
 
 BRISK = "tests.faults.brisk"
-SLOW = "DRIFTLINE_SLOW"
-"""Seconds that such a process takes longer for each batch of 200 records."""
+RUSH = "DRIFTLINE_RUSH"
+"""A file that says how many seconds such a process takes longer for each batch of 200 records, while it is there."""
 
 
 class Watcher(Receiver):
