@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.cli.check_line import Line, Sign, ok, wrong
+from monitor.cli.check_line import Line, Sign, doubtful, ok, wrong
 from monitor.cli.options import Exit, config_option, emit, keep_log_quiet, output_option
 from monitor.errors import StateError, UsageError
 
@@ -38,7 +38,6 @@ def command(*, config: tuple[str, ...], create: bool, principal: str, output: st
     """
     from monitor.config.load import load
     from monitor.config.plans import plan_topics
-    from monitor.state.kafka.commands import Command
 
     keep_log_quiet()
     settings = load(config)
@@ -56,15 +55,15 @@ def command(*, config: tuple[str, ...], create: bool, principal: str, output: st
         click.echo(f"error: {error}", err=True)  # who has no rights yet still wants to know which
         standing, created = None, ()
     lines = describe(wanted, standing, created=created)
-    commands = [Command(text) for text in _mending(properties, wanted, standing)]
+    commands = list(_mending(properties, wanted, standing))
     commands += _rights(settings, properties, principal) if principal else []
-    right = all(line.sign is Sign.OK for line in lines)
+    right = all(line.sign is not Sign.WRONG for line in lines)
     data = {
         "ok": right,
         "topics": [
             {
                 "name": line.subject,
-                "ok": line.sign is Sign.OK,
+                "ok": line.sign is not Sign.WRONG,
                 "text": line.text,
                 "created": line.subject in created,
             }
@@ -80,11 +79,13 @@ def describe(
     wanted: Sequence[TopicSpec], standing: Standing | None, *, created: Sequence[str] = ()
 ) -> list[Line]:
     """A line on each topic; None: Kafka did not say."""
+    from monitor.state.kafka.topics import scarce
     from monitor.state.kafka.topics import wrong as faults_of
 
     if standing is None:
         return [wrong(spec.name, "not known") for spec in wanted]
     faults = {fault.topic: fault.text for fault in faults_of(wanted, standing.found)}
+    few = scarce(wanted, standing.found)
     lines = []
     for spec in wanted:
         if spec.name in standing.hidden:
@@ -94,9 +95,16 @@ def describe(
         elif spec.name in faults:
             lines.append(wrong(spec.name, faults[spec.name]))
         else:
-            count = standing.found[spec.name].partitions
-            text = f"{count} partition{'' if count == 1 else 's'}"
-            lines.append(ok(spec.name, f"created, {text}" if spec.name in created else text))
+            state = standing.found[spec.name]
+            text = f"{state.partitions} partition{'' if state.partitions == 1 else 's'}"
+            text = f"created, {text}" if spec.name in created else text
+            if spec in few:
+                of = f"{state.replication} broker{'' if state.replication == 1 else 's'}"
+                lines.append(
+                    doubtful(spec.name, f"{text}, on {of}; state.kafka.replication is {spec.replication}")
+                )
+            else:
+                lines.append(ok(spec.name, text))
     return lines
 
 
@@ -130,15 +138,21 @@ def _look(
     return after, tuple(spec.name for spec in absent if spec.name in after.found)
 
 
-def _mending(properties: dict[str, str], wanted: Sequence[TopicSpec], standing: Standing | None) -> list[str]:
-    from monitor.state.kafka.commands import create_command, mend_command, reach
-    from monitor.state.kafka.topics import missing
+def _mending(
+    properties: dict[str, str], wanted: Sequence[TopicSpec], standing: Standing | None
+) -> Iterator[Command]:
+    from monitor.state.kafka.commands import Command, create_command, mend_command, reach, reassign_command
+    from monitor.state.kafka.topics import missing, scarce
     from monitor.state.kafka.topics import wrong as faults_of
 
     where, found = reach(properties), standing.found if standing else {}
-    mending = [mend_command(fault, where) for fault in faults_of(wanted, found)]
-    creating = [create_command(spec, where) for spec in missing(wanted, found)]
-    return [*creating, *filter(None, mending)]
+    brokers = standing.brokers if standing else ()
+    texts = [create_command(spec, where) for spec in missing(wanted, found)]
+    texts += [mend_command(fault, where) for fault in faults_of(wanted, found)]
+    yield from (Command(text) for text in texts if text)
+    for spec in scarce(wanted, found):
+        text = reassign_command(spec, found[spec.name], brokers, where)
+        yield from [Command(text, "only if it is to be on more brokers; others will do")] if text else []
 
 
 def _rights(settings: Settings, properties: dict[str, str], principal: str) -> list[Command]:

@@ -75,6 +75,19 @@ def test_topics_that_are_otherwise(kafka, run):
     )
 
 
+def test_topics_on_fewer_brokers_than_configured(kafka, run):
+    """A doubt that fails nothing; no command where there are no more brokers."""
+    text = text_of("cli.few", kafka.bootstrap)
+    run(text, "--create")
+    found = run(text.replace("replication: 1", "replication: 3"))
+    assert found.exit_code == 0
+    assert found.output.splitlines()[:2] == [
+        "~ cli.few.state: 3 partitions, on 1 broker; state.kafka.replication is 3",
+        "~ cli.few.sketches: 2 partitions, on 1 broker; state.kafka.replication is 3",
+    ]
+    assert "kafka-" not in found.output
+
+
 @pytest.mark.slow
 def test_rights_are_printed_for_a_principal(kafka, run):
     """Also those that are needed only sometimes, with when; and all of it where Kafka does not let us in."""

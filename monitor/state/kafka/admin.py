@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import Any
 
@@ -22,7 +22,7 @@ from monitor.errors import StateError, StateMissing
 from monitor.intake.client import REFUSALS, client_properties, describe, refusal
 from monitor.state.kafka.commands import create_command, mend_command, reach
 from monitor.state.kafka.listener import StateListener
-from monitor.state.kafka.topics import TopicSpec, TopicState, missing, wrong
+from monitor.state.kafka.topics import TopicSpec, TopicState, missing, scarce, wrong
 
 log = structlog.get_logger(__name__)
 
@@ -33,10 +33,11 @@ _SEEN_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What was found. `hidden`: topics that the credentials may not see."""
+    """What was found. `hidden`: topics that the credentials may not see; `brokers`: ids, where it was asked."""
 
     found: Mapping[str, TopicState]
     hidden: tuple[str, ...] = ()
+    brokers: tuple[int, ...] = ()
 
 
 class TopicAdmin:
@@ -60,7 +61,9 @@ class TopicAdmin:
         )
         for name, answer in asked.items():
             try:
-                found[name] = TopicState(len(self._result(answer).partitions))
+                partitions = self._result(answer).partitions
+                replicas = [[node.id for node in one.replicas] for one in partitions]
+                found[name] = TopicState(len(partitions), replicas=replicas)
             except KafkaException as error:
                 code = error.args[0].code()
                 if code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
@@ -68,10 +71,8 @@ class TopicAdmin:
                 elif code != KafkaError.UNKNOWN_TOPIC_OR_PART:
                     raise self._unanswered(error) from error
         configs = self._configs(list(found))
-        return Standing(
-            {name: TopicState(state.partitions, configs.get(name)) for name, state in found.items()},
-            tuple(hidden),
-        )
+        held = {name: replace(state, config=configs.get(name)) for name, state in found.items()}
+        return Standing(held, tuple(hidden), self._brokers() if scarce(wanted, held) else ())
 
     def create(self, wanted: Sequence[TopicSpec]) -> str:
         """Create them, and wait until the brokers know them; why one was refused, "" when none was.
@@ -93,6 +94,13 @@ class TopicAdmin:
         if not refused:
             self._await(wanted)
         return refused
+
+    def _brokers(self) -> tuple[int, ...]:
+        try:
+            cluster = self._result(self._client.describe_cluster(request_timeout=self._timeout))
+        except KafkaException as error:
+            raise self._unanswered(error) from error
+        return tuple(sorted(node.id for node in cluster.nodes))
 
     def _configs(self, names: Sequence[str]) -> dict[str, Mapping[str, str]]:
         """The settings of topics, of those that may be seen."""
@@ -156,6 +164,14 @@ def ensure_topics(
         lines = [f"{fault.topic} {fault.text};" for fault in faults]
         commands = [command for fault in faults if (command := mend_command(fault, admin.where))]
         raise StateError(_lines("topics are not as they have to be -", *lines, *_to_run(commands)))
+    for spec in scarce(wanted, standing.found):
+        log.warning(
+            "topic_of_few_replicas",
+            topic=spec.name,
+            replicas=standing.found[spec.name].replication,
+            configured=spec.replication,
+            text="driftline topics prints what adds some",
+        )
     absent = missing(wanted, standing.found)
     refused = admin.create(absent) if absent else ""
     if refused:

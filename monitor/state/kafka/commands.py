@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from monitor.state.kafka.topics import Fault, TopicSpec
+from monitor.state.kafka.topics import Fault, TopicSpec, TopicState
 
 
 class Command(NamedTuple):
@@ -44,6 +45,22 @@ def mend_command(fault: Fault, where: str) -> str:
     return (
         f"kafka-configs.sh {where} --alter --entity-type topics --entity-name {fault.topic} "
         f"--add-config {config}"
+    )
+
+
+def reassign_command(spec: TopicSpec, state: TopicState, brokers: Sequence[int], where: str) -> str:
+    """Adds replicas up to the configured number; "" where there are not enough brokers."""
+    if len(brokers) < spec.replication:
+        return ""
+    moves = []
+    for number, held in enumerate(state.replicas):
+        start = number % len(brokers)
+        others = [broker for broker in (*brokers[start:], *brokers[:start]) if broker not in held]
+        chosen = [*held, *others[: max(spec.replication - len(held), 0)]]
+        moves.append({"topic": spec.name, "partition": number, "replicas": chosen})
+    plan = json.dumps({"version": 1, "partitions": moves}, separators=(",", ":"))
+    return (
+        f"kafka-reassign-partitions.sh {where} --execute --reassignment-json-file <(echo {shlex.quote(plan)})"
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 HOUR = 3_600_000
 SLACK = 48 * HOUR
 """How much longer than the longest window sketches are kept: a weekend without a process that judges."""
+LEAST_KEPT = HOUR
+"""How long tombstones stay at least: nobody takes longer to read a topic of ours from the start to the end."""
 LARGEST = 8 << 20
 """Bytes of a record. Sketches come in parts, a batch of ledger entries does not."""
 
@@ -37,10 +39,19 @@ class TopicSpec:
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """A topic that is there. `config` is None where the credentials may not see it."""
+    """A topic that is there. `config` is None where the credentials may not see it.
+
+    `replicas`: of each partition the ids of the brokers that hold it, the preferred leader first.
+    """
 
     partitions: int
     config: Mapping[str, str] | None = None
+    replicas: Sequence[Sequence[int]] = ()
+
+    @property
+    def replication(self) -> int:
+        """Brokers that hold the partition with the fewest; 0 where it is not known."""
+        return min(map(len, self.replicas), default=0)
 
 
 def specs(
@@ -93,15 +104,30 @@ def wrong(wanted: Iterable[TopicSpec], found: Mapping[str, TopicState]) -> tuple
     )
 
 
+def scarce(wanted: Iterable[TopicSpec], found: Mapping[str, TopicState]) -> tuple[TopicSpec, ...]:
+    """Those of our own that fewer brokers hold than is configured.
+
+    What is there works, and only its administrator knows whether it is to be so: a warning, no fault.
+    """
+    return tuple(
+        spec
+        for spec in wanted
+        if spec.setting and 0 < found.get(spec.name, TopicState(0)).replication < spec.replication
+    )
+
+
 _COMPACTED = {
     "cleanup.policy": "compact",
     "segment.bytes": str(64 << 20),
     "segment.ms": str(HOUR),
     "delete.retention.ms": str(24 * HOUR),
     "message.timestamp.type": "LogAppendTime",
+    "unclean.leader.election.enable": "false",
 }
 """Only closed segments are compacted, so they are closed early. A reader that takes a day from the start to
-the end still meets every tombstone. Ages are the broker's: a process whose clock is wrong loses nothing."""
+the end still meets every tombstone. Ages are the broker's: a process whose clock is wrong loses nothing, and
+is not refused. A broker that lacks what was acknowledged must not lead: offsets would be given out twice, and
+they are the terms by which those who speak for a model are told apart."""
 _EAGER = {"min.cleanable.dirty.ratio": "0.1"}
 """Keys are rewritten at every checkpoint: what is dirty is most of what a recovery has to read."""
 
@@ -117,13 +143,16 @@ def _faults(spec: TopicSpec, state: TopicState) -> Iterator[Fault]:
     config = state.config
     if config is None:
         return
+    held_to = {name: value for name, value in spec.config.items() if name not in _durable(3)}
+    held_to |= _durable(state.replication or spec.replication)
     settings: dict[str, str] = {}
     texts = []
-    for name, value in spec.config.items():
+    for name, rule in _RULES.items():
+        value = held_to.get(name)
         given = config.get(name, value)
-        if name in _RULES and not _RULES[name](given, value):
+        if value is not None and given is not None and not rule.holds(given, value):
             settings[name] = value
-            texts.append(f"{name} is {given}, must be {_MUST.get(name, '')}{value}")
+            texts.append(f"{name} is {given}, must be {rule.must.format(value)}")
     if texts:
         yield Fault(spec.name, "; ".join(texts), settings)
 
@@ -148,11 +177,25 @@ def _unlimited_or_at_least(found: str, wanted: str) -> bool:
     return int(found) < 0 or (int(wanted) >= 0 and int(found) >= int(wanted))
 
 
+def _lasting(found: str, _wanted: str) -> bool:
+    return int(found) >= LEAST_KEPT
+
+
+class _Rule(NamedTuple):
+    holds: Callable[[str, str], bool]
+    """What is found, what is wanted."""
+    must: str = "{}"
+
+
 _RULES = {
-    "cleanup.policy": _same_policy,
-    "max.message.bytes": _at_least,
-    "retention.ms": _unlimited_or_at_least,
-    "retention.bytes": _unlimited_or_at_least,
+    "cleanup.policy": _Rule(_same_policy),
+    "max.message.bytes": _Rule(_at_least, "at least {}"),
+    "retention.ms": _Rule(_unlimited_or_at_least, "at least {}"),
+    "retention.bytes": _Rule(_unlimited_or_at_least),
+    "min.insync.replicas": _Rule(_at_least, "at least {}"),
+    "unclean.leader.election.enable": _Rule(str.__eq__),
+    "message.timestamp.type": _Rule(str.__eq__),
+    "delete.retention.ms": _Rule(_lasting, f"at least {LEAST_KEPT}"),
 }
-"""What an existing topic is held to. All else decides on speed and space, and is the operator's."""
-_MUST = dict.fromkeys(("max.message.bytes", "retention.ms"), "at least ")
+"""What an existing topic is held to. All else decides on speed and space, and is the operator's. How many have to
+be in sync goes by the replicas that there are: of one that has fewer than is configured no two can be."""

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shlex
 import time
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+import structlog
 from confluent_kafka.admin import (
-    AclBinding,
-    AclOperation,
-    AclPermissionType,
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
-    ResourcePatternType,
     ResourceType,
 )
 
 from monitor.clock import SystemClock
 from monitor.errors import StateError, StateMissing
 from monitor.state.kafka.admin import TopicAdmin, ensure_topics
-from monitor.state.kafka.broker import Broker
-from monitor.state.kafka.commands import acl_commands, create_command, mend_command, reach
-from monitor.state.kafka.logs import Place, Write
-from monitor.state.kafka.topics import HOUR, SLACK, TopicState, missing, specs, wrong
-from tests.kafka.broker import KafkaBroker, KafkaUnavailable, free_ports
+from monitor.state.kafka.commands import (
+    acl_commands,
+    create_command,
+    mend_command,
+    reach,
+    reassign_command,
+)
+from monitor.state.kafka.topics import HOUR, SLACK, TopicState, missing, scarce, specs, wrong
 
 DAY = 24 * HOUR
 WHERE = "--bootstrap-server k:9092"
@@ -101,6 +103,10 @@ def test_what_is_not_there_is_missing():
         ("ledger", {"max.message.bytes": "1048588"}, "is 1048588, must be at least 8388608", None),
         ("ledger", {"max.message.bytes": "10000000"}, "", None),
         ("progress", {"segment.ms": "1", "min.insync.replicas": "1"}, "", None),
+        ("ledger", {"unclean.leader.election.enable": "true"}, "enable is true, must be false", None),
+        ("state", {"message.timestamp.type": "CreateTime"}, "is CreateTime, must be LogAppendTime", None),
+        ("state", {"delete.retention.ms": "1000"}, "is 1000, must be at least 3600000", None),
+        ("state", {"delete.retention.ms": str(HOUR)}, "", None),
     ],
 )
 def test_settings_that_would_lose_state_are_faults(topic, settings, text, mended):
@@ -119,6 +125,35 @@ def test_settings_that_would_lose_state_are_faults(topic, settings, text, mended
             f"kafka-configs.sh {WHERE} --alter --entity-type topics --entity-name p.{topic} "
             f"--add-config {name}={value}"
         )
+
+
+@pytest.mark.parametrize(
+    ("held_by", "in_sync", "is_right"), [(3, "1", False), (3, "2", True), (2, "1", True)]
+)
+@pytest.mark.parametrize("configured", [1, 3])
+def test_what_one_broker_confirms_alone_is_a_fault_where_three_hold_it(
+    configured, held_by, in_sync, is_right
+):
+    """It goes by the brokers that hold the topic: of two, two in sync would mean that none may be away."""
+    some = wanted(replication=configured)
+    config = {**some[0].config, "min.insync.replicas": in_sync}
+    faults = wrong(some, {"p.state": TopicState(3, config, [range(held_by)] * 3)})
+    assert [fault.settings for fault in faults] == ([] if is_right else [{"min.insync.replicas": "2"}])
+
+
+def test_fewer_replicas_than_configured_are_told_and_can_be_added():
+    """No fault: it works, and they may be meant to be few. The leader stays; no broker holds a partition twice."""
+    some = wanted(replication=3)
+    state = TopicState(3, some[0].config, [[2, 1], [1], [3, 2, 1]])
+    found = {"p.state": state, "p.ledger": TopicState(2), "p.progress": TopicState(1, None, [[1, 2, 3]])}
+    assert not wrong(some, {"p.state": state})
+    assert [spec.name for spec in scarce(some, found)] == ["p.state"]
+    command = reassign_command(some[0], state, [1, 2, 3, 4], WHERE)
+    plan = json.loads(shlex.split(command.partition("<(echo ")[2].removesuffix(")"))[0])
+    replicas = [move["replicas"] for move in plan["partitions"]]
+    assert [held[0] for held in replicas] == [2, 1, 3]
+    assert all(len(set(held)) == 3 for held in replicas)
+    assert reassign_command(some[0], state, [1, 2], WHERE) == ""
 
 
 @pytest.mark.parametrize(
@@ -200,8 +235,8 @@ def test_missing_topics_are_created_once(kafka):
         assert found[spec.name].config.items() >= spec.config.items()
 
 
-def policy_of(name, properties, some):
-    return TopicAdmin(properties, clock=SystemClock()).look(some).found[name].config["cleanup.policy"]
+def setting_of(setting, name, properties, some):
+    return TopicAdmin(properties, clock=SystemClock()).look(some).found[name].config[setting]
 
 
 def _until(is_so) -> None:
@@ -220,7 +255,7 @@ def test_topics_that_are_otherwise_stop_the_start(kafka):
     resource = ConfigResource(ResourceType.TOPIC, "otherwise.state", incremental_configs=[change])
     for answer in admin.incremental_alter_configs([resource]).values():
         answer.result(10)
-    _until(lambda: policy_of("otherwise.state", properties, some) == "delete")
+    _until(lambda: setting_of("cleanup.policy", "otherwise.state", properties, some) == "delete")
     with pytest.raises(StateError) as caught:
         ensure_topics(properties, wanted("otherwise", model_partitions=5), clock=SystemClock())
     instead = "set state.kafka.model_partitions: 2, or another state.kafka.prefix"
@@ -233,6 +268,48 @@ def test_topics_that_are_otherwise_stop_the_start(kafka):
         f"  kafka-configs.sh {where} --entity-name otherwise.state --add-config cleanup.policy=compact",
     ]
     assert len(TopicAdmin(properties, clock=SystemClock()).look(some).found) == 2
+
+
+def test_topics_that_others_made_with_the_defaults_of_the_broker(kafka):
+    """Every setting by which state would be lost is told at once, and the commands mend them all."""
+    properties, some = {"bootstrap.servers": kafka.bootstrap}, wanted("defaults")
+    for spec in some:
+        kafka.create_topic(spec.name, partitions=spec.partitions)
+    with pytest.raises(StateError) as caught:
+        ensure_topics(properties, some, clock=SystemClock())
+    commands = [line for line in str(caught.value).splitlines() if "kafka-configs.sh" in line]
+    assert len(commands) == len(some)
+    assert all("message.timestamp.type=LogAppendTime" in command for command in commands)
+    for command in commands:
+        alter(properties, command)
+    _until(lambda: not wrong(some, TopicAdmin(properties, clock=SystemClock()).look(some).found))
+    assert ensure_topics(properties, some, clock=SystemClock()) == ()
+
+
+def alter(properties, command) -> None:
+    """What kafka-configs.sh would do."""
+    given = dict(pairwise(shlex.split(command)))
+    pairs = re.findall(r"([^=,]+)=(\[[^]]*\]|[^,]*)", given["--add-config"])
+    changes = [
+        ConfigEntry(name, value.strip("[]"), incremental_operation=AlterConfigOpType.SET)
+        for name, value in pairs
+    ]
+    resource = ConfigResource(ResourceType.TOPIC, given["--entity-name"], incremental_configs=changes)
+    client = AdminClient(properties)
+    for answer in client.incremental_alter_configs([resource]).values():
+        answer.result(10)
+
+
+def test_a_topic_of_too_few_replicas_is_told_at_the_start(kafka):
+    """And starts nevertheless."""
+    properties, some = {"bootstrap.servers": kafka.bootstrap}, wanted("few")
+    ensure_topics(properties, some, clock=SystemClock())
+    with structlog.testing.capture_logs() as told:
+        assert ensure_topics(properties, wanted("few", replication=3), clock=SystemClock()) == ()
+    few = [one for one in told if one["event"] == "topic_of_few_replicas"]
+    assert [(one["topic"], one["replicas"], one["configured"]) for one in few] == [
+        (spec.name, 1, 3) for spec in some
+    ]
 
 
 def test_topics_that_cannot_be_created(kafka):
@@ -252,86 +329,3 @@ def test_a_broker_that_is_not_there():
     admin = TopicAdmin({"bootstrap.servers": "127.0.0.1:1"}, clock=SystemClock(), timeout=1.0)
     with pytest.raises(StateError, match=r"^no answer \(.*refused.*\) - kafka.brokers - "):
         admin.look(wanted())
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory, kafka):
-    """A broker that allows only what was allowed; properties of its administrator and of one principal."""
-    (port,) = free_ports(1)
-    listeners = f"PLAINTEXT://127.0.0.1:{{port}},SASL://127.0.0.1:{port}"
-    properties = {
-        "listeners": f"{listeners},CONTROLLER://127.0.0.1:{{controller}}",
-        "advertised.listeners": listeners,
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT",
-        "sasl.enabled.mechanisms": "PLAIN",
-        "listener.name.sasl.plain.sasl.jaas.config": "org.apache.kafka.common.security.plain.PlainLoginModule "
-        'required user_driftline="secret";',
-        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "super.users": "User:ANONYMOUS",
-    }
-    try:
-        running = KafkaBroker(tmp_path_factory.mktemp("guarded"), properties=properties)
-    except KafkaUnavailable as error:
-        pytest.skip(str(error))
-    principal = {
-        "bootstrap.servers": f"127.0.0.1:{port}",
-        "security.protocol": "SASL_PLAINTEXT",
-        "sasl.mechanism": "PLAIN",
-        "sasl.username": "driftline",
-        "sasl.password": "secret",
-    }
-    yield {"bootstrap.servers": running.bootstrap}, principal
-    running.stop()
-
-
-def allow(administrator, command) -> None:
-    """What kafka-acls.sh would do."""
-    pairs = list(pairwise(shlex.split(command)))
-    given = dict(pairs)
-    kind = ResourceType.TOPIC if "--topic" in given else ResourceType.GROUP
-    pattern = ResourcePatternType[given.get("--resource-pattern-type", "literal").upper()]
-    operations = [value for option, value in pairs if option == "--operation"]
-    names = {"DescribeConfigs": AclOperation.DESCRIBE_CONFIGS}
-    bindings = [
-        AclBinding(
-            kind,
-            given.get("--topic") or given["--group"],
-            pattern,
-            given["--allow-principal"],
-            "*",
-            names.get(operation) or AclOperation[operation.upper()],
-            AclPermissionType.ALLOW,
-        )
-        for operation in operations
-    ]
-    client = AdminClient(administrator)
-    for answer in client.create_acls(bindings).values():
-        answer.result(10)
-
-
-def test_the_rights_that_are_printed_are_enough(guarded):
-    """Without them the topics are not even seen; with them all but creating works, then that too."""
-    administrator, principal = guarded
-    some = wanted("driftline")
-    commands = acl_commands(
-        "User:driftline", reach(administrator), prefix="driftline", group="driftline", inputs=["in"]
-    )
-    with pytest.raises(StateError, match=r"^topics may not be described - driftline\.state, .* --principal"):
-        ensure_topics(principal, some, clock=SystemClock())
-    for command in commands:
-        if not command.note:
-            allow(administrator, command.text)
-    with pytest.raises(
-        StateMissing, match=r"were not created \(.*[Aa]uthorization failed.*\) - driftline\.state"
-    ):
-        ensure_topics(principal, some, clock=SystemClock())
-    (creating,) = [command.text for command in commands if "create" in command.note]
-    allow(administrator, creating)
-    assert len(ensure_topics(principal, some, clock=SystemClock())) == 4
-    assert ensure_topics(principal, some, clock=SystemClock()) == ()
-    broker, place = Broker(principal, clock=SystemClock()), Place("driftline.ledger", 1)
-    try:
-        assert broker.write([Write(place, b"k", b"v")]) == [0]
-        assert [record.value for record in broker.read(place, 0)] == [b"v"]
-    finally:
-        broker.close()

@@ -1,0 +1,108 @@
+"""What a principal has to be allowed: the rights that are printed are enough, on a broker that asks for them."""
+
+from __future__ import annotations
+
+import shlex
+from itertools import pairwise
+
+import pytest
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from monitor.clock import SystemClock
+from monitor.errors import StateError, StateMissing
+from monitor.state.kafka.admin import ensure_topics
+from monitor.state.kafka.broker import Broker
+from monitor.state.kafka.commands import acl_commands, reach
+from monitor.state.kafka.logs import Place, Write
+from monitor.state.kafka.topics import HOUR, specs
+from tests.kafka.broker import KafkaBroker, KafkaUnavailable, free_ports
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory, kafka):
+    """A broker that allows only what was allowed; properties of its administrator and of one principal."""
+    (port,) = free_ports(1)
+    listeners = f"PLAINTEXT://127.0.0.1:{{port}},SASL://127.0.0.1:{port}"
+    properties = {
+        "listeners": f"{listeners},CONTROLLER://127.0.0.1:{{controller}}",
+        "advertised.listeners": listeners,
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT",
+        "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.sasl.plain.sasl.jaas.config": "org.apache.kafka.common.security.plain.PlainLoginModule "
+        'required user_driftline="secret";',
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
+    }
+    try:
+        running = KafkaBroker(tmp_path_factory.mktemp("guarded"), properties=properties)
+    except KafkaUnavailable as error:
+        pytest.skip(str(error))
+    principal = {
+        "bootstrap.servers": f"127.0.0.1:{port}",
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": "driftline",
+        "sasl.password": "secret",
+    }
+    yield {"bootstrap.servers": running.bootstrap}, principal
+    running.stop()
+
+
+def allow(administrator, command) -> None:
+    """What kafka-acls.sh would do."""
+    pairs = list(pairwise(shlex.split(command)))
+    given = dict(pairs)
+    kind = ResourceType.TOPIC if "--topic" in given else ResourceType.GROUP
+    pattern = ResourcePatternType[given.get("--resource-pattern-type", "literal").upper()]
+    operations = [value for option, value in pairs if option == "--operation"]
+    names = {"DescribeConfigs": AclOperation.DESCRIBE_CONFIGS}
+    bindings = [
+        AclBinding(
+            kind,
+            given.get("--topic") or given["--group"],
+            pattern,
+            given["--allow-principal"],
+            "*",
+            names.get(operation) or AclOperation[operation.upper()],
+            AclPermissionType.ALLOW,
+        )
+        for operation in operations
+    ]
+    client = AdminClient(administrator)
+    for answer in client.create_acls(bindings).values():
+        answer.result(10)
+
+
+def test_the_rights_that_are_printed_are_enough(guarded):
+    """Without them the topics are not even seen; with them all but creating works, then that too."""
+    administrator, principal = guarded
+    some = specs("driftline", partitions=3, model_partitions=2, replication=1, retention=HOUR)
+    commands = acl_commands(
+        "User:driftline", reach(administrator), prefix="driftline", group="driftline", inputs=["in"]
+    )
+    with pytest.raises(StateError, match=r"^topics may not be described - driftline\.state, .* --principal"):
+        ensure_topics(principal, some, clock=SystemClock())
+    for command in commands:
+        if not command.note:
+            allow(administrator, command.text)
+    with pytest.raises(
+        StateMissing, match=r"were not created \(.*[Aa]uthorization failed.*\) - driftline\.state"
+    ):
+        ensure_topics(principal, some, clock=SystemClock())
+    (creating,) = [command.text for command in commands if "create" in command.note]
+    allow(administrator, creating)
+    assert len(ensure_topics(principal, some, clock=SystemClock())) == 4
+    assert ensure_topics(principal, some, clock=SystemClock()) == ()
+    broker, place = Broker(principal, clock=SystemClock()), Place("driftline.ledger", 1)
+    try:
+        assert broker.write([Write(place, b"k", b"v")]) == [0]
+        assert [record.value for record in broker.read(place, 0)] == [b"v"]
+    finally:
+        broker.close()
