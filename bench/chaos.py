@@ -27,7 +27,7 @@ from bench.machine import revision
 from monitor.deliver.receiver import Receiver
 from tests.kafka.broker import ExternalBroker, KafkaBroker
 from tests.kafka.lives import differences, undelivered
-from tests.kafka.replicas import SESSION, Replicas
+from tests.kafka.replicas import PROTOCOLS, SESSION, Replicas, quick
 from tests.kafka.traffic import make_reference, produce, recount
 
 REPLICAS = 3
@@ -112,6 +112,8 @@ class Storm:
     def event(self) -> None:
         """One event on one replica that runs."""
         running = [n for n in self._replicas.running if n not in self._replicas.stopped]
+        if not running and not self._later:
+            raise RuntimeError(f"all replicas have ended:\n{self._replicas.output[-8000:]}")
         if not running:
             return
         number, kind = self._rng.choice(running), self._rng.choice(KINDS)
@@ -167,6 +169,7 @@ def disturb(
     seed: int,
     rate: float,
     topic: str,
+    protocol: str = "classic",
     say: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Run `events` events and compare what is left with the log."""
@@ -176,7 +179,7 @@ def disturb(
     with Receiver() as receiver:
         replicas = Replicas(
             folder, bootstrap=broker.bootstrap, topic=topic, reference=reference, receiver=receiver,
-            partitions=PARTITIONS,
+            partitions=PARTITIONS, properties=quick(protocol),
         )  # fmt: skip
         load = Load(broker.bootstrap, topic, rate=rate)
         try:
@@ -221,6 +224,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(today.replace("-", "")), help="default: the date")
     parser.add_argument("--report", action="store_true", help="write bench/reports/chaos-<date>.md")
     parser.add_argument("--rate", type=float, default=20_000, help="records per second")
+    parser.add_argument("--protocol", choices=list(PROTOCOLS), default="classic", help="of the groups")
     parser.add_argument("--keep", type=Path, help="folder for logs, left as they are")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that broker and replicas end with us
@@ -229,19 +233,20 @@ def main() -> int:
         with KafkaBroker(folder / "kafka") as broker:
             report = disturb(
                 broker, folder / "replicas", events=options.events, seed=options.seed, rate=options.rate,
-                topic=f"chaos-{time.time_ns()}", say=_say,
+                topic=f"chaos-{time.time_ns()}", protocol=options.protocol, say=_say,
             )  # fmt: skip
-    lines = summary(report, seed=options.seed, rate=options.rate)
+    lines = summary(report, seed=options.seed, rate=options.rate, protocol=options.protocol)
     _say("\n".join(lines))
     if options.report:
         body = "\n".join(
             [f"# Replicas disturbed on {today}", "", f"Revision {revision()}.", "", "```", *lines, "```"]
         )
-        (Path(__file__).parent / "reports" / f"chaos-{today}.md").write_text(f"{body}\n")
+        name = "chaos" if options.protocol == "classic" else f"chaos-{options.protocol}"
+        (Path(__file__).parent / "reports" / f"{name}-{today}.md").write_text(f"{body}\n")
     return 1 if report.wrong else 0
 
 
-def summary(report: Report, *, seed: int, rate: float) -> list[str]:
+def summary(report: Report, *, seed: int, rate: float, protocol: str) -> list[str]:
     """What was done and what came of it."""
     done = ", ".join(f"{count} {kind}" for kind, count in sorted(report.events.items()))
     outcome = (
@@ -249,6 +254,7 @@ def summary(report: Report, *, seed: int, rate: float) -> list[str]:
     )
     return [
         f"{sum(report.events.values())} events (seed {seed}) on {REPLICAS} replicas and {PARTITIONS} partitions: {done}",
+        f"group protocol {protocol}",
         f"{report.records} records, {rate:g} a second; {report.verdicts} windows, {report.incidents} incidents",
         f"{report.seconds:.0f} s",
         *(f"WRONG: {one}" for one in report.wrong),

@@ -26,10 +26,20 @@ from tests.kafka.traffic import MODEL, WINDOW
 PATIENCE = 180.0
 SESSION = 6.0
 """Seconds after which the group gives up on a replica."""
-QUICK = (
-    "{session.timeout.ms: 6000, heartbeat.interval.ms: 500, max.poll.interval.ms: 10000, "
-    "fetch.wait.max.ms: 100}"
-)
+PROTOCOLS = {
+    "classic": "session.timeout.ms: 6000, heartbeat.interval.ms: 500, max.poll.interval.ms: 10000",
+    "consumer": "group.protocol: consumer",
+}
+"""What a member says of its session. Of the newer protocol the broker decides (tests/kafka/broker.py); the client
+refuses a poll interval below a session timeout that it does not use."""
+
+
+def quick(protocol: str = "classic") -> str:
+    """Client properties of a replica whose absence is soon noticed."""
+    return f"{{{PROTOCOLS[protocol]}, fetch.wait.max.ms: 100}}"
+
+
+QUICK = quick()
 
 
 class Replicas:
