@@ -304,6 +304,7 @@ def test_a_topic_of_too_few_replicas_is_told_at_the_start(kafka):
     """And starts nevertheless."""
     properties, some = {"bootstrap.servers": kafka.bootstrap}, wanted("few")
     ensure_topics(properties, some, clock=SystemClock())
+    structlog.reset_defaults()  # a command that ran before in this process may have been quiet
     with structlog.testing.capture_logs() as told:
         assert ensure_topics(properties, wanted("few", replication=3), clock=SystemClock()) == ()
     few = [one for one in told if one["event"] == "topic_of_few_replicas"]
