@@ -7,6 +7,7 @@ import gc
 import pytest
 
 from monitor.errors import DriftlineError
+from tests.simulation.blocks import in_ci
 from tests.simulation.ingest import IngestRun
 from tests.simulation.inputs import MINUTE, differences, input_of
 from tests.simulation.mutants import INGEST
@@ -16,7 +17,7 @@ SCHEDULES = 50
 """In one test, so that several workers share them."""
 
 
-@pytest.mark.parametrize("block", range(8))
+@pytest.mark.parametrize("block", in_ci(8))
 def test_every_record_is_counted_once_whatever_happens(block: int) -> None:
     """Crashes, zombies, lost answers, compaction: the fold of a prefix is recovered, and all is counted."""
     for seed in range(block * SCHEDULES, (block + 1) * SCHEDULES):

@@ -11,6 +11,7 @@ from monitor.state.kafka.keys import WriterId
 from monitor.state.kafka.logs import Place
 from monitor.state.kafka.owner import LedgerOwner
 from monitor.state.log import Entry
+from tests.simulation.blocks import in_ci
 from tests.simulation.ledger import LedgerRun
 from tests.simulation.logs import Faults, SimulatedBroker
 from tests.simulation.mutants import LEDGER
@@ -19,7 +20,7 @@ from tests.simulation.world import Wrong, told
 SCHEDULES = 50
 
 
-@pytest.mark.parametrize("block", range(6))
+@pytest.mark.parametrize("block", in_ci(6))
 def test_what_is_decided_is_decided_once_and_delivered(block: int) -> None:
     """Whoever speaks for a model believes what the rules say, and sends nothing that it did not claim."""
     for seed in range(block * SCHEDULES, (block + 1) * SCHEDULES):

@@ -13,6 +13,7 @@ from monitor.clock import ManualClock
 from monitor.errors import DriftlineError
 from monitor.names import Source
 from monitor.state.kafka.log import KafkaLog
+from tests.simulation.blocks import in_ci
 from tests.simulation.inputs import MODELS, TOPIC
 from tests.simulation.ledger import PARTITIONS, TOPICS
 from tests.simulation.logs import SimulatedBroker
@@ -23,7 +24,7 @@ from tests.simulation.world import Wrong, changed, told
 SCHEDULES = 25
 
 
-@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize("block", in_ci(12))
 def test_replicas_come_to_what_one_would_come_to(block: int) -> None:
     """Every window has the counts of the log; incidents and pages are those of an undisturbed run."""
     for seed in range(block * SCHEDULES, (block + 1) * SCHEDULES):
