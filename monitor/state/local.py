@@ -128,7 +128,8 @@ class LocalLog(Alone):
     def reached(self, topic: str) -> int:
         with self._db.read() as db:
             found = db.execute("SELECT body FROM markers WHERE topic = ?", (topic,)).fetchall()
-        return max((decode_marker(body).reached for (body,) in found), default=-1)
+        markers = [decode_marker(body) for (body,) in found]
+        return max((marker.reached for marker in markers if marker.counted is None), default=-1)
 
     def prune(self, model: str, before: int) -> int:
         with self._db.write() as db:

@@ -219,7 +219,10 @@ class StateLog(Protocol):
         ...
 
     def reached(self, topic: str) -> int:
-        """The largest event time that the checkpoints of a topic have agreed on; -1: there are none."""
+        """The largest event time agreed on by the checkpoints of a topic that do not say what they count; -1:
+        there are none.
+
+        Those whose `counted` is told have no say: that is more precise, and a judge heeds it."""
         ...
 
     def prune(self, model: str, before: int) -> int:

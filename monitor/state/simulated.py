@@ -172,8 +172,9 @@ class SimulatedLog(Alone):
 
     def reached(self, topic: str) -> int:
         with self._alive():
-            markers = (decode_marker(sealed) for sealed in self._durable.markers.values())
-            return max((marker.reached for marker in markers if marker.source.topic == topic), default=-1)
+            markers = [decode_marker(sealed) for sealed in self._durable.markers.values()]
+        silent = [one for one in markers if one.source.topic == topic and one.counted is None]
+        return max((marker.reached for marker in silent), default=-1)
 
     def prune(self, model: str, before: int) -> int:
         with self._alive():

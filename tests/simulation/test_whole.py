@@ -11,14 +11,15 @@ import pytest
 
 from monitor.clock import ManualClock
 from monitor.errors import DriftlineError
+from monitor.judgement import Judgement
 from monitor.names import Source
 from monitor.state.kafka.log import KafkaLog
 from tests.simulation.blocks import in_ci
-from tests.simulation.inputs import MODELS, TOPIC
+from tests.simulation.inputs import MODELS, TOPIC, input_of
 from tests.simulation.ledger import PARTITIONS, TOPICS
 from tests.simulation.logs import SimulatedBroker
 from tests.simulation.mutants import WHOLE
-from tests.simulation.whole import LATER, WholeRun, evaluating, expected_of
+from tests.simulation.whole import LATER, WholeRun, drift, evaluating, expected_of, reported
 from tests.simulation.world import Wrong, changed, told
 
 SCHEDULES = 25
@@ -30,6 +31,27 @@ def test_replicas_come_to_what_one_would_come_to(block: int) -> None:
     for seed in range(block * SCHEDULES, (block + 1) * SCHEDULES):
         with told(seed, "whole"):
             WholeRun(seed).run()
+
+
+def test_a_new_cluster_judges_what_was_counted_before_anybody_judged() -> None:
+    """Whoever judges first finds everything counted already, and all of it was: the first windows are whole."""
+    broker, clock = SimulatedBroker(1, PARTITIONS), ManualClock(LATER)
+    inputs = [input_of(0, number) for number in range(2)]
+    owned: dict[int, int] = {}
+    state = KafkaLog(broker.connect("p"), topics=TOPICS, owned=lambda: owned, clock=clock)
+    for one in inputs:
+        state.checkpoint(one.source, list(one.newest.values()), one.markers[one.end])
+        state.report(reported(one.markers[one.end], one, clock.now_ms()))
+    with changed((Judgement, "_verdict", drift)):
+        loop = evaluating(state, clock, [one.source for one in inputs])
+        loop.tick()
+        owned.update(dict.fromkeys(range(PARTITIONS["ledger"]), 1))
+        for _ in range(5):
+            loop.tick()
+            clock.advance(1.0)
+    found = {(name, one.window, one.end): one for name in MODELS for one in loop.verdicts(name)}
+    assert len(found) == len(expected_of(0, 2).verdicts)
+    assert {one.coverage for one in found.values()} == {1.0}
 
 
 @pytest.mark.parametrize("mistake", WHOLE)

@@ -23,7 +23,7 @@ from monitor.clock import ManualClock
 from monitor.deliver.plan import AlertsPlan, PagerDutyPlan
 from monitor.errors import StateError
 from monitor.evaluate import Evaluate
-from monitor.judgement import COUNTED, Context, Judgement
+from monitor.judgement import Context, Judgement
 from monitor.names import Source
 from monitor.plan import RetrainPlan, WindowSpec
 from monitor.secret import Secret
@@ -207,16 +207,10 @@ class WholeRun:
     def _boot(self, process: Process) -> None:
         members = Membership(self.judges, process.name, taken=idle, revoked=idle, lost=idle)
         state = self._states[process.name] = opened(process, members)
-        ingester = Ingester(self, process)
-        process.spawn(lambda: self._ingest(ingester))
+        process.spawn(Ingester(self, process).live)
         process.spawn(lambda: self._judge(process, state, members))
         recorders = [Recorder(self.receiver, process, name) for name in ("pagerduty", "pipeline")]
         process.spawn(lambda: deliver(process, state, recorders, MODELS))
-
-    def _ingest(self, ingester: Ingester) -> None:
-        while not all(self._entry(name, "clock", COUNTED) for name in MODELS):
-            self.world.schedule.pause()  # a model counts from where it was first judged
-        ingester.live()
 
     def _judge(self, process: Process, state: KafkaLog, members: Membership) -> None:
         chance, loop = self.world.random, None

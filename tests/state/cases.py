@@ -66,8 +66,8 @@ def make_marker(source=SOURCE, *, applied=10, live=None, **changes):
     return Marker(source, applied, **{**values, **changes})
 
 
-def make_progress(source=SOURCE, *, applied=10):
-    return Progress(source, applied, 20, 5, False, "", 1000)
+def make_progress(source=SOURCE, *, applied=10, watermark=5, counted=None):
+    return Progress(source, applied, 20, watermark, False, "", 1000, counted=counted)
 
 
 def contents(sketches):

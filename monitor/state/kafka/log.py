@@ -192,7 +192,8 @@ class KafkaLog:
 
     def reached(self, topic: str) -> int:
         reports = self._progress.reports or {report.source: report for report in self._progress.read()}
-        return max((one.watermark for one in reports.values() if one.source.topic == topic), default=-1)
+        silent = [one for one in reports.values() if one.source.topic == topic and one.counted is None]
+        return max((one.watermark for one in silent), default=-1)
 
     def ledger(self, model: str, *, kinds: Collection[str] | None = ()) -> Ledger:
         owner = self._owner(model)
