@@ -11,6 +11,7 @@ DriftlineError
 │   ├── StateConflict      another process owns the state directory
 │   ├── StateUnsettled     a write was not acknowledged: it may or may not be there
 │   └── StateFenced        another process speaks for this model
+│       └── StateForeign   and it is of another installation
 ├── IntakeError
 │   └── DeadLetterError    a rejected record could not be made durable
 ├── DeliveryRefused        a target is not allowed (address, scheme, redirect)
@@ -72,6 +73,10 @@ class StateUnsettled(StateError):
 
 class StateFenced(StateError):
     """Another process speaks for this model."""
+
+
+class StateForeign(StateFenced):
+    """A process of another installation speaks for this model."""
 
 
 class IntakeError(DriftlineError):

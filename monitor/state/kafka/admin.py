@@ -9,7 +9,7 @@ from threading import Event
 from typing import Any
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # its own documentation imports them so
     AdminClient,
     ConfigResource,
@@ -94,6 +94,23 @@ class TopicAdmin:
         if not refused:
             self._await(wanted)
         return refused
+
+    def is_joined(self, group: str) -> bool:
+        """Whether a consumer group has members. Raises StateError where it may not be seen."""
+        try:
+            (asked,) = self._client.describe_consumer_groups([group], request_timeout=self._timeout).values()
+            if self._result(asked).members:
+                return True
+            # Of the newer protocol's groups the description has no members.
+            listed = self._result(self._client.list_consumer_groups(request_timeout=self._timeout)).valid
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                raise StateError(f"may not be seen - group {group} - allow Describe") from error
+            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return False
+            raise self._unanswered(error) from error
+        away = {ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD}
+        return any(one.group_id == group and one.state not in away for one in listed)
 
     def _brokers(self) -> tuple[int, ...]:
         try:

@@ -34,6 +34,8 @@ class Owner(NamedTuple):
     """Its host."""
     at: int
     """When, milliseconds, by its clock."""
+    group: str = ""
+    """`kafka.group` of its installation; "" in records of before it was noted."""
 
 
 class _Batch(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -79,16 +81,17 @@ def decode_batch(data: bytes) -> list[Item]:
     return items
 
 
-def encode_owner(member: str, at: int) -> bytes:
-    """The record by which a process takes a partition; its content is for people who look."""
-    return seal(Form.OWNER, json.dumps({"at": at, "member": member}, sort_keys=True).encode())
+def encode_owner(owner: Owner) -> bytes:
+    """The record by which a process takes a partition. What decides is its offset; of its content only the group
+    matters to others, and readers of any version pass over fields that they do not know."""
+    return seal(Form.OWNER, json.dumps(owner._asdict(), sort_keys=True).encode())
 
 
 def decode_owner(data: bytes) -> Owner:
     """Who took a partition. Raises StateDamaged, StateTooNew."""
     try:
         stored = json.loads(unseal(Form.OWNER, data))
-        return Owner(str(stored["member"]), int(stored["at"]))
+        return Owner(str(stored["member"]), int(stored["at"]), str(stored.get("group", "")))
     except (ValueError, KeyError, TypeError) as error:
         raise damaged(Form.OWNER, str(error)) from error
 

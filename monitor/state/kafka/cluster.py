@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from monitor.clock import Clock
+from monitor.state.kafka.admin import TopicAdmin
 from monitor.state.kafka.broker import Broker
+from monitor.state.kafka.installation import Installation, evaluators
 from monitor.state.kafka.log import KafkaLog, Topics
 from monitor.state.kafka.membership import Membership
 
@@ -28,13 +30,16 @@ def open_cluster(
 ) -> KafkaLog:
     """The state log of a replica, which joins the evaluators of `group`.
 
-    Raises StateMissing where a topic does not exist, and StateError.
+    Raises StateMissing where a topic does not exist, and StateError, also where another installation uses them.
     """
     topics = topics_of(prefix)
     with contextlib.ExitStack() as undo:
         broker = Broker(properties, clock=clock, group=group)
         undo.callback(broker.close)
-        membership = Membership(properties, group=f"{group}.eval", topic=topics.sketches, clock=clock)
+        admin = TopicAdmin(properties, clock=clock)
+        installation = Installation(broker, topics.ledger, group=group, is_joined=admin.is_joined)
+        installation.admit_at_start(clock)
+        membership = Membership(properties, group=evaluators(group), topic=topics.sketches, clock=clock)
         undo.callback(membership.close)
         log = KafkaLog(
             broker,
@@ -43,6 +48,7 @@ def open_cluster(
             clock=clock,
             stall=stall,
             accept_loss=accept_loss,
+            installation=installation,
             joined=lambda: membership.joined,
             closing=(membership.close, broker.close),
         )

@@ -11,12 +11,13 @@ from typing import NamedTuple
 import structlog
 
 from monitor.clock import Clock
-from monitor.errors import StateError, StateFenced, StateMissing, StateTooNew
+from monitor.errors import StateError, StateFenced, StateForeign, StateMissing, StateTooNew
 from monitor.names import Source
 from monitor.sketch import Sketch
 from monitor.state.codec import encode
 from monitor.state.divergence import Divergences
 from monitor.state.kafka import keys
+from monitor.state.kafka.installation import Installation
 from monitor.state.kafka.keys import WriterId, partition_of_model
 from monitor.state.kafka.logs import Logs, Place, Write
 from monitor.state.kafka.owner import LedgerOwner
@@ -30,6 +31,8 @@ log = structlog.get_logger(__name__)
 TAKE_AGAIN = 5.0
 """Seconds before a partition that another process took over is taken back, where the group still says that it
 is ours: a process that slept does not know yet that it is not its any more, and finds out in less."""
+ASK_AGAIN = 30.0
+"""Seconds before it is asked whether another installation, which took a partition over, still runs."""
 ATTEND = 5.0
 """Seconds after which the rest of the partitions is left to the next turn, so that the loop is seen to live."""
 MARKERS_SERVE = 60.0
@@ -70,6 +73,7 @@ class KafkaLog:
         stall: int = 120_000,
         draw: Callable[[], int] = lambda: secrets.randbits(64),
         accept_loss: bool = False,
+        installation: Installation | None = None,
         joined: Callable[[], bool] = lambda: True,
         closing: Sequence[Callable[[], None]] = (),
     ) -> None:
@@ -82,6 +86,7 @@ class KafkaLog:
         self._owned = owned
         self._clock = clock
         self._accept_loss = accept_loss
+        self._installation = installation
         self._joined = joined
         self._closing = closing
         self._draw = draw
@@ -93,6 +98,8 @@ class KafkaLog:
         self._offices: dict[int, _Office] = {}
         self._fenced: dict[int, float] = {}
         """Partition → when it was taken from us, or could not be had."""
+        self._foreign: set[int] = set()
+        """Partitions that another installation took from us."""
         self._progress = ProgressReader(logs, Place(topics.progress, 0), clock=clock, stall=stall)
         self._divergences = Divergences()
         self._sketches = SketchReader(logs, topics.sketches, self._divergences)
@@ -258,30 +265,43 @@ class KafkaLog:
         """Let go of what another process has taken over."""
         try:
             yield
-        except StateFenced:
-            number = self._partition(model)
-            with self._lock:
-                self._fenced[number] = self._clock.monotonic()
-            self._leave(number)
+        except StateFenced as error:
+            self._lose(self._partition(model), error)
             raise
 
     def _take(self, number: int, generation: int) -> None:
         """Take a partition over. One that cannot be had must not silence the models of the others."""
         place = Place(self._topics.ledger, number)
         try:
+            if self._installation is not None and number in self._foreign:
+                self._installation.admit(number)
             owner = LedgerOwner.take(
-                self._logs, place, self._new_id(), clock=self._clock, accept_loss=self._accept_loss
+                self._logs,
+                place,
+                self._new_id(),
+                clock=self._clock,
+                accept_loss=self._accept_loss,
+                group=self._installation.group if self._installation else "",
             )
         except StateTooNew:
             raise
         except StateError as error:
-            log.error("models_not_taken_over", partition=number, error=str(error))
-            with self._lock:
-                self._fenced[number] = self._clock.monotonic()
+            if not isinstance(error, StateForeign):
+                log.error("models_not_taken_over", partition=number, error=str(error))
+            self._lose(number, error)
             return
+        self._foreign.discard(number)
         log.info("models_taken_over", partition=number, term=owner.term)
         with self._lock:
             self._offices[number] = _Office(owner, generation)
+
+    def _lose(self, number: int, error: StateError) -> None:
+        with self._lock:
+            self._fenced[number] = self._clock.monotonic()
+        if isinstance(error, StateForeign):
+            log.error("models_of_another_installation", partition=number, error=str(error))
+            self._foreign.add(number)
+        self._leave(number)
 
     def _leave(self, number: int) -> None:
         with self._lock:
@@ -292,4 +312,5 @@ class KafkaLog:
     def _may_take(self, number: int) -> bool:
         with self._lock:
             fenced = self._fenced.get(number)
-        return fenced is None or self._clock.monotonic() - fenced >= TAKE_AGAIN
+        wait = ASK_AGAIN if number in self._foreign else TAKE_AGAIN
+        return fenced is None or self._clock.monotonic() - fenced >= wait

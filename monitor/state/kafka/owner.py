@@ -9,10 +9,10 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from monitor.clock import Clock
-from monitor.errors import StateDamaged, StateError, StateFenced
+from monitor.errors import StateDamaged, StateError, StateFenced, StateForeign
 from monitor.failpoint import fail_point
 from monitor.state.kafka import keys
-from monitor.state.kafka.batch import LARGEST, Item, encode_batch, encode_owner, items_of
+from monitor.state.kafka.batch import LARGEST, Item, Owner, decode_owner, encode_batch, encode_owner, items_of
 from monitor.state.kafka.keys import BatchKey, Key, OwnerKey, WriterId
 from monitor.state.kafka.ledger import Bodies, LedgerView, unpacked
 from monitor.state.kafka.logs import Logs, Place, Record, Write
@@ -37,13 +37,16 @@ class LedgerOwner:
     same call may be repeated: what was written by then counts once.
     """
 
-    def __init__(self, logs: Logs, place: Place, writer: WriterId, *, clock: Clock) -> None:
+    def __init__(self, logs: Logs, place: Place, writer: WriterId, *, clock: Clock, group: str = "") -> None:
         """`take` makes one that may write."""
         self.term = -1
         self._logs = logs
         self._place = place
         self._writer = writer
         self._clock = clock
+        self._group = group
+        self._foreign = ""
+        """The group of the other installation that took the partition, if one did."""
         self._view = LedgerView()
         self._next = 0
         self._seq = 0
@@ -53,18 +56,26 @@ class LedgerOwner:
 
     @classmethod
     def take(
-        cls, logs: Logs, place: Place, writer: WriterId, *, clock: Clock, accept_loss: bool = False
+        cls,
+        logs: Logs,
+        place: Place,
+        writer: WriterId,
+        *,
+        clock: Clock,
+        accept_loss: bool = False,
+        group: str = "",
     ) -> LedgerOwner:
         """Take a partition over: from here on what others write to it does not count.
 
         `writer` is drawn anew for every call, also after one that failed: were its record written twice,
-        compaction would take the older one, and with it the term of what came between.
+        compaction would take the older one, and with it the term of what came between. `group` is that of
+        the installation.
 
         Raises StateDamaged where entries are lost, unless `accept_loss`; StateFenced when another process
-        takes it meanwhile; StateTooNew and other StateErrors. Whatever it raises, the owner before may
+        takes it meanwhile, StateForeign when it is of another group; StateTooNew and other StateErrors. Whatever it raises, the owner before may
         have been fenced.
         """
-        owner = cls(logs, place, writer, clock=clock)
+        owner = cls(logs, place, writer, clock=clock, group=group)
         with owner._lock:
             owner._take(accept_loss=accept_loss)
         return owner
@@ -118,7 +129,7 @@ class LedgerOwner:
         2. read it all
         3. what former batches are needed for is written anew, and met again in the log
         4. only then may they go: first what never counted, then they, last the owners by which they did"""
-        value = encode_owner(socket.gethostname(), self._clock.now_ms())
+        value = encode_owner(Owner(socket.gethostname(), self._clock.now_ms(), self._group))
         record = Write(self._place, keys.encode(OwnerKey(self._writer)), value)
         (self.term,) = self._logs.write([record])  # 1
         self._catch_up(accept_loss=accept_loss)  # 2
@@ -168,7 +179,7 @@ class LedgerOwner:
             self._view.apply(record)
             self._next = record.offset + 1
             if self._view.term > self.term:
-                self._fence()  # at once: what follows is of no concern, be it damaged or too new
+                self._fence(record)  # at once: what follows is of no concern, be it damaged or too new
         if self._view.term != self.term:
             self._fence()
         if self._view.damaged and not accept_loss:
@@ -177,11 +188,20 @@ class LedgerOwner:
         self._view.damaged.clear()
         self._checked = self._clock.monotonic()
 
-    def _fence(self) -> None:
+    def _fence(self, by: Record | None = None) -> None:
         self._is_fenced = True
+        if by is not None and by.value is not None and self._group:
+            with contextlib.suppress(StateError):  # then it fences all the same
+                group = decode_owner(by.value).group
+                self._foreign = group if group != self._group else ""
         self._refuse_fenced()
 
     def _refuse_fenced(self) -> None:
+        if self._is_fenced and self._foreign:
+            raise StateForeign(
+                f"another installation, of kafka.group {self._foreign}, speaks for these models now - "
+                f"{self._place} - give one of the two another state.kafka.prefix"
+            )
         if self._is_fenced:
             raise StateFenced(f"another process speaks for these models now - {self._place} - ask that one")
 

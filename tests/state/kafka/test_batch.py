@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from monitor.errors import StateDamaged, StateError, StateTooNew
 from monitor.state import envelope
 from monitor.state.envelope import MAX_BODY, Form, seal
-from monitor.state.kafka.batch import LARGEST, Item, decode_batch, encode_batch, encode_owner, items_of
+from monitor.state.kafka.batch import LARGEST, Item, Owner, decode_batch, encode_batch, encode_owner, items_of
 from monitor.state.log import Entry
 from monitor.state.text import to_body
 
@@ -92,7 +92,7 @@ def test_what_driftline_never_writes_is_damaged(items):
 def test_other_forms_and_newer_formats_are_told_apart(monkeypatch) -> None:
     """An owner record is no batch; a batch of a newer driftline is not damaged."""
     with pytest.raises(StateDamaged):
-        decode_batch(encode_owner("host", 1))
+        decode_batch(encode_owner(Owner("host", 1)))
     monkeypatch.setattr(envelope, "VERSION", 9)
     newer = encode_batch([])
     monkeypatch.undo()
