@@ -79,8 +79,6 @@ class Daemon:
         self._config_ok = True
         self._config_loaded = self._started
         self._expected: dict[str, tuple[Source, ...]] = {}
-        self._removed: set[str] = set()
-        """Models that reloads have taken away; that their incidents are closed is still to be told."""
         self._threads: list[threading.Thread] = []
         self._delivery_stop = threading.Event()
         self._deliveries: list[threading.Thread] = []
@@ -310,7 +308,7 @@ class Daemon:
             self.assembly.plans.alerts,
             self.state,
             self.clock,
-            lambda: self.evaluate.speaks_for(self.assembly.models.keys() | self._removed),
+            lambda: self.evaluate.speaks_for(self.assembly.models.keys() | self.evaluate.removed),
             self._delivery_stop,
         )
 
@@ -340,7 +338,6 @@ class Daemon:
             self.assembly = before
             self._on_ingest.call(lambda: self.ingest.renew(self._inputs(before)))
             raise
-        self._removed = (self._removed | before.models.keys()) - assembly.models.keys()
         self._delivery_stop.set()  # 3
         for thread in self._deliveries:
             thread.join(JOIN)

@@ -21,10 +21,10 @@ from monitor.errors import StateDamaged, StateError, StateTooNew
 from monitor.incident.forget import forget
 from monitor.incident.intend import Intentions, intend
 from monitor.incident.model import Incident
-from monitor.incident.track import supersede
 from monitor.judgement import COUNTED, Context, Judged, Judgement, verdict_entry
 from monitor.names import Source
 from monitor.plan import ModelPlan
+from monitor.removed import Removed
 from monitor.retrain.rules import requests
 from monitor.state.log import Entry, Progress, StateLog
 from monitor.verdict import State, Verdict
@@ -81,7 +81,13 @@ class Evaluate:
         self._contexts = dict(contexts)
         self._terms: dict[str, int] = {}
         self._judgements: dict[str, Judgement] = {}
+        self._removed = Removed(state, clock, self.deciding)
         self._attend()
+
+    @property
+    def removed(self) -> frozenset[str]:
+        """Models that are not configured any more, and of which there may be something to deliver."""
+        return self._removed.names
 
     def tick(self) -> int:
         """Take what is new and judge what is due; how many windows were judged."""
@@ -110,8 +116,12 @@ class Evaluate:
                 continue
             judged += count
         try:
+            self._removed.look(
+                self._contexts, self.progress.values(), alerts=self._alerts, stall=self._patience.stall
+            )
+            spoken = [*self._judgements, *self.speaks_for(self.removed - self._contexts.keys())]
             self.outbox = pending_counts(
-                {name: self._state.ledger(name, kinds=("intent",)) for name in self._judgements}
+                {name: self._state.ledger(name, kinds=("intent",)) for name in spoken}
             )
             if self._clock.monotonic() >= self._next_forget:
                 self._next_forget = self._clock.monotonic() + FORGET_EVERY
@@ -162,7 +172,7 @@ class Evaluate:
         self._alerts, self._stale = alerts, True
         self._contexts = dict(contexts)
         for name in self._judgements.keys() - contexts.keys():
-            self._dismiss(self._judgements[name])
+            self._removed.end(name, alerts=alerts)
         for name, judgement in kept.items():
             judgement.renew(contexts[name])
         if anew:
@@ -189,6 +199,7 @@ class Evaluate:
             if len(ends) == len(judgement.plan.windows):
                 reach = max(spec.size for spec in judgement.plan.windows) + judgement.plan.lateness + KEPT
                 self._state.prune(name, min(ends) - reach)
+        for name in (*self._judgements, *self.speaks_for(self.removed - self._contexts.keys())):
             entries = list(forget(self._state.ledger(name), self._clock.now_ms()))
             if entries:
                 self._state.append(name, entries)
@@ -228,18 +239,6 @@ class Evaluate:
         judgement = Judgement(context, patience=self._patience)
         judgement.restore(self._state.ledger(plan.name, kinds=None))
         return judgement
-
-    def _dismiss(self, judgement: Judgement) -> None:
-        """Close the incidents of a model that is configured no more: nobody else ever would."""
-        transitions = supersede(judgement.incidents, "the model was removed from the configuration")
-        plan, now = judgement.plan, self._clock.now_ms()
-        try:
-            with self.deciding:
-                ledger = self._state.ledger(plan.name)
-                closing = intend(transitions, ledger, plan=plan, alerts=self._alerts, now=now)
-                self._state.append(plan.name, closing.entries)
-        except StateError as error:
-            log.error("ledger_refused", model=plan.name, error=str(error))
 
     def _take(self) -> bool:
         """Take what is new from the state log; whether views must be renewed whole."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from monitor.deliver.plan import AlertsPlan
 from monitor.errors import UsageError
 from monitor.incident.model import Incident, Severity, Span
-from monitor.incident.track import Kind, Transition
+from monitor.incident.track import Kind, Transition, supersede
 from monitor.names import content_id
 from monitor.plan import ModelPlan
 from monitor.retrain.guards import Guard
@@ -71,6 +71,19 @@ def intend(
         entries.append(_change(ledger))
     pages = sum(transition.pages for transition in transitions)
     return Intentions(tuple(entries), tuple(suppressed), pages)
+
+
+def dismiss(ledger: Ledger, why: str, *, alerts: AlertsPlan, now: int) -> tuple[Entry, ...]:
+    """Close every open incident of a model that nobody judges any more; nothing where there is none."""
+    incidents = {name: Incident.from_json(body) for name, body in ledger.of("incident").items()}
+    entries: list[Entry] = []
+    for transition in supersede(incidents, why):
+        before = incidents[transition.incident.id]
+        incident = _stamped(transition.incident, before, now=now)
+        entries.append(Entry("incident", incident.id, incident.to_json()))
+        entries += _page(transition.kind, before, incident, alerts=alerts, now=now)
+        entries += expire(incident, ledger, now=now)
+    return (*entries, _change(ledger)) if entries else ()
 
 
 def delivery_id(incident: str, integration: str, transition: str) -> str:

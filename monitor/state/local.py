@@ -125,6 +125,14 @@ class LocalLog(Alone):
         fail_point("claim.after")
         return made
 
+    def models(self) -> set[str]:
+        query = "SELECT model FROM ledger WHERE model > ? ORDER BY model LIMIT 1"
+        found: list[str] = [""]
+        with self._db.read() as db:
+            while row := db.execute(query, (found[-1],)).fetchone():  # DISTINCT would read all that is there
+                found.append(row[0])
+        return set(found[1:])
+
     def reached(self, topic: str) -> int:
         with self._db.read() as db:
             found = db.execute("SELECT body FROM markers WHERE topic = ?", (topic,)).fetchall()

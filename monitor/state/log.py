@@ -218,6 +218,10 @@ class StateLog(Protocol):
         """
         ...
 
+    def models(self) -> set[str]:
+        """Models that have entries in the ledger and that this process speaks for, configured or not."""
+        ...
+
     def reached(self, topic: str) -> int:
         """The largest event time agreed on by the checkpoints of a topic that do not say what they count; -1:
         there are none.

@@ -170,6 +170,10 @@ class SimulatedLog(Alone):
             self._pass("claim.after")
         return made
 
+    def models(self) -> set[str]:
+        with self._alive():
+            return {model for model, _, _ in self._durable.ledger}
+
     def reached(self, topic: str) -> int:
         with self._alive():
             markers = [decode_marker(sealed) for sealed in self._durable.markers.values()]

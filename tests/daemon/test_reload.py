@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+from datetime import UTC, datetime
 
 import pytest
 
+from monitor import removed
 from monitor.deliver.receiver import Receiver
 from monitor.reference.file import write
 from tests.daemon.ask import api, get, samples, until
@@ -190,6 +192,29 @@ def test_a_restart_with_other_bins_is_like_a_reload(make):
         scene.send(records[cut:])
         await_done(daemon, len(records))
         assert set(checked(daemon, ends)) <= set(ends[3:6])
+
+
+def test_a_model_removed_by_a_restart_is_resolved_at_the_receiver(make, receiver, monkeypatch):
+    """The usual way to remove one: stop, change, start. Nobody judges it any more, and whoever was told of its
+    incident is told that it is over."""
+    monkeypatch.setattr(removed, "SETTLED", 1.0)
+    monkeypatch.setattr(removed, "LOOK_EVERY", 0.5)
+    scene = two_models(make)
+    records = stream(range(8), drifting=range(3, 8))
+    with scene.daemon() as daemon:
+        scene.send(records)
+        await_done(daemon, len(records))
+        receiver.wait_for(1, timeout=30)
+        (body,) = daemon.state.ledger(MODEL).of("incident").values()
+        assert body["state"] == "firing"
+    del scene.settings["models"][MODEL]
+    scene.configure()
+    with scene.daemon() as daemon:
+        until(lambda: daemon.state.ledger(MODEL).of("incident")[body["id"]]["state"] == "resolved", "its end")
+        told = len(receiver.requests)
+        until(lambda: len(receiver.requests) > told, "the receiver to be told")
+        ends = [alert["endsAt"] for request in receiver.requests[told:] for alert in request.json()]
+        assert min(ends) < datetime.now(UTC).isoformat()
 
 
 @pytest.mark.slow

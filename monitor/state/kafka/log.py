@@ -184,6 +184,15 @@ class KafkaLog:
         found = {name: offices.get(self._partition(name)) for name in models}
         return {name: office.owner.term for name, office in found.items() if office is not None}
 
+    def models(self) -> set[str]:
+        with self._lock:
+            offices = list(self._offices.values())
+        found: set[str] = set()
+        for office in offices:
+            with contextlib.suppress(StateFenced):  # whose models they are will be known by the next look
+                found |= office.owner.models()
+        return found
+
     def changes(
         self, models: Collection[str], after: int
     ) -> tuple[int, Sequence[Sketch], Sequence[Progress]]:

@@ -87,6 +87,12 @@ class LedgerOwner:
             held = self._view.packed(model, kinds)
         return unpacked(held)  # verdicts are megabytes: who decodes them keeps nobody from a claim
 
+    def models(self) -> set[str]:
+        """Every model that has entries, as of the last look."""
+        with self._lock:
+            self._refuse_fenced()
+            return set(self._view.models())
+
     def check(self, every: float = 0.0) -> None:
         """Look whether this process speaks for the partition still; not more often than `every` seconds."""
         with self._lock:
