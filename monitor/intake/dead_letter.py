@@ -1,7 +1,7 @@
 """Where rejected records go, so that none is lost in silence, and when too many do.
 
-The original key, value, headers and timestamp stay untouched; what is wrong stands beside them in
-headers named as Kafka Connect names its own, with `__driftline` for `__connect`.
+The original key, value and headers stay untouched; what is wrong, and when the record was made, stands beside
+them in headers named as Kafka Connect names its own, with `__driftline` for `__connect`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from monitor.names import Reason
 from monitor.plan import DeadLetterPlan
 
 PREFIX = "__driftline.errors."
+TIMESTAMP = f"{PREFIX}timestamp"
+"""Of a letter in a topic: the record's own in milliseconds, -1 when it has none."""
 LONGEST_TEXT = 1024
 """Characters of a header value: Connect's stack traces have exceeded the largest record before."""
 

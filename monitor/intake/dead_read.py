@@ -24,6 +24,8 @@ REQUEUED = "__driftline.requeued"
 """Header of a record that was sent back: how many times, a decimal number."""
 NOTE = f"{REQUEUED}."
 """What the headers of a note begin with: topic, partition and offset of the record that was sent back."""
+AHEAD_MS = 24 * 3_600_000
+"""How far clocks of producers may be ahead; brokers refuse records of more than an hour unless told otherwise."""
 NOTES = "requeued.jsonl"
 """The notes on dead-letter files, beside them; one file for all of a directory, as letters are moved away."""
 
@@ -93,13 +95,16 @@ class Letters(Protocol):
 
 
 class TopicLetters:
-    """The dead letters of a topic, with record timestamps from `since_ms` on. Notes lie among them."""
+    """The dead letters of a topic; all with record timestamps from `since_ms` on are among them, and notes are.
+
+    They lie in the order of rejection, which comes after the record was made: but for clocks that are ahead.
+    """
 
     def __init__(self, topic: str, properties: Mapping[str, Any], *, since_ms: int | None = None) -> None:
         self.name = topic
         self.unreadable = 0
         self._properties = properties
-        self._since = since_ms
+        self._since = None if since_ms is None else max(since_ms - AHEAD_MS, 0)
 
     def read(self) -> Iterator[DeadLetter]:
         """Raises IntakeError."""
@@ -245,7 +250,7 @@ def _letter(
             place=place,
             partition=partition,
             origin=origin,
-            timestamp=timestamp,
+            timestamp=int(said.get("timestamp", timestamp)),
             stage=said.get("stage", ""),
             reason=said["reason"],
             detail=said.get("exception.message", ""),

@@ -11,7 +11,7 @@ from monitor import metrics
 from monitor.columns import Batch, Reject
 from monitor.errors import DeadLetterError, IntakeError
 from monitor.intake.client import REFUSALS, Listener, refusal
-from monitor.intake.dead_letter import PREFIX, error_fields
+from monitor.intake.dead_letter import PREFIX, TIMESTAMP, error_fields
 from monitor.intake.rotation import connect
 
 FLUSH_SECONDS = 5.0
@@ -26,7 +26,10 @@ fatal to a producer, would buy nothing. How large a record may be is the broker'
 
 
 class TopicDeadLetters:
-    """Sends key, value, headers and timestamp as they were, with the error headers after them.
+    """Sends key, value and headers as they were, with the error headers after them.
+
+    The timestamp of a letter is the time of the rejection, else retention would delete at once what came
+    from an old record; the record's own stands in a header.
 
     Acknowledged by all replicas before `flush` returns. A record that is larger than the topic
     allows is sent without its value, and its size stands in a header.
@@ -51,10 +54,12 @@ class TopicDeadLetters:
             record: dict[str, Any] = {
                 "value": batch.values[at],
                 "key": batch.keys[at],
-                "headers": [*(batch.headers[at] or ()), *error_fields(batch, reject).items()],
+                "headers": [
+                    *(batch.headers[at] or ()),
+                    *error_fields(batch, reject).items(),
+                    (TIMESTAMP, str(max(int(batch.timestamps[at]), -1))),
+                ],
             }
-            if batch.timestamps[at] >= 0:
-                record["timestamp"] = int(batch.timestamps[at])
             size = len(record["value"] or b"") + len(record["key"] or b"") + 1024
             if self._bytes + size > HELD_BYTES:
                 self._let_go += 1
@@ -97,9 +102,14 @@ class TopicDeadLetters:
         def delivered(error: KafkaError | None, _record: Message) -> None:
             self._settle(record, error)
 
-        arguments = {name: record[name] for name in ("key", "headers", "timestamp") if name in record}
         try:
-            self._client.produce(self._topic, record["value"], on_delivery=delivered, **arguments)
+            self._client.produce(
+                self._topic,
+                record["value"],
+                record["key"],
+                on_delivery=delivered,
+                headers=record["headers"],
+            )
         except BufferError:
             self._held.append(record)
             self._client.poll(0.1)

@@ -133,6 +133,8 @@ class SpanReader:
     def _mend(self, source: Source, error: KafkaError, position: dict[Source, int]) -> None:
         if error.fatal():
             raise IntakeError(f"kafka client stopped - {source} - {error.str()}")
+        if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            raise IntakeError(f"may not be read ({error.str()}) - {source} - the right to read it")
         log.warning("partition_error", topic=source.topic, partition=source.partition, text=error.str())
         if source in position and error.code() in OUT_OF_RANGE:
             low, _ = self.bounds(source)

@@ -11,10 +11,11 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from monitor.cli.dlq import command
+from monitor.clock import SystemClock
 from monitor.columns import Reject
 from monitor.errors import IntakeError, UsageError
 from monitor.intake.dead_file import FileDeadLetters
-from monitor.intake.dead_letter import PREFIX
+from monitor.intake.dead_letter import PREFIX, TIMESTAMP, error_fields
 from monitor.intake.dead_read import NOTES, REQUEUED, TopicLetters
 from monitor.intake.dead_topic import TopicDeadLetters
 from monitor.intake.produce import Producer
@@ -52,7 +53,7 @@ class Place:
         forever = {"retention.ms": "-1"}  # the records are of 2023
         kafka.create_topic(topic, partitions=2, config=forever)
         if to == "topic":
-            kafka.create_topic(f"{topic}.dead", partitions=3, config=forever)
+            kafka.create_topic(f"{topic}.dead", partitions=3)
 
     def reject(self, rejects=REJECTS, *, first=0, **changes):
         sink = (
@@ -149,6 +150,20 @@ def test_requeue_sends_the_record_as_it_was(place):
         (1, None, None, [once], TIMES[2]),
         (1, b"", b"", [thrice], TIMES[4]),
     ]
+
+
+@pytest.mark.parametrize("place", ["topic"], indirect=True)
+def test_letters_of_before_their_own_time_are_read(place):
+    """They had the timestamp of the record; and one of a record without any has none."""
+    rejected = batch(VALUES)
+    rejected.source = Source(place.topic, 1)
+    errors = [(name, text.encode()) for name, text in error_fields(rejected, REJECTS[1]).items()]
+    with Producer(place.properties) as producer:
+        now = SystemClock().now_ms()
+        producer.send(f"{place.topic}.dead", b"x", headers=errors, timestamp=now - 5000)
+        producer.send(f"{place.topic}.dead", b"x", headers=[*errors, (TIMESTAMP, b"-1")], timestamp=now)
+        producer.flush()
+    assert sorted(letter["timestamp"] for letter in place.listed()) == [-1, now - 5000]
 
 
 def test_nothing_is_sent_twice(place):

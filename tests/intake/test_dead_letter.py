@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from monitor.columns import Reject
 from monitor.errors import DeadLetterError
 from monitor.intake.dead_file import FileDeadLetters
-from monitor.intake.dead_letter import PREFIX, STAGES, Counted, Limit, error_fields, open_dead_letters
+from monitor.intake.dead_letter import (
+    PREFIX,
+    STAGES,
+    TIMESTAMP,
+    Counted,
+    Limit,
+    error_fields,
+    open_dead_letters,
+)
 from monitor.intake.dead_topic import TopicDeadLetters
 from monitor.intake.embedded import EmbeddedBroker
 from monitor.intake.range import read_range
@@ -141,15 +149,16 @@ def topic_records(broker, topic):
 
 
 def test_a_topic_gets_the_untouched_record_with_headers(broker, topic):
-    """Own headers first, then ours; the timestamp is the record's."""
+    """Own headers first, then ours. The letter is as old as the rejection, which retention goes by; how old the
+    record was stands beside it."""
     sink = TopicDeadLetters(topic, {"bootstrap.servers": broker.bootstrap})
     sink.put(BATCH, REJECTS)
     sink.flush()
     first, second, third = topic_records(broker, topic)
     assert first[:2] == (VALUES[1], KEYS[1])
     assert first[2][:2] == HEADERS[1]
-    assert {name: value.decode() for name, value in first[2][2:]} == ERRORS
-    assert first[3] == NOW
+    assert {name: value.decode() for name, value in first[2][2:]} == {**ERRORS, TIMESTAMP: str(NOW)}
+    assert first[3] > NOW + 365 * 86_400_000
     assert second[:2] == (None, None)
     assert third[:2] == (b"", b"")
     sink.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from monitor.state.kafka.topics import Fault, TopicSpec, TopicState
@@ -70,7 +70,7 @@ def acl_commands(
     *,
     prefix: str,
     group: str,
-    inputs: Iterable[str],
+    inputs: Collection[str],
     dead_letters: Iterable[str] = (),
 ) -> tuple[Command, ...]:
     """What `principal` ("User:driftline") has to be allowed, and nothing more."""
@@ -88,4 +88,15 @@ def acl_commands(
         *(Command(f"{start} --operation Write --operation Describe --topic {name}") for name in beside),
         Command(f"{start} --operation Create {own}", "only if driftline is to create its topics itself"),
         Command(f"{start} --operation IdempotentWrite --cluster", "only for brokers before 2.8"),
+        *(
+            Command(f"{start} --operation Read --operation Describe --topic {name}", "only for driftline dlq")
+            for name in beside
+        ),
+        *(
+            Command(
+                f"{start} --operation Write --operation Describe --topic {name}",
+                "only for driftline dlq requeue",
+            )
+            for name in sorted(set(inputs))
+        ),
     )

@@ -11,17 +11,24 @@ from confluent_kafka.admin import (
     AclOperation,
     AclPermissionType,
     AdminClient,
+    NewTopic,
     ResourcePatternType,
     ResourceType,
 )
 
 from monitor.clock import SystemClock
-from monitor.errors import StateError, StateMissing
+from monitor.columns import Reject
+from monitor.errors import IntakeError, StateError, StateMissing
+from monitor.intake.dead_read import TopicLetters
+from monitor.intake.dead_topic import TopicDeadLetters
+from monitor.intake.requeue import requeue
+from monitor.names import Reason, Source
 from monitor.state.kafka.admin import ensure_topics
 from monitor.state.kafka.broker import Broker
 from monitor.state.kafka.commands import acl_commands, reach
 from monitor.state.kafka.logs import Place, Write
 from monitor.state.kafka.topics import HOUR, specs
+from tests.intake.records import batch
 from tests.kafka.broker import KafkaBroker, KafkaUnavailable, free_ports
 
 
@@ -106,3 +113,42 @@ def test_the_rights_that_are_printed_are_enough(guarded):
         assert [record.value for record in broker.read(place, 0)] == [b"v"]
     finally:
         broker.close()
+
+
+def test_the_rights_to_send_dead_letters_back_are_printed_apart(guarded):
+    """The daemon only writes them. Who lists them has to read them, who sends them back has to write the input."""
+    administrator, principal = guarded
+    client = AdminClient(administrator)
+    for answer in client.create_topics([NewTopic("rights-in", 1, 1), NewTopic("dead", 1, 1)]).values():
+        answer.result(10)
+    commands = acl_commands(
+        "User:driftline",
+        reach(administrator),
+        prefix="rights",
+        group="rights",
+        inputs=["rights-in"],
+        dead_letters=["dead"],
+    )
+
+    def grant(note):
+        texts = [command.text for command in commands if command.note == note]
+        assert texts
+        for text in texts:
+            allow(administrator, text)
+
+    grant("")
+    rejected = batch([b"bad"])
+    rejected.source = Source("rights-in", 0)
+    sink, held = TopicDeadLetters("dead", principal), TopicLetters("dead", principal)
+    sink.put(rejected, [Reject(0, Reason.DECODE, "bad")])
+    sink.flush()
+    sink.close()
+    with pytest.raises(IntakeError, match=r"[Aa]uthorization"):
+        list(held.read())
+    grant("only for driftline dlq")
+    letters = list(held.read())
+    (unsent,) = requeue(letters, held, principal)
+    assert "authorization" in unsent.why.lower()
+    grant("only for driftline dlq requeue")
+    assert not list(requeue(letters, held, principal))
+    assert held.requeued() == {letter.origin for letter in letters}
