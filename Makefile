@@ -18,7 +18,7 @@ demo: $(VENV)/.base ## Watch real prediction logs drift, in under two minutes
 
 test: $(VENV)/.dev ## All tests that need no more than five minutes
 	$(BIN)/python -m kernels.warm
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not night" $(ARGS)
 
 lint: $(VENV)/.dev ## ruff: rules and format
 	$(BIN)/ruff check .

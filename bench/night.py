@@ -56,7 +56,7 @@ def steps(seed: str) -> dict[str, Step]:
         ),
         "fuzz": Step("Mutated records", ["bench.fuzz", "--records", str(FUZZED), "--seed", seed]),
         "year": Step("The flights of 2013 against January", ["bench.year"], writes="--out"),
-        "slow": Step("Slow tests", ["pytest", "-m", "slow", "-q", "--color=no"]),
+        "slow": Step("Slow tests", ["pytest", "-m", "slow or night", "-q", "--color=no"]),
         "bench": Step("Figures", ["bench.run", "--seed", seed], markdown=True),
         "soak": Step("Soak", ["bench.run", "--only", "soak", "--seed", seed], markdown=True),
     }

@@ -94,6 +94,7 @@ class Daemon:
         """Open everything and start the loops. Raises DriftlineError and OSError; then call `stop`."""
         plans = self.assembly.plans
         self._rotation = Rotation(plans.kafka.client, self.clock)
+        self._incarnations = Incarnations(plans.kafka.client(), self.assembly.topics.values(), self.clock)
         self._prepare_metrics()
         self.ingest = self._ingest(plans)
         self.evaluate = Evaluate(
@@ -143,6 +144,8 @@ class Daemon:
             thread.join(JOIN)
         if hasattr(self, "ingest") and not self._threads:
             self.ingest.abandon()  # it never ran, and a client that nobody closes keeps the process
+        if hasattr(self, "_incarnations"):
+            self._incarnations.close()
         if hasattr(self, "server"):
             self.server.stop()
         self.state.close()
@@ -237,7 +240,6 @@ class Daemon:
         }
 
     def _ingest(self, plans: Plans) -> Ingest:
-        topics = self.assembly.topics.values()
         return Ingest(
             self._inputs(self.assembly),
             connect=self._connect,
@@ -246,7 +248,7 @@ class Daemon:
             cadence=Cadence(checkpoint=plans.state.checkpoint / 1000),
             accept_loss=self._accept_loss,
             beside=plans.state.log != "local",
-            identify=Incarnations(plans.kafka.client(), topics, self.clock).of,
+            identify=self._incarnations.of,
         )
 
     def _web_settings(self) -> WebSettings:

@@ -121,6 +121,9 @@ class Receiver:
                 length = min(int(self.headers.get("Content-Length") or 0), BODY_LIMIT)
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 body = self.rfile.read(length) if length else b""
+                if len(body) < length:  # the sender died in the middle: nothing has arrived
+                    self.close_connection = True
+                    return
                 answer = receiver._take(Received(self.command, self.path, headers, body))
                 self.close_connection = True
                 try:

@@ -64,7 +64,8 @@ class Incarnations:
         return found
 
     def close(self) -> None:
-        """Let go of the client."""
+        """Let go of the client. Who leaves that to the garbage collector risks that it runs on a thread of this
+        very client, which then ends the process."""
         self._client = None
         self._listener.client = None
 

@@ -94,7 +94,7 @@ def test_killed_inside_a_checkpoint_an_append_and_a_send(make, receiver):
     finish(scene, sent, receiver)
 
 
-@pytest.mark.slow
+@pytest.mark.night
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", ["checkpoint", "append", "claim", "send"])
 def test_killed_at_every_named_point(make, receiver, kind):
@@ -107,7 +107,7 @@ def test_killed_at_every_named_point(make, receiver, kind):
     finish(scene, sent, receiver)
 
 
-@pytest.mark.slow
+@pytest.mark.night
 @pytest.mark.timeout(600)
 def test_killed_at_random_times(make, receiver):
     """Eight lives of random length, the log growing meanwhile."""

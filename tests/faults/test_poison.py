@@ -157,7 +157,7 @@ def many(seed):
     return [Sent(at % 3, ONE_OF_MANY % (START + at % 3_000, n, n), START) for at, n in enumerate(numbers)]
 
 
-@pytest.mark.parametrize("parts", [4, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("parts", [4, pytest.param(20, marks=pytest.mark.night)])
 def test_row_40_a_million_categories_and_versions(make, parts):
     """They share one slot and two cells; what is kept of them is bounded, and so is memory."""
     scene = make()

@@ -329,7 +329,7 @@ def test_without_a_way_to_the_library_the_client_library_hands_out(broker, topic
     consumer.close()
 
 
-@pytest.mark.slow
+@pytest.mark.night
 def test_memory_stays_flat(broker, topic):
     """Five million records with keys and headers, read again and again: nothing of the library's is kept."""
     count = 20_000

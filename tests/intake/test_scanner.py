@@ -54,7 +54,7 @@ def fuzzed(records: int, **mode: str) -> None:
     assert (done.returncode, "no difference" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.night
 def test_no_bytes_lead_out_of_bounds():
     """The same with every index checked: a load beyond its array would be an error."""
     fuzzed(12_000, DRIFTLINE_BOUNDSCHECK="1")

@@ -132,7 +132,7 @@ def test_a_record_of_ten_megabytes_arrives(connect, kafka, topic):
     assert [value for _, value in found.pairs] == values
 
 
-@pytest.mark.slow
+@pytest.mark.night
 def test_a_group_on_a_real_broker_hands_partitions_back_and_forth(connect, kafka, topic):
     """Each offset once and in order while a second member comes and goes."""
     kafka.create_topic(topic, partitions=3)

@@ -11,7 +11,7 @@ from bench.kill import Death, torment
 PLAN = (Death("checkpoint.inside", 2), Death(after=4.0), Death("append.inside"), Death("send.inside"))
 
 
-@pytest.mark.slow
+@pytest.mark.night
 @pytest.mark.timeout(300)
 def test_killed_daemon_counts_exactly(kafka, tmp_path):
     """Killed inside a checkpoint, an append and a send, and at any time: counts are those of the log and every page arrives."""
