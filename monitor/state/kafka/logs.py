@@ -48,6 +48,9 @@ class Logs(Protocol):
 
         Raises StateUnsettled when one of them was not acknowledged: then any of them may be in the
         log, or may yet come to be, before or after what is written next.
+
+        Acknowledged or not, a record is in the log once at most: whoever reads would take the second of two
+        for one that came late, and compaction the first, by whose place it counts.
         """
         ...
 

@@ -21,7 +21,8 @@ APPENDING: Mapping[str, Any] = {
     "compression.type": "none",
     "message.max.bytes": 1_000_000_000,
 }
-"""Idempotence keeps the order of a place over repeated requests. Values are sealed, and packed before.
+"""Idempotence keeps the order of a place over repeated requests, and writes nothing twice: `Logs.write` promises
+both. A producer that has failed a write is given up (`appender.py`), so that none is begun anew under another id. Values are sealed, and packed before.
 How large a record may be is the topic's decision."""
 
 READING: Mapping[str, Any] = {
