@@ -28,6 +28,9 @@ SPARSE = 4
 """How much larger than the live entries the log may be before its oldest batches are written anew."""
 SLACK = 1 << 20
 """Bytes of the log that are never too many."""
+READ_WITHIN = 12 * 3600.0
+"""Seconds within which the log must have been read. Tombstones are kept for a day after compaction has met
+them: who reads for longer may meet an entry and not that it was removed."""
 
 
 class LedgerOwner:
@@ -72,8 +75,8 @@ class LedgerOwner:
         the installation.
 
         Raises StateDamaged where entries are lost, unless `accept_loss`; StateFenced when another process
-        takes it meanwhile, StateForeign when it is of another group; StateTooNew and other StateErrors. Whatever it raises, the owner before may
-        have been fenced.
+        takes it meanwhile, StateForeign when it is of another group; StateTooNew and other StateErrors, where
+        reading took too long among them. Whatever it raises, the owner before may have been fenced.
         """
         owner = cls(logs, place, writer, clock=clock, group=group)
         with owner._lock:
@@ -146,12 +149,21 @@ class LedgerOwner:
     def _catch_up(self, *, accept_loss: bool) -> None:
         """Read everything, then what came meanwhile: why compaction took what was missing is told there."""
         while True:
+            begin = self._clock.monotonic()
             self._read_on(accept_loss=accept_loss)
             self._read_on(accept_loss=accept_loss)
+            self._refuse_late(self._clock.monotonic() - begin)
             if not self._view.misled:
                 return
             left_out = self._view.left_out | self._view.misled
             self._view, self._next = LedgerView(left_out), 0
+
+    def _refuse_late(self, seconds: float) -> None:
+        if seconds > READ_WITHIN:
+            raise StateError(
+                f"the ledger was read for {seconds / 3600:.0f} h, and entries that were removed may be believed to "
+                f"stand - {self._place} - at most {READ_WITHIN / 3600:.0f} h: see to brokers and network, it is read anew"
+            )
 
     def _rewrite(self, batches: Iterable[BatchKey]) -> None:
         """Write anew what these batches are needed for, in batches of bounded size."""

@@ -125,7 +125,9 @@ _COMPACTED = {
     "unclean.leader.election.enable": "false",
 }
 """Only closed segments are compacted, so they are closed early. A reader that takes a day from the start to
-the end still meets every tombstone. Ages are the broker's: a process whose clock is wrong loses nothing, and
+the end still meets every tombstone; `owner.py` refuses to read for more than half of that. That day begins when
+compaction first meets the tombstone, however late: `min.compaction.lag.ms` would not make it longer, and leave
+more to be read. Ages are the broker's: a process whose clock is wrong loses nothing, and
 is not refused. A broker that lacks what was acknowledged must not lead: offsets would be given out twice, and
 they are the terms by which those who speak for a model are told apart."""
 _EAGER = {"min.cleanable.dirty.ratio": "0.1"}
