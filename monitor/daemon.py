@@ -188,6 +188,8 @@ class Daemon:
     def view(self) -> View:
         """The picture of this moment; cheap."""
         reason, models = self._not_ready(), dict(self.evaluate.models)
+        refused = self.state.refused(self.assembly.models)
+        spoken = self.evaluate.speaks_for(self.assembly.models)
         return View(
             version=read_version(),
             started=self._started,
@@ -204,9 +206,8 @@ class Daemon:
             checkpoint_bytes=self.ingest.checkpoint_bytes,
             backend=f"{self.assembly.backend.name}-{self.assembly.backend.device}",
             warm_seconds=self._warm_seconds,
-            elsewhere=tuple(
-                sorted(self.assembly.models.keys() - set(self.evaluate.speaks_for(self.assembly.models)))
-            ),
+            elsewhere=tuple(sorted(self.assembly.models.keys() - {*spoken, *refused})),
+            refused=refused,
         )
 
     def _not_ready(self) -> str:

@@ -67,6 +67,9 @@ class Decisions:
                 return None
         except (UsageError, StateError) as error:
             return str(error)
+        refused = self._state.refused(models)
+        if refused:
+            return f"no such {kind} here - {identity} - {'; '.join(sorted(set(refused.values())))}"
         others = sorted(set(models) - set(ours))
         if others:
             return (

@@ -199,6 +199,9 @@ HEAP_BYTES = _gauge(
     "kind",
 )
 SQLITE_BYTES = _gauge("sqlite_bytes", "Memory that the state log's SQLite holds, a part of what is used.")
+MODELS_REFUSED = _gauge(
+    "models_refused", "Models that nobody judges until somebody helps; the reason is on the status page."
+)
 OUTBOX_PENDING = _gauge("outbox_pending", "Intents not yet delivered.", "integration")
 
 CONSUMER_LAG_RECORDS = _gauge(

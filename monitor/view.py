@@ -68,3 +68,5 @@ class View:
     warm_seconds: float = 0.0
     elsewhere: tuple[str, ...] = ()
     """Models of the configuration that other replicas speak for, and show."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Models that nobody judges until somebody helps, and why."""

@@ -22,5 +22,8 @@ class Alone:
     def terms(self, models: Collection[str]) -> Mapping[str, int]:
         return dict.fromkeys(models, self.term)
 
+    def refused(self, models: Collection[str]) -> Mapping[str, str]:
+        return {}
+
     def release(self, source: Source) -> None:
         """Nothing is held."""

@@ -206,7 +206,7 @@ class StateLog(Protocol):
 
     @property
     def is_settled(self) -> bool:
-        """Whether it is known which models are ours, and all of them were taken over."""
+        """Whether it is known which models are ours, and all that can be were taken over."""
         ...
 
     def terms(self, models: Collection[str]) -> Mapping[str, int]:
@@ -216,6 +216,10 @@ class StateLog(Protocol):
         is known of the model has to be read anew. Of other models `ledger`, `append` and `claim` raise
         StateFenced, and `changes` returns nothing.
         """
+        ...
+
+    def refused(self, models: Collection[str]) -> Mapping[str, str]:
+        """Those of `models` that this process should speak for and cannot until somebody helps, and why."""
         ...
 
     def models(self) -> set[str]:

@@ -234,6 +234,7 @@ def runtime(view: View) -> dict[str, Any]:
         "kernelBackend": view.backend,
         "models": len(view.models),
         "modelsElsewhere": list(view.elsewhere),
+        "modelsRefused": dict(view.refused),
         "partitions": len(view.partitions),
         "outbox": dict(view.outbox),
     }

@@ -150,6 +150,17 @@ def test_models_of_other_replicas_are_named(start):
     assert told["modelsElsewhere"] == ["churn", "upsell"]
 
 
+def test_models_that_nobody_judges_are_told_with_the_reason(start):
+    """On the page, in the API and as a metric; the replica is ready all the same, for the others."""
+    site = start(replace(view(), refused={"churn": "entries are lost - ledger/3 - restore them"}))
+    text = read(site.ask("/").text).text
+    assert "Nobody judges churn: entries are lost - ledger/3 - restore them" in text
+    told = json.loads(site.ask("/api/v1/status/runtimeinfo").body)["data"]
+    assert told["modelsRefused"] == {"churn": "entries are lost - ledger/3 - restore them"}
+    assert "driftline_models_refused 1.0" in site.ask("/metrics").text
+    assert site.ask("/-/ready").status == 200
+
+
 def test_static_files_are_served(site):
     """Style sheet, script and icon come from the package with their types."""
     types = {"driftline.css": "text/css", "refresh.js": "javascript", "icon.svg": "image/svg+xml"}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import structlog
 
 from monitor.clock import Clock
-from monitor.errors import StateError, StateFenced, StateForeign, StateMissing, StateTooNew
+from monitor.errors import StateDamaged, StateError, StateFenced, StateForeign, StateMissing, StateTooNew
 from monitor.names import Source
 from monitor.sketch import Sketch
 from monitor.state.codec import encode
@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 TAKE_AGAIN = 5.0
 """Seconds before a partition that another process took over is taken back, where the group still says that it
 is ours: a process that slept does not know yet that it is not its any more, and finds out in less."""
+LOOK_AGAIN = 300.0
+"""Most seconds between looks at a partition that is damaged: each reads all of it, and somebody has to help."""
 ASK_AGAIN = 30.0
 """Seconds before it is asked whether another installation, which took a partition over, still runs."""
 ATTEND = 5.0
@@ -55,6 +57,18 @@ class _Office(NamedTuple):
 
     owner: LedgerOwner
     generation: int
+
+
+class _Loss(NamedTuple):
+    """A partition that was taken from us, or could not be had; remembered until it is ours."""
+
+    until: float
+    """When it is tried again, by the monotonic clock."""
+    wait: float
+    is_foreign: bool
+    """Another installation took it."""
+    damage: str
+    """Why nobody can have it until somebody helps, "" where that is not so."""
 
 
 class KafkaLog:
@@ -96,10 +110,7 @@ class KafkaLog:
         self._writers: dict[Source, Writer] = {}
         self._expected: set[Source] = set()
         self._offices: dict[int, _Office] = {}
-        self._fenced: dict[int, float] = {}
-        """Partition → when it was taken from us, or could not be had."""
-        self._foreign: set[int] = set()
-        """Partitions that another installation took from us."""
+        self._losses: dict[int, _Loss] = {}
         self._progress = ProgressReader(logs, Place(topics.progress, 0), clock=clock, stall=stall)
         self._divergences = Divergences()
         self._sketches = SketchReader(logs, topics.sketches, self._divergences)
@@ -176,13 +187,26 @@ class KafkaLog:
     def is_settled(self) -> bool:
         with self._lock:
             held = {number: office.generation for number, office in self._offices.items()}
-        return self._joined() and held == dict(self._owned())
+            damaged = {number for number, loss in self._losses.items() if loss.damage}
+        owned = {number: one for number, one in self._owned().items() if number not in damaged}
+        return self._joined() and held == owned
 
     def terms(self, models: Collection[str]) -> Mapping[str, int]:
         with self._lock:
             offices = dict(self._offices)
         found = {name: offices.get(self._partition(name)) for name in models}
         return {name: office.owner.term for name, office in found.items() if office is not None}
+
+    def refused(self, models: Collection[str]) -> Mapping[str, str]:
+        owned = self._owned()
+        with self._lock:
+            why = {
+                number: loss.damage
+                for number, loss in self._losses.items()
+                if loss.damage and number in owned
+            }
+        found = {name: self._partition(name) for name in models}
+        return {name: why[number] for name, number in found.items() if number in why}
 
     def models(self) -> set[str]:
         with self._lock:
@@ -265,25 +289,34 @@ class KafkaLog:
         self._refuse_closed()
         with self._lock:
             office = self._offices.get(self._partition(model))
+            loss = self._losses.get(self._partition(model))
+        if office is None and loss is not None and loss.damage:
+            raise StateDamaged(loss.damage)
         if office is None:
             raise StateFenced(f"another process speaks for this model - {model} - ask that one")
         return office.owner
 
     @contextlib.contextmanager
     def _fencing(self, model: str) -> Iterator[None]:
-        """Let go of what another process has taken over."""
+        """Let go of what another process has taken over, and of what is damaged."""
         try:
             yield
-        except StateFenced as error:
+        except (StateFenced, StateDamaged) as error:
             self._lose(self._partition(model), error)
             raise
 
     def _take(self, number: int, generation: int) -> None:
-        """Take a partition over. One that cannot be had must not silence the models of the others."""
+        """Take a partition over. One that cannot be had must not silence the models of the others.
+
+        One that was damaged is only looked at until it is not: to take it would fence nobody who judges, and
+        add to the log each time."""
         place = Place(self._topics.ledger, number)
+        loss = self._losses.get(number)
         try:
-            if self._installation is not None and number in self._foreign:
+            if self._installation is not None and loss is not None and loss.is_foreign:
                 self._installation.admit(number)
+            if loss is not None and loss.damage:
+                LedgerOwner.look(self._logs, place)
             owner = LedgerOwner.take(
                 self._logs,
                 place,
@@ -299,17 +332,22 @@ class KafkaLog:
                 log.error("models_not_taken_over", partition=number, error=str(error))
             self._lose(number, error)
             return
-        self._foreign.discard(number)
         log.info("models_taken_over", partition=number, term=owner.term)
         with self._lock:
+            self._losses.pop(number, None)
             self._offices[number] = _Office(owner, generation)
 
     def _lose(self, number: int, error: StateError) -> None:
         with self._lock:
-            self._fenced[number] = self._clock.monotonic()
+            before = self._losses.get(number, _Loss(0.0, 0.0, is_foreign=False, damage=""))
+            is_foreign = before.is_foreign or isinstance(error, StateForeign)
+            damage = str(error) if isinstance(error, StateDamaged) else before.damage
+            wait = ASK_AGAIN if is_foreign else TAKE_AGAIN
+            if before.damage:
+                wait = min(2 * before.wait, LOOK_AGAIN)
+            self._losses[number] = _Loss(self._clock.monotonic() + wait, wait, is_foreign, damage)
         if isinstance(error, StateForeign):
             log.error("models_of_another_installation", partition=number, error=str(error))
-            self._foreign.add(number)
         self._leave(number)
 
     def _leave(self, number: int) -> None:
@@ -320,6 +358,5 @@ class KafkaLog:
 
     def _may_take(self, number: int) -> bool:
         with self._lock:
-            fenced = self._fenced.get(number)
-        wait = ASK_AGAIN if number in self._foreign else TAKE_AGAIN
-        return fenced is None or self._clock.monotonic() - fenced >= wait
+            loss = self._losses.get(number)
+        return loss is None or self._clock.monotonic() >= loss.until

@@ -83,6 +83,14 @@ class LedgerOwner:
             owner._take(accept_loss=accept_loss)
         return owner
 
+    @staticmethod
+    def look(logs: Logs, place: Place) -> None:
+        """Raises StateDamaged where `take` would, StateTooNew, and StateError; nothing is written, nobody fenced."""
+        view = LedgerView()
+        for record in logs.read(place, 0):
+            view.apply(record)
+        _refuse_damaged(view, place)
+
     def entries(self, model: str, kinds: Collection[str] | None) -> Bodies:
         """The live entries of a model, kind → id → body, as of the last look; `kinds` as in `StateLog.ledger`."""
         with self._lock:
@@ -200,9 +208,8 @@ class LedgerOwner:
                 self._fence(record)  # at once: what follows is of no concern, be it damaged or too new
         if self._view.term != self.term:
             self._fence()
-        if self._view.damaged and not accept_loss:
-            key, why = next(iter(self._view.damaged.items()))
-            raise StateDamaged(f"ledger entries of {key.model} are lost - {self._place} - {why}")
+        if not accept_loss:
+            _refuse_damaged(self._view, self._place)
         self._view.damaged.clear()
         self._checked = self._clock.monotonic()
 
@@ -246,6 +253,14 @@ class LedgerOwner:
         offsets = self._logs.write([Write(self._place, key, None) for key in encoded])
         for offset, key in zip(offsets, encoded, strict=True):
             self._view.apply(Record(offset, key, None))
+
+
+def _refuse_damaged(view: LedgerView, place: Place) -> None:
+    for key, why in view.damaged.items():
+        raise StateDamaged(
+            f"ledger entries of {key.model} are lost - {place} - {why}: the models of this partition are judged "
+            "by nobody until then"
+        )
 
 
 def _portions(items: Iterable[Item]) -> Iterator[list[Item]]:
