@@ -21,12 +21,13 @@ from monitor.errors import StateDamaged, StateError, StateTooNew
 from monitor.incident.forget import forget
 from monitor.incident.intend import Intentions, intend
 from monitor.incident.model import Incident
-from monitor.judgement import COUNTED, Context, Judged, Judgement, verdict_entry
+from monitor.judgement import Context, Judged, Judgement, verdict_entry
 from monitor.names import Source
 from monitor.plan import ModelPlan
 from monitor.removed import Removed
+from monitor.restoring import Restoring
 from monitor.retrain.rules import requests
-from monitor.state.log import Entry, Progress, StateLog
+from monitor.state.log import Progress, StateLog
 from monitor.verdict import State, Verdict
 from monitor.view import ModelView
 from monitor.window.completeness import Patience
@@ -39,6 +40,8 @@ SHOWN = 200
 """Verdict records and incidents in a view."""
 SHOW_EVERY = 5.0
 """Seconds after which a view is renewed though nothing was judged: people acknowledge and approve."""
+RESTORE = 5.0
+"""Seconds of a turn for judgements that are being restored: others are due meanwhile."""
 FORGET_EVERY = 3_600.0
 """Seconds between clean-ups of the ledger."""
 UNNAMED = ""
@@ -81,6 +84,9 @@ class Evaluate:
         self._contexts = dict(contexts)
         self._terms: dict[str, int] = {}
         self._judgements: dict[str, Judgement] = {}
+        self._restoring: dict[str, Restoring] = {}
+        self._anew: set[str] = set()
+        """Models of which all sketches are still to be taken."""
         self._removed = Removed(state, clock, self.deciding)
         self._attend()
 
@@ -165,7 +171,7 @@ class Evaluate:
         }
         try:
             terms = dict(self._state.terms(contexts))
-            anew = {name: self._judgement(contexts[name]) for name in terms if name not in kept}
+            anew = {name: self._restored(contexts[name], terms[name]) for name in terms if name not in kept}
         except StateError:
             self._patience, self._topics = before
             raise
@@ -175,8 +181,8 @@ class Evaluate:
             self._removed.end(name, alerts=alerts)
         for name, judgement in kept.items():
             judgement.renew(contexts[name])
-        if anew:
-            self._after = 0
+        self._anew |= anew.keys()
+        self._restoring.clear()
         judgements = {**kept, **anew}
         self._judgements = {name: judgements[name] for name in contexts if name in judgements}
         self._terms.update({name: terms[name] for name in anew})
@@ -216,36 +222,55 @@ class Evaluate:
         for name in [name for name in self._judgements if terms.get(name) != self._terms.get(name)]:
             del self._judgements[name]
             self.models.pop(name, None)
-        for name in sorted(terms.keys() - self._judgements.keys()):
+        for name in [name for name, one in self._restoring.items() if terms.get(name) != one.term]:
+            del self._restoring[name]
+        for name in sorted(terms.keys() - self._judgements.keys() - self._restoring.keys()):
             self._live()
             try:
-                self._judgements[name] = self._judgement(self._contexts[name])
+                self._restoring[name] = self._begin(self._contexts[name], terms[name])
             except StateTooNew:
                 raise
-            except StateError as error:  # of one model; the others go on, and it is tried again
+            except StateError as error:  # as above
                 log.error("ledger_refused", model=name, error=str(error))
                 continue
-            self._terms[name] = terms[name]
-            self._after = 0  # what it needs was read before, for nobody
+            self._anew.add(name)  # what it needs was read before, for nobody
+        self._restore()
 
-    def _judgement(self, context: Context) -> Judgement:
-        plan = context.plan
-        counted = self._state.ledger(plan.name).of("clock").get(COUNTED, {})
-        if counted.get("config") != plan.config:
-            # Windows that hold rows counted under another configuration, or before the model was there,
-            # must not be judged as if these were all.
-            since = {"config": plan.config, "since": self._state.reached(self._topics[plan.source])}
-            self._state.append(plan.name, [Entry("clock", COUNTED, since)])
-        judgement = Judgement(context, patience=self._patience)
-        judgement.restore(self._state.ledger(plan.name, kinds=None))
-        return judgement
+    def _restored(self, context: Context, term: int) -> Judgement:
+        one = self._begin(context, term)
+        while not one.step():
+            self._live()
+        return one.judgement
+
+    def _begin(self, context: Context, term: int) -> Restoring:
+        topic = self._topics[context.plan.source]
+        return Restoring(self._state, context, topic=topic, patience=self._patience, term=term)
+
+    def _restore(self) -> None:
+        """Go on with judgements that are being restored, for as long as a turn may take."""
+        begin = self._clock.monotonic()
+        for name, one in list(self._restoring.items()):
+            try:
+                while not one.step():
+                    self._live()
+                    if self._clock.monotonic() - begin > RESTORE:
+                        self._restoring[name] = self._restoring.pop(name)  # behind those with less
+                        return
+            except StateError as error:  # of one model; the others go on, and it is tried again
+                log.error("ledger_refused", model=name, error=str(error))
+                del self._restoring[name]
+                continue
+            del self._restoring[name]
+            self._judgements[name], self._terms[name] = one.judgement, one.term
 
     def _take(self) -> bool:
         """Take what is new from the state log; whether views must be renewed whole."""
-        self._after, sketches, progress = self._state.changes(list(self._judgements), self._after)
+        held = {**self._judgements, **{name: one.judgement for name, one in self._restoring.items()}}
+        self._after, sketches, progress = self._state.changes(held, self._after, self._anew & held.keys())
+        self._anew.clear()
         changed = [report for report in progress if self.progress.get(report.source) != report]
         self.progress.update({report.source: report for report in changed})
-        for name, judgement in self._judgements.items():
+        for name, judgement in held.items():
             judgement.observe([sketch for sketch in sketches if sketch.key.model == name])
         stale, self._stale = self._stale, False
         return stale

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 from kernels.layout import Layout
 from monitor.incident.model import Incident, latest_incidents
@@ -100,16 +101,19 @@ class Judgement:
         """How many verdicts are kept whole; a raw rule looks at the scores of as many as it says."""
         return max(DETAILED, *(rule.windows for rule in self.plan.raw_rules), 1)
 
+    def recall(self, identity: str, body: Mapping[str, Any]) -> None:
+        """Remember one verdict of the ledger, in the order of their ids; then `restore` what else it says."""
+        if any(identity.rpartition("|")[0] == spec.name for spec in self.plan.windows):
+            self._remember(Kept.read(body))
+
     def restore(self, ledger: Ledger) -> None:
         """Continue from what the ledger says was judged."""
         for name, body in ledger.of("cursor").items():
             self._cursor[name] = int(body["end"])
         counted = ledger.of("clock").get(COUNTED, {})
         self._since = int(counted["since"]) if counted.get("config") == self.plan.config else -1
-        names = {spec.name for spec in self.plan.windows}
         for identity, body in sorted(ledger.of("verdict").items()):
-            if identity.rpartition("|")[0] in names:
-                self._remember(Kept.read(body))
+            self.recall(identity, body)
         self.latest = {name: history[-1].verdict() for name, history in self.history.items()}
         self.incidents = latest_incidents(ledger.of("incident"))
 

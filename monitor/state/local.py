@@ -87,19 +87,31 @@ class LocalLog(Alone):
             self._progress[progress.source] = progress
 
     def changes(
-        self, models: Collection[str], after: int
+        self, models: Collection[str], after: int, anew: Collection[str] = ()
     ) -> tuple[int, Sequence[Sketch], Sequence[Progress]]:
         query = "SELECT body FROM sketches WHERE model = ? AND position > ? ORDER BY position, key"
         with self._lock:  # before the sketches: a report must never be ahead of what it speaks of
             progress = tuple(self._progress[source] for source in sorted(self._progress))
         with self._db.read() as db:
             position = count(db, "position")
-            bodies = [body for model in sorted(set(models)) for body in db.execute(query, (model, after))]
+            since = {model: 0 if model in anew else after for model in sorted(set(models))}
+            bodies = [body for one in since.items() for body in db.execute(query, one)]
         return position, tuple(decode_sketch(body) for (body,) in bodies), progress
 
     def ledger(self, model: str, *, kinds: Collection[str] | None = ()) -> Ledger:
         with self._db.read() as db:
             return read_entries(db, model, self.term, kinds=kinds)
+
+    def bodies(self, model: str, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        query = "SELECT id FROM ledger WHERE model = ? AND kind = ? ORDER BY id"
+        with self._db.read() as db:
+            names = [name for (name,) in db.execute(query, (model, kind)).fetchall()]
+        query = "SELECT body FROM ledger WHERE model = ? AND kind = ? AND id = ?"
+        for name in names:
+            with self._db.read() as db:
+                found = db.execute(query, (model, kind, name)).fetchone()
+            if found is not None:
+                yield name, to_body(found[0])
 
     def append(self, model: str, entries: Sequence[Entry]) -> None:
         bodies = [None if entry.body is None else to_text(entry.body) for entry in entries]

@@ -164,13 +164,14 @@ class StateLog(Protocol):
         ...
 
     def changes(
-        self, models: Collection[str], after: int
+        self, models: Collection[str], after: int, anew: Collection[str] = ()
     ) -> tuple[int, Sequence[Sketch], Sequence[Progress]]:
-        """Sketches of `models` that changed since `after`, newest per key, and all progress.
+        """Sketches of `models` that changed since `after`, newest per key, and all progress; of those of
+        `anew`, which are among `models`, all sketches.
 
-        Returns the position to pass next time. A fresh reader passes 0, and so does one that adds
-        a model: the position is that of the log, not of a model. The sketches of the source ledger
-        (model "") are returned when "" is in `models`.
+        Returns the position to pass next time. A fresh reader passes 0. The position is that of the log, so
+        a reader that adds a model names it in `anew`. The sketches of the source ledger (model "") are
+        returned when "" is in `models`.
 
         Reports never speak of sketches that were not returned, now or before.
         """
@@ -182,6 +183,12 @@ class StateLog(Protocol):
         By default all but `verdict`: a thousand verdict records are megabytes, and those who
         track incidents and deliver do not need them.
         """
+        ...
+
+    def bodies(self, model: str, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Id and body of the live entries of one kind, by id; each is read when it is asked for, as all verdicts
+        of a model may be hundreds of megabytes. What is appended meanwhile is seen or not. `next` may raise
+        StateError."""
         ...
 
     def append(self, model: str, entries: Sequence[Entry]) -> None:

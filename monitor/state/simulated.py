@@ -128,13 +128,13 @@ class SimulatedLog(Alone):
             self._progress[progress.source] = progress
 
     def changes(
-        self, models: Collection[str], after: int
+        self, models: Collection[str], after: int, anew: Collection[str] = ()
     ) -> tuple[int, Sequence[Sketch], Sequence[Progress]]:
         with self._alive():
             changed = sorted(
                 (position, key, body)
                 for key, (_, _, body, position) in self._durable.sketches.items()
-                if key.model in models and position > after
+                if key.model in models and (position > after or key.model in anew)
             )
             progress = tuple(self._progress[source] for source in sorted(self._progress))
             return self._durable.position, tuple(decode_sketch(body) for *_, body in changed), progress
@@ -146,6 +146,14 @@ class SimulatedLog(Alone):
                 if owner == model and wanted(kind, kinds):
                     entries.setdefault(kind, {})[name] = to_body(body)
         return Ledger(model, self.term, entries)
+
+    def bodies(self, model: str, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        with self._alive():
+            found = sorted(
+                (key[2], body) for key, body in self._durable.ledger.items() if key[:2] == (model, kind)
+            )
+        for name, body in found:
+            yield name, to_body(body)
 
     def append(self, model: str, entries: Sequence[Entry]) -> None:
         bodies = [None if entry.body is None else to_text(entry.body) for entry in entries]

@@ -112,11 +112,13 @@ LEDGER: dict[str, dict[str, Any]] = {
 
 
 def sketches_first(
-    self: KafkaLog, models: Collection[str], after: int
+    self: KafkaLog, models: Collection[str], after: int, anew: Collection[str] = ()
 ) -> tuple[int, Sequence[Sketch], Sequence[Progress]]:
     """`KafkaLog.changes` whose reports are newer than the sketches that they speak of."""
     if after == 0:
         self._sketches.restart()
+    for model in anew:
+        self._sketches.renew(self._partition(model), model)
     sketches = self._sketches.read(list(self._offices), models)
     self._position += bool(sketches)
     return self._position, tuple(sketches), self._progress.read()

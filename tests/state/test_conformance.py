@@ -283,27 +283,6 @@ def test_position_does_not_go_back_when_the_newest_are_pruned(log):
     assert contents(log.changes(["fraud"], position)[1]) == contents([late])
 
 
-def test_what_says_what_it_counts_has_no_say_in_what_was_reached(log):
-    """Only of what was written before that was told it is not known since when a model was counted."""
-    counted = {"fraud": ("c", -1)}
-    marker = make_marker(watermark=50, counted=counted)
-    log.checkpoint(SOURCE, [], marker)
-    log.report(make_progress(SOURCE, watermark=50, counted=counted))
-    log.checkpoint(OTHER, [], make_marker(OTHER, watermark=40, counted=None))
-    log.report(make_progress(OTHER, watermark=40, counted=None))
-    assert log.reached(SOURCE.topic) == 40
-
-
-def test_the_ledger_says_which_models_it_has(log):
-    """Configured or not: whoever begins with another configuration finds what the one before has left."""
-    assert log.models() == set()
-    log.append("fraud", [Entry("cursor", "1h", {"end": 1})])
-    log.append("churn", [Entry("cursor", "1h", {"end": 1}), Entry("verdict", "1h|1", {"n": 1})])
-    assert log.models() == {"fraud", "churn"}
-    log.append("fraud", [Entry("cursor", "1h", None)])
-    assert log.models() == {"churn"}
-
-
 def test_divergence_is_counted(log):
     """Equal `applied` with other content is counted; a newer `applied` is not."""
     log.checkpoint(SOURCE, [make_sketch(seed=1)], make_marker())

@@ -260,10 +260,12 @@ class LedgerView:
 
 def unpacked(held: Mapping[str, Mapping[str, bytes]]) -> Bodies:
     """The bodies of what `LedgerView.packed` returned. Raises StateDamaged."""
-    return {
-        kind: {name: to_body(_unpack(body).decode()) for name, body in bodies.items()}
-        for kind, bodies in held.items()
-    }
+    return {kind: {name: unpack(body) for name, body in bodies.items()} for kind, bodies in held.items()}
+
+
+def unpack(held: bytes) -> Mapping[str, Any]:
+    """One body. Raises StateDamaged."""
+    return to_body(_unpack(held).decode())
 
 
 def _unpack(held: bytes) -> bytes:

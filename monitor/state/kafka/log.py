@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -19,6 +19,7 @@ from monitor.state.divergence import Divergences
 from monitor.state.kafka import keys
 from monitor.state.kafka.installation import Installation
 from monitor.state.kafka.keys import WriterId, partition_of_model
+from monitor.state.kafka.ledger import unpack
 from monitor.state.kafka.logs import Logs, Place, Write
 from monitor.state.kafka.owner import LedgerOwner
 from monitor.state.kafka.recover import markers, recover
@@ -218,11 +219,13 @@ class KafkaLog:
         return found
 
     def changes(
-        self, models: Collection[str], after: int
+        self, models: Collection[str], after: int, anew: Collection[str] = ()
     ) -> tuple[int, Sequence[Sketch], Sequence[Progress]]:
         self._refuse_closed()
         if after == 0:
             self._sketches.restart()
+        for model in anew:
+            self._sketches.renew(self._partition(model), model)
         with self._lock:
             partitions = list(self._offices)
         progress = self._progress.read()  # before the sketches, which are older then than what it says
@@ -240,6 +243,14 @@ class KafkaLog:
         with self._fencing(model):
             owner.check(CHECK_EVERY)
             return Ledger(model, owner.term, owner.entries(model, kinds))
+
+    def bodies(self, model: str, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        owner = self._owner(model)
+        with self._fencing(model):
+            owner.check(CHECK_EVERY)
+            held = owner.packed(model, (kind,)).get(kind, {})
+        for name, body in held.items():
+            yield name, unpack(body)
 
     def append(self, model: str, entries: Sequence[Entry]) -> None:
         owner = self._owner(model)

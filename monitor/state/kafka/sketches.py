@@ -73,6 +73,15 @@ class SketchReader:
         """Hand out everything again."""
         self._partitions.clear()
 
+    def renew(self, number: int, model: str) -> None:
+        """Hand out everything of one model again; of the others of its partition only what changes."""
+        held = self._partitions.get(number)
+        if held is None:
+            return
+        held.next, held.joints = 0, Joints()
+        for key in [key for key in held.known if key.model == model]:
+            del held.known[key]
+
     def read(self, partitions: Collection[int], models: Collection[str]) -> list[Sketch]:
         """Read on to the ends of `partitions`, of new ones from their start.
 
