@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import structlog
-from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
 from monitor import metrics
 from monitor.clock import Clock
@@ -20,6 +20,7 @@ from monitor.state.kafka.properties import joining
 
 log = structlog.get_logger(__name__)
 
+_FATAL = KafkaError._FATAL  # noqa: SLF001 the library's public name
 _POLL_SECONDS = 0.2
 _AGAIN_SECONDS = 5.0
 """Before the group is joined anew after the client has stopped for good."""
@@ -104,6 +105,9 @@ class Membership:
                 log.error("membership_lost", reason=describe(error))
                 return
             if record is not None and (refused := record.error()) is not None:
+                if refused.code() == _FATAL:  # a consumer is told so here, and nowhere else
+                    log.error("membership_lost", reason=refused.str())
+                    return
                 log.warning("membership_error", reason=refused.name(), text=refused.str())
             self._notice(client)
             if (failure := self._listener.failure()) is not None:

@@ -31,7 +31,7 @@ def members(protocol):
     """Makes members of one group, and closes them."""
     made = []
 
-    def join(bootstrap, topic, **given) -> Membership:
+    def join(bootstrap, topic, *, protocol=protocol, **given) -> Membership:
         properties = {"bootstrap.servers": bootstrap, "log_level": 0, **SESSIONS[protocol], **given}
         made.append(Membership(properties, group=f"{topic}.eval", topic=topic, clock=SystemClock()))
         return made[-1]
@@ -79,6 +79,37 @@ def test_partitions_go_from_one_to_another_and_back(kafka, topic, members):
     again = dict(first.owned())
     assert again.items() >= kept.items()
     assert all(again[partition] not in alone.values() for partition in again.keys() - kept.keys())
+
+
+@pytest.mark.parametrize("protocol", ["consumer"], indirect=True)
+def test_the_newer_protocol_is_left_member_by_member(kafka, topic, members):
+    """As replicas do that are replaced while the setting changes: each partition has one of them after every step."""
+    first, second = (members(kafka.bootstrap, topic) for _ in range(2))
+    until(lambda: shared(first, second))
+    first.close()
+    first = members(kafka.bootstrap, topic, protocol="classic")
+    until(lambda: shared(first, second))
+    second.close()
+    second = members(kafka.bootstrap, topic, protocol="classic")
+    until(lambda: shared(first, second))
+
+
+@pytest.mark.parametrize("protocol", ["classic"], indirect=True)
+def test_the_newer_protocol_waits_for_the_last_member_of_the_older(kafka, topic, members, monkeypatch):
+    """Kafka refuses it beside cooperative-sticky ("userData from a custom assignor would be lost"), for which the
+    client stops for good. Who was refused owns nothing, and is taken in once the others have left."""
+    monkeypatch.setattr("monitor.state.kafka.membership._AGAIN_SECONDS", 0.5)
+    first, second = (members(kafka.bootstrap, topic) for _ in range(2))
+    until(lambda: shared(first, second))
+    first.close()
+    until(lambda: shared(second))
+    first = members(kafka.bootstrap, topic, protocol="consumer")
+    before = first._listener
+    until(lambda: first._listener is not before)
+    assert not first.owned()
+    assert shared(second)
+    second.close()
+    until(lambda: shared(first))
 
 
 def test_a_member_without_partitions_has_joined(kafka, topic, members):
