@@ -103,6 +103,10 @@ REFUSED = {
         ("two configurations - configFiles",),
     ),
     "a file that is no YAML": ([*MINIMAL, "--set", "configFiles.b=a: [" ], ("configFiles.b - YAML",)),
+    "a topic that KEDA cannot read": (
+        [*MINIMAL, "--set", "keda.enabled=true,config.sources.predictions.topic=${env:TOPIC}"],
+        ("what KEDA cannot read - config.kafka.group, or topic or start of source predictions - keda.triggers",),
+    ),
     "brokers that KEDA cannot read": (
         [*MINIMAL, "--set", "keda.enabled=true", "--set-json", 'config.kafka.brokers=["${env:B}"]'],
         ("brokers that KEDA cannot read - config.kafka.brokers is ${env:B}",),
