@@ -118,10 +118,10 @@ def encode(record: Sketch | Marker | Progress) -> bytes:
     return seal(form, json.dumps(_plain(record), sort_keys=True, separators=(",", ":")).encode())
 
 
-def encode_sketch(sketch: Sketch) -> tuple[bytes, bytes]:
+def encode_sketch(sketch: Sketch, *, compress: bool = True) -> tuple[bytes, bytes]:
     """Bytes and digest, for the price of one."""
     body = _sketch_body(sketch)
-    return seal(Form.SKETCH, body), _digest(body)
+    return seal(Form.SKETCH, body, compress=compress), _digest(body)
 
 
 def digest(sketch: Sketch) -> bytes:

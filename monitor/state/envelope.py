@@ -39,12 +39,12 @@ class Form(enum.IntEnum):
     OWNER = ord("O")
 
 
-def seal(form: Form, body: bytes) -> bytes:
-    """The stored form of `body`, compressed when that saves a tenth."""
+def seal(form: Form, body: bytes, *, compress: bool = True) -> bytes:
+    """The stored form of `body`, compressed when that saves a tenth. Either form is read everywhere."""
     if len(body) > MAX_BODY:
         raise ValueError(f"{form.name.lower()} too large - {len(body)} bytes - at most {MAX_BODY}")
     flags, payload = 0, body
-    if len(body) >= COMPRESS_FROM:
+    if compress and len(body) >= COMPRESS_FROM:
         smaller = zlib.compress(body, 1)
         if len(smaller) < len(body) * 9 // 10:
             flags, payload = _ZLIB, smaller

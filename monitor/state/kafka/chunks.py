@@ -2,6 +2,8 @@
 
     version u8 | chunks u16 | round u64 | applied u64 | digest 16 bytes | check u32 | part of the sealed sketch
 
+The sealed sketch is not compressed (of older records it may be: its own head says so).
+
 `check` is the crc32 of the key and of the head before it, in this and every later version: what a record
 says of its sketch is believed before the sketch is unpacked. The sealed sketch has a check of its own.
 """
@@ -90,7 +92,7 @@ class Joints:
 
 def sealed(sketch: Sketch) -> Sealed:
     """The stored form of a sketch."""
-    body, digest = encode_sketch(sketch)
+    body, digest = encode_sketch(sketch, compress=False)  # that is the producer's work, for many at once
     return Sealed(sketch.key, sketch.applied, digest, body)
 
 

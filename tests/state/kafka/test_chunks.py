@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from monitor.errors import StateDamaged, StateTooNew
 from monitor.names import Source
+from monitor.state.codec import encode_sketch
 from monitor.state.kafka import chunks
 from monitor.state.kafka.chunks import Joints, Sealed, chunks_of, read_part, sealed, split, unsealed
 from monitor.state.kafka.logs import Place, Write
@@ -109,6 +110,17 @@ def test_a_sketch_comes_back():
     ):
         with pytest.raises(StateDamaged):
             unsealed(wrong)
+
+
+def test_a_sketch_is_not_compressed_by_itself():
+    """The producer compresses many at once; one that an older driftline compressed is read all the same."""
+    sketch = make_sketch(seed=3, slots=40_000)
+    stored = sealed(sketch)
+    body, digest = encode_sketch(sketch)
+    assert digest == stored.digest
+    assert len(body) < len(stored.body) * 3 // 4
+    older = unsealed(stored._replace(body=body))
+    assert contents([older]) == contents([unsealed(stored)]) == contents([sketch])
 
 
 def test_a_newer_format_is_said_to_be_one():
