@@ -89,6 +89,8 @@ class Judgement:
         self._held: dict[tuple[str, int], int] = {}
         self._quiet: dict[tuple[str, int], int] = {}
         self._revise: set[tuple[str, int]] = set()
+        self._others: dict[int, set[Source]] = {}
+        """Pane → source partitions of which rows in it were counted under another configuration."""
         self._whole = -1
         """Panes before this were forgotten: what comes for them later is not all that there was."""
 
@@ -120,7 +122,11 @@ class Judgement:
     def observe(self, sketches: Sequence[Sketch]) -> None:
         """Take newer sketches; windows already judged that they change will be revised."""
         for sketch in sketches:
-            if sketch.key.config != self.plan.config or not self._store.put(sketch):
+            if sketch.key.config != self.plan.config:
+                if sketch.rows:
+                    self._others.setdefault(sketch.key.pane, set()).add(sketch.key.source)
+                continue
+            if not self._store.put(sketch):
                 continue
             for spec in self.plan.windows:
                 cursor = self._cursor.get(spec.name)
@@ -258,7 +264,10 @@ class Judgement:
         progress: Mapping[Source, Progress],
     ) -> Judged:
         start = start_of(spec, end)
-        partial = [s for s in expected if s in progress and self._covered(progress[s]) > start]
+        others = {s for pane in range(start, end, self.plan.pane) for s in self._others.get(pane, ())}
+        covered = {s: self._covered(progress[s]) for s in expected if s in progress}
+        # Rows are ahead of what was reached when counting began: some of a later window are with the others.
+        partial = [s for s, since in covered.items() if since > start or (since >= 0 and s in others)]
         total = max(len(expected), 1)
         coverage = 1.0 - (len(missing) + len(set(partial) - set(missing))) / total
         plan, layout = self.plan, self.context.layout
@@ -335,6 +344,8 @@ class Judgement:
         )
         self._whole = max(self._whole, floor_pane(keep, self.plan.pane))
         self._store.forget(self._whole)
+        for pane in [pane for pane in self._others if pane < self._whole]:
+            del self._others[pane]
 
 
 def verdict_entry(verdict: Verdict) -> Entry:

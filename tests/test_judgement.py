@@ -238,3 +238,23 @@ def test_what_is_kept_of_wide_verdicts_is_small() -> None:
     assert len(bare) == DETAILED - 1
     assert max(len(kept.packed) for kept in whole) < 12 * 100 * len(names)
     assert max(len(kept.packed) for kept in bare) < 600
+
+
+def test_windows_with_rows_of_another_configuration_are_not_whole() -> None:
+    """A few rows are ahead of what was reached when the configuration changed: where they are no window is whole,
+    by the partition that has them; and it is where everything was counted anew since."""
+    model = judgement(WINDOWS[0])
+    model.observe([sketch(minute, 50) for minute in range(15)])
+    before = sketch(7, 3)
+    model.observe([replace(before, key=before.key._replace(config="before"))])
+    model.observe([replace(sketch(12, 0), key=sketch(12, 0).key._replace(config="before"))])
+    counted = {"m": (PLAN.config, START + 4 * MINUTE)}
+    first, second, third = due(model, replace(progress(A, 17), counted=counted))
+    assert [one.verdict.coverage for one in (first, second, third)] == [0.0, 0.0, 1.0]
+    again = judgement(WINDOWS[0])
+    again.observe([sketch(minute, 50) for minute in range(15)])
+    again.observe([replace(before, key=before.key._replace(config="before"))])
+    whole = due(again, replace(progress(A, 17), counted={"m": (PLAN.config, -1)}))
+    assert [one.verdict.coverage for one in whole] == [1.0, 1.0, 1.0]
+    due(model, replace(progress(A, 60), counted=counted))
+    assert not model._others

@@ -17,7 +17,7 @@ from monitor.partition import Model, Partition
 from monitor.plan import Budget, FeaturePlan, Kind, ModelPlan, SourcePlan, WindowSpec
 from monitor.sketch import Sketch
 from monitor.state.codec import encode_key
-from monitor.state.log import Checkpoint, Marker
+from monitor.state.log import AGREE, Checkpoint, Marker
 from monitor.window.cells import GROUPS_PER_PANE, OVERFLOW, OpenCells
 
 SOURCE = Source("predictions", 3)
@@ -250,6 +250,9 @@ def test_a_marker_says_since_when_a_configuration_is_counted() -> None:
         other.restore(Checkpoint(written, tuple(sketches)))
         assert other.checkpoint()[1].counted == {"m": (config, since)}
     assert marker.reached > START
+    few = (START, *[-1] * (AGREE - 1))
+    assert replace(marker, largest=few, watermark=-1).reached == 0
+    assert replace(marker, largest=(-1,) * AGREE, watermark=-1).reached == -1
 
 
 def rows_of(versions: Sequence[str], variants: Sequence[str]) -> Columns:

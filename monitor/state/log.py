@@ -48,8 +48,9 @@ class Marker:
 
     @property
     def reached(self) -> int:
-        """The event time that was agreed on, whatever the timestamps of the topic are; -1: none yet."""
-        return max(self.watermark, self.largest[-1])
+        """The event time that was agreed on, whatever the timestamps of the topic are; 0 while too few rows agree,
+        -1: there is none."""
+        return max(self.watermark, self.largest[-1], min(self.largest[0], 0))
 
     def keeps(self, key: SketchKey) -> bool:
         """True when the sketch can still change: `recover` returns it and `prune` spares it.
