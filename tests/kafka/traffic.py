@@ -13,7 +13,7 @@ import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from monitor.plan import Kind
-from monitor.reference.build import build
+from monitor.reference.build import BuildSettings, build
 from monitor.reference.profile import Reference
 from monitor.reference.table import FeatureDeclaration, Table
 
@@ -104,7 +104,7 @@ def produce(
     return sent
 
 
-def make_reference() -> Reference:
+def make_reference(settings: BuildSettings | None = None) -> Reference:
     """A reference of windows before START, all ordinary."""
     every = [
         row
@@ -122,7 +122,7 @@ def make_reference() -> Reference:
         },
         events=np.array(events, np.int64),
     )
-    return build(table, model=MODEL, name="ordinary", features=FEATURES, pane=PANE)
+    return build(table, model=MODEL, name="ordinary", features=FEATURES, pane=PANE, settings=settings)
 
 
 @dataclass
