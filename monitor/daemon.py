@@ -280,6 +280,9 @@ class Daemon:
             topics=starts,
             assignments=ingest,
             clock=self.clock,
+            skips=lambda topic: (
+                (topic, "skip") in {(s.topic, s.unreadable) for s in self.assembly.plans.sources}
+            ),
         )
 
     def _patience(self) -> Patience:

@@ -358,6 +358,8 @@ class Ingest:
                 self._paused[gap.source] = "the log ends before the applied offset: see driftline state reset"
             else:
                 self.settle()
+                passed = gap.resumed - gap.expected
+                metrics.RECORDS_SKIPPED_TOTAL.labels(gap.source.topic, gap.kind).inc(passed)
                 partition.skip_to(gap.resumed, since=self._clock.now_ms())
 
     def _watch_idle(self, *, is_busy: bool) -> bool:

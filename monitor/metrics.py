@@ -54,6 +54,9 @@ BOUNDARIES = ("ingest", "scan", "evaluate", "judge", "deliver", "web")
 """Where unexpected errors are contained. Their counters exist from the start: `increase()` does not see
 the first increment of a series that was not there before."""
 
+SKIPS = ("retention", "unreadable")
+"""Why records were passed over."""
+
 SUPPRESSIONS = ("cooldown", "max_per_day", "min_records", "already_running", "paused", "dry_run", "health")
 """Why a retraining request was not made."""
 
@@ -86,6 +89,12 @@ RECORDS_DECLINED_TOTAL = _counter(
     "records_declined_total",
     "Records left to the slower decoder; their rows and rejects are the same.",
     "topic",
+)
+RECORDS_SKIPPED_TOTAL = _counter(
+    "records_skipped_total",
+    "Offsets that reading passed over: retention had deleted the records, or nobody can read them.",
+    "topic",
+    "reason",
 )
 RECORDS_FUTURE_TOTAL = _counter(
     "records_future_total", "Records too far ahead of the broker's clock or the watermark.", "topic"
@@ -341,6 +350,7 @@ def prepare(
     _create((STUCK_LOOPS_TOTAL,), ((loop,) for loop in _LOOPS))
     _create(_BY_TOPIC, ((topic,) for topic in topics))
     _create((RECORDS_REJECTED_TOTAL,), product(topics, REASONS))
+    _create((RECORDS_SKIPPED_TOTAL,), product(topics, SKIPS))
     _create(_BY_MODEL, ((model,) for model in models))
     _create((RETRAIN_SUPPRESSED_TOTAL,), product(models, SUPPRESSIONS))
     _create(_BY_INTEGRATION, ((integration,) for integration in integrations))

@@ -183,6 +183,8 @@ class SourcePlan:
     dead_letter: DeadLetterPlan = field(default_factory=DeadLetterPlan)
     start: str = "earliest"
     """Where a partition without state starts: earliest | latest."""
+    unreadable: str = "stop"
+    """What happens at a batch that Kafka has and nobody can read: stop | skip."""
     max_future: int = 300_000
     bound: int = 30_000
     """Watermark bound."""

@@ -222,6 +222,12 @@ class Source(Group):
     start: Annotated[str, Choice(("earliest", "latest"))] = Field(
         default="earliest", description="Where a partition without state starts.", examples=["latest"]
     )
+    unreadable: Annotated[str, Choice(("stop", "skip"))] = Field(
+        default="stop",
+        description="What happens at a batch whose checksum is wrong or that cannot be decompressed. stop: the "
+        "partition waits there; skip: reading goes on behind it, and the window counts as partial.",
+        examples=["stop", "skip"],
+    )
     dead_letter: DeadLetter = Field(
         default=DeadLetter(),
         description="What happens to rejected records.",

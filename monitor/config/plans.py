@@ -151,6 +151,7 @@ def plan_sources(settings: Settings) -> tuple[SourcePlan, ...]:
                 error=fields.error,
                 models=models,
                 start=source.start,
+                unreadable=source.unreadable,
                 time=fields.time.path if fields.time else (),
                 time_unit=TimeUnit(fields.time.unit) if fields.time else TimeUnit.MILLISECONDS,
                 latency=fields.latency.path if fields.latency else (),

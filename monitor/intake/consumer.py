@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import structlog
@@ -30,7 +30,9 @@ from monitor.intake.fetch import open_queue
 from monitor.intake.gap import Gap, GapKind
 from monitor.intake.member import group_view, member_properties
 from monitor.intake.rotation import connect
+from monitor.intake.steering import Steering
 from monitor.intake.trouble import Troubles, stopped
+from monitor.intake.unreadable import Unreadable
 from monitor.intake.waiting import Waiting
 from monitor.intake.watchdog import HELD, Watchdog
 from monitor.names import Source
@@ -64,9 +66,11 @@ class Consumer:
         oauth: OAuth | None = None,
         count: Callable[[str], None] = ignore,
         statistics: Callable[[str], None] | None = None,
+        skips: Callable[[str], bool] = lambda _topic: False,
         direct: bool = True,
     ) -> None:
         """`topics` maps each topic to where a partition without state starts: earliest | latest.
+        `skips(topic)`: whether batches that cannot be read are passed; a partition waits before them otherwise.
         `direct`: take records from librdkafka itself where that is possible.
 
         `count(event)` is called with kafka_error, kafka_fatal, kafka_statistics, callback_raised,
@@ -94,6 +98,13 @@ class Consumer:
             self._watchdog = Watchdog(clock, lambda source: self._ends.now(source)[1], self._ends.high)
             self._unmet = group_view(self._client)
             self._queue = open_queue(self._client, str(chosen["client.id"]), MOST) if direct else None
+            self._unreadable = Unreadable(clock, skips=skips, end=lambda source: self.query(source)[1])
+            self._steering = Steering(
+                self._client,
+                self._queue,
+                place=lambda s: self._unreadable.place(s, self._next[s]),
+                paused=self._paused,
+            )
             self._client.subscribe(
                 list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
             )
@@ -109,16 +120,19 @@ class Consumer:
         """
         self._open(self._assignments.recovered())
         self._waiting.ask()
+        self._ask_again()
         self._let_go.clear()
         self._listener.renew()
         try:
             taken = self._take(max_records, timeout)
             if self._listener.fatal is not None:
                 raise stopped(self._listener.fatal.str())
-            self._fetch_anew(self._watchdog.look(self._next, self._paused, drained=taken.size < max_records))
+            drained = taken.size < max_records
+            resting = self._paused.union(self._unreadable.held)
+            self._steering.fetch_anew(self._watchdog.look(self._next, resting, drained=drained))
             return self._batches(taken)
         except BaseException:
-            self._rewind(self._next)
+            self._steering.rewind(self._next)
             raise
 
     @property
@@ -143,18 +157,19 @@ class Consumer:
     def pause(self, source: Source) -> None:
         """Hand out nothing of this partition until `resume`; group membership is kept by `poll`."""
         self._paused.add(source)
-        self._attempt(self._client.pause, source)
+        self._steering.attempt(self._client.pause, source)
 
     def resume(self, source: Source) -> None:
         self._paused.discard(source)
         if source in self._next:
-            self._attempt(self._client.resume, source)
+            self._steering.attempt(self._client.resume, source)
 
     def seek(self, source: Source, offset: int) -> None:
         """Hand out `offset` next. Without effect for a partition that is not assigned."""
         if source in self._next:
             self._next[source] = offset
-            self._rewind([source])
+            self._unreadable.forget(source)
+            self._steering.rewind([source])
 
     def position(self, source: Source) -> int:
         """The offset that is handed out next; -1 for a partition that is not open.
@@ -172,7 +187,7 @@ class Consumer:
 
     def held(self, source: Source) -> str:
         """Why nothing can be read though the log goes on, "" where that is not so."""
-        return HELD if source in self._watchdog.held else ""
+        return self._unreadable.why(source) or (HELD if source in self._watchdog.held else "")
 
     def query(self, source: Source) -> tuple[int, int]:
         """Low and end offset, asked of the broker now; (-1, -1) when it does not answer in time."""
@@ -220,7 +235,7 @@ class Consumer:
         is_open = bool(self._next)
         faults = self._serve(0.0 if is_open else timeout)
         # Taken away and given back during this very call: the client may go on where it was before.
-        self._rewind(self._let_go & self._next.keys())
+        self._steering.rewind(self._let_go & self._next.keys())
         self._let_go.clear()
         taken = self._queue.take(most, timeout if is_open else 0.0)
         if self._clock.monotonic() >= self._next_forward:
@@ -243,10 +258,11 @@ class Consumer:
         taken = taken_of(records)
         strays = {run.source for run in taken.runs}
         strays.update(fault.source for fault in taken.faults if fault.code == PARTITION_END)
-        self._rewind(strays & self._next.keys())
+        self._steering.rewind(strays & self._next.keys())
         return [fault for fault in taken.faults if fault.code != PARTITION_END]
 
     def _batches(self, taken: Taken) -> list[Batch]:
+        taken, anew = self._unreadable.clean(taken, self._next)
         ends: dict[Source, int] = {}
         for fault in taken.faults:
             if fault.code == PARTITION_END:
@@ -255,7 +271,7 @@ class Consumer:
                 self._note(fault)
         # Taken away and given back during this very call: records of both lives may be in hand.
         twice = self._let_go & self._next.keys()
-        self._rewind(twice)
+        self._steering.rewind(twice)
         runs = {run.source: run for run in taken.runs}
         batches, passed = [], {}
         for source, start in self._next.items():
@@ -267,7 +283,23 @@ class Consumer:
                 batches.extend(batches_of(run, start=start))
                 passed[source] = max(passed[source], int(run.offsets[-1]) + 1)
         self._next.update(passed)  # at once: when this raises, all of it is fetched again
+        self._pass_by(anew)
         return batches
+
+    def _pass_by(self, sources: Collection[Source]) -> None:
+        """Fetch once more what could not be read, wait before it, or go on behind it."""
+        for source in sources:
+            if (gap := self._unreadable.passed(source)) is not None:
+                self._troubles.gap(gap)
+                self._next[source] = gap.resumed
+            self._steering.rewind([source])
+            if self._unreadable.waits(source):
+                self._steering.attempt(self._client.pause, source)
+
+    def _ask_again(self) -> None:
+        for source in self._unreadable.due():
+            if source not in self._paused:
+                self._steering.attempt(self._client.resume, source)
 
     def _note(self, fault: Fault) -> None:
         """An error in place of a record."""
@@ -286,10 +318,11 @@ class Consumer:
         if expected > end:
             self.pause(source)
             self._troubles.gap(Gap(source, GapKind.TRUNCATED, expected, expected, end))
+        elif expected < low:
+            self._troubles.gap(Gap(source, GapKind.RETENTION, expected, low, end))
+            self.seek(source, low)
         else:
-            if expected < low:
-                self._troubles.gap(Gap(source, GapKind.RETENTION, expected, low, end))
-            self.seek(source, max(expected, low))
+            self._steering.rewind([source])
         return True
 
     def _begin(self, source: Source) -> bool:
@@ -300,7 +333,7 @@ class Consumer:
         offset = end if self._start.get(source.topic) == "latest" else low
         self._assignments.began(source, offset, since=self._clock.now_ms() if offset > low else -1)
         self._next[source] = offset
-        self._rewind([source])
+        self._steering.rewind([source])
         self.resume(source)
         return True
 
@@ -311,47 +344,8 @@ class Consumer:
                 self._waiting.add(source, self._begin)
                 continue
             self._next[source] = position
-            self._rewind([source])
+            self._steering.rewind([source])
             self.resume(source)
-
-    def _rewind(self, sources: Iterable[Source]) -> None:
-        """Let the client fetch from our own positions, whatever it handed out meanwhile."""
-        for source in list(sources):
-            place = TopicPartition(*source, self._next[source])
-            self._forward([source])
-            try:
-                self._client.seek(place)
-            except (KafkaException, RuntimeError):  # it was not fetching yet
-                self._fetch_anew([source])
-            if source in self._paused:
-                self._attempt(self._client.pause, source)
-
-    def _fetch_anew(self, sources: Iterable[Source]) -> None:
-        """Give partitions up and take them again, as the group would."""
-        for source in sources:
-            try:
-                self._client.incremental_unassign([TopicPartition(*source)])
-                self._assign([TopicPartition(*source, self._next[source])])
-            except (KafkaException, RuntimeError) as error:
-                log.warning("seek_refused", source=str(source), text=describe(error))
-
-    def _forward(self, sources: Collection[Source]) -> None:
-        if self._queue is not None:
-            self._queue.forward(sources)
-
-    def _assign(self, places: list[TopicPartition]) -> None:
-        """Begin to fetch. The queue is told before, so that no record comes past it, and again after:
-        the end of an earlier fetch, which the client has seen by then, takes partitions off it."""
-        sources = [Source(place.topic, place.partition) for place in places]
-        self._forward(sources)
-        self._client.incremental_assign(places)
-        self._forward(sources)
-
-    def _attempt(self, change: Callable[[list[TopicPartition]], None], source: Source) -> None:
-        try:
-            change([TopicPartition(*source)])
-        except (KafkaException, RuntimeError) as error:
-            log.debug("partition_not_assigned", source=str(source), text=describe(error))
 
     def _on_assign(self, client: Client, partitions: list[TopicPartition]) -> None:
         sources = [Source(place.topic, place.partition) for place in partitions]
@@ -359,13 +353,14 @@ class Consumer:
         known = {source: at for source, at in (positions or {}).items() if at is not None}
         places = [TopicPartition(*source, known.get(source, OFFSET_BEGINNING)) for source in sources]
         for source in sources:
-            self._attempt(client.resume, source)  # a pause outlives the assignment that it was made in
-        self._listener.guard(self._assign, places)
+            # A pause outlives the assignment that it was made in.
+            self._steering.attempt(client.resume, source)
+        self._listener.guard(self._steering.assign, places)
         self._next.update(known)
         for source in sources:
             if source not in known:
                 # No state, or it is not known yet where it ends: nothing of it is handed out meanwhile.
-                self._attempt(client.pause, source)
+                self._steering.attempt(client.pause, source)
                 if positions is not None and source in positions:
                     self._waiting.add(source, self._begin)
         self._joined = True
@@ -389,6 +384,7 @@ class Consumer:
             self._next.pop(source, None)
             self._waiting.drop(source)
             self._ends.forget(source)
+            self._unreadable.forget(source)
             self._paused.discard(source)
             self._let_go.add(source)
         self._listener.guard(client.incremental_unassign, partitions)

@@ -11,6 +11,8 @@ from monitor.names import Source
 class GapKind(enum.StrEnum):
     RETENTION = "retention"
     """The records from `expected` to before `resumed` were deleted; reading goes on at `resumed`."""
+    UNREADABLE = "unreadable"
+    """The records from `expected` to before `resumed` are there and cannot be read: they were passed."""
     TRUNCATED = "truncated"
     """The log ends at `end`, before `expected`: it was truncated or the topic was created anew.
     The partition stays paused, because offsets now mean other records; `seek` and `resume` go on."""

@@ -14,7 +14,8 @@ TUNED = {
 }
 """32 MiB of records fetched ahead are 0.1 s of work. When as much lies there the client stops fetching,
 for a whole second unless it is told otherwise: ten times as long as what it holds lasts."""
-_DEFAULTS = {**TUNED, "client.id": "driftline"}
+_DEFAULTS = {**TUNED, "client.id": "driftline", "check.crcs": True}
+"""Without the checksums, a record that was damaged on a disk or on its way is counted as if it were another."""
 _OURS = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,

@@ -1,4 +1,4 @@
-"""Trouble with fetching: rows 15, 16, 24, 25 and 27."""
+"""Trouble with fetching: rows 15, 16 and 27."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import time
 
 import pytest
 
-from monitor.intake import watchdog
+from monitor.intake import unreadable, watchdog
 from monitor.intake.embedded import EmbeddedBroker
 from monitor.names import Source
-from tests.daemon.ask import get, until
-from tests.daemon.build import await_done, scene, stream, verdicts
-from tests.daemon.recount import differences, recount
+from tests.daemon.ask import api, get, samples, until
+from tests.daemon.build import ROWS, START, WINDOW, await_done, scene, stream, verdicts
+from tests.daemon.recount import differences, recount, tally_differences
 from tests.faults.world import pieces
+from tests.intake.raw import append, batch
 
 FETCH = 1
 CORRUPT, UNKNOWN_TOPIC, NO_LEADER, NOT_LEADER, STORAGE = 2, 3, 5, 6, 56
@@ -61,6 +62,71 @@ def test_row_15_leaders_change_followers_serve_and_a_broker_goes(tmp_path, broke
 
 
 @pytest.mark.slow
+def test_row_16_fetches_are_refused_and_take_seconds(tmp_path, brokers, receiver):
+    """Answers that say that a batch is corrupt, that nobody leads or knows the partition, and answers that take a second:
+    what they would have held is asked for again, and nothing is passed."""
+    calm = {"session.timeout.ms": 30_000, "heartbeat.interval.ms": 1000, "fetch.error.backoff.ms": 20}
+    made = scene(tmp_path, brokers, receiver=receiver, kafka={"properties": calm})
+    sent = stream(range(6))
+    refusals = ([CORRUPT, UNKNOWN_TOPIC] * 4, [NO_LEADER, CORRUPT, STORAGE], [NOT_LEADER] * 4)
+    with made.daemon() as daemon:
+        consumer, gaps = daemon.ingest.consumer, []
+        consumer._troubles.gap = gaps.append
+        for rtt, refused, piece in zip((0, 1000, 0), refusals, pieces(sent, 3), strict=True):
+            for number in range(1, 4):
+                brokers.call("rd_kafka_mock_broker_set_rtt", number, rtt)
+            brokers.fail(FETCH, *refused)
+            made.send(piece)
+            read = sent.index(piece[-1]) + 1
+            until(lambda read=read: sum(one.applied for one in daemon.view().partitions) == read, "a third")
+        await_done(daemon, len(sent))
+        assert differences(daemon.state, recount(sent), verdicts(daemon)) == []
+        assert gaps == []
+
+
+def test_row_16_a_batch_is_corrupt(tmp_path, brokers, receiver, monkeypatch):
+    """Its checksum is wrong each time: the partition waits before it, which is told with the offset, and nothing is judged
+    without it. To skip it is a setting: then all that lies behind it is counted, how much was passed is told, and the
+    window that it belonged to is partial, with those that were held for it."""
+    monkeypatch.setattr(unreadable, "AGAIN", 0.5)
+    made = scene(tmp_path, brokers, receiver=receiver, kafka={"properties": {"fetch.error.backoff.ms": 20}})
+    sent = stream(range(5))
+    mine = [one for one in sent if one.partition == 1]
+    at, behind = 2 * ROWS + 30, 2 * ROWS + 70  # in the third window
+    bad = mine[at:behind]
+    left = [one for one in sent if one not in bad]
+    with made.daemon() as daemon:
+        url = daemon.server.url
+        made.send([one for one in sent if one.partition != 1] + mine[:at])
+        append(
+            brokers, made.topic, 1, batch([one.value for one in bad], timestamp=bad[-1].timestamp, flip=100)
+        )
+        made.send(mine[behind:])
+        until(
+            lambda: [bool(one["paused"]) for one in api(url, "partitions")] == [False, True, False],
+            "the stop",
+        )
+        told = api(url, "partitions")[1]
+        assert told["paused"].startswith(f"offset {at} cannot be read: ")
+        until(lambda: api(url, "partitions")[1]["applied"] == at, "what lies before it")
+        assert samples(url)["partition_paused", "1", made.topic] == 1
+        assert not api(url, "partitions")[1]["idle"]
+        assert max(verdicts(daemon), default=0) <= START + 2 * WINDOW
+        assert get(f"{url}/-/healthy")[0] == 200
+        made.configure(sources={"predictions": {"unreadable": "skip"}})
+        assert get(f"{url}/-/reload", method="POST")[0] == 200
+        await_done(daemon, len(sent))
+        truth, found = recount(left), verdicts(daemon)
+        assert tally_differences(daemon.state, truth) == []
+        assert {end: one["rows"] for end, one in found.items()} == {
+            end: truth.of_window(end) for end in truth.ends
+        }
+        assert max(end for end, one in found.items() if one["coverage"] < 1) == START + 3 * WINDOW
+        assert samples(url)["records_skipped_total", "unreadable", made.topic] == len(bad)
+        assert api(url, "partitions")[1]["paused"] == ""
+
+
+@pytest.mark.slow
 def test_row_27_a_partition_is_silently_not_fetched(tmp_path, brokers, receiver, monkeypatch):
     """Its log grows and nothing of it comes: it is assigned anew, and read on; where that does not help the process
     ends with the reason, instead of judging without it."""
@@ -76,8 +142,8 @@ def test_row_27_a_partition_is_silently_not_fetched(tmp_path, brokers, receiver,
         made.send(sent[len(half) :])
         until(lambda: consumer.query(third)[1] == len(sent) // 3, "the end to be known")
         anew = []
-        fetch = consumer._fetch_anew
-        consumer._fetch_anew = lambda sources: (anew.extend(sources), fetch(sources))
+        fetch = consumer._steering.fetch_anew
+        consumer._steering.fetch_anew = lambda sources: (anew.extend(sources), fetch(sources))
         until(lambda: anew, "the partition to be assigned anew")
         until(daemon.stopping.is_set, "the daemon to give up")
         assert "no record comes of" in daemon.failure
