@@ -44,6 +44,7 @@ class Extract:
     distance    float64[windows, numeric, 3]           D and finite rows of both sides
     hits        float64[windows, ratios]
     trials      float64[windows, ratios]
+    base        float64[windows, 2, ratios]  hits and trials of what each window is compared with
     detectors   float64[windows, features, detectors]  NaN where there is no such score
     """
 
@@ -51,6 +52,7 @@ class Extract:
     distance: NDArray[np.float64]
     hits: NDArray[np.float64]
     trials: NDArray[np.float64]
+    base: NDArray[np.float64]
     detectors: NDArray[np.float64]
 
     def __len__(self) -> int:
@@ -84,11 +86,15 @@ def extract(counts: Counts, frame: Frame, *, left_out: bool) -> Extract:
         counts, frame, whole=whole, design=frame.design, left=int(left_out), cap=CAP, seen=np.inf
     )
     hits, trials = _ratio_counts(counts, coarse, out[:, :, ROWS], frame)
+    base = np.tile(np.stack(reference_ratios(frame, left_out=left_out)), (len(out), 1, 1))
+    if left_out:
+        base -= np.stack([hits, trials], axis=1)
     return Extract(
         divergence=out[:, :, :DIVERGENCES].copy(),
         distance=out[:, frame.numeric, KS : FINITE_REFERENCE + 1],
         hits=hits,
         trials=trials,
+        base=base,
         detectors=_detectors(out, counts, frame, left=int(left_out)),
     )
 

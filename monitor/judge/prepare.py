@@ -82,7 +82,7 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
     if windows is None:
         ranked, past = np.empty(0), np.empty((0, len(frame.features), len(frame.detectors)))
     else:
-        ranked = np.sort(statistics(windows, frame, tolerances, level, left_out=True))[::-1]
+        ranked = np.sort(statistics(windows, frame, tolerances, level))[::-1]
         past = windows.detectors
     warn_alpha = max(alpha, min(WARN * alpha, MOST_WARNED))
     critical = critical_statistic(ranked, alpha)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from kernels.layout import NUMERIC
 from kernels.scores import PSI, G, M, N
-from monitor.judge.extract import CAP, Extract, reference_ratios
+from monitor.judge.extract import CAP, Extract
 from monitor.judge.frame import Frame
 
 Array = NDArray[np.float64]
@@ -35,13 +35,9 @@ def distance_samples(windows: Extract, frame: Frame) -> tuple[Array, Array, Arra
     return d, scale, n, m
 
 
-def ratio_samples(windows: Extract, frame: Frame, *, left_out: bool) -> tuple[Array, Array, Array, Array]:
+def ratio_samples(windows: Extract, frame: Frame) -> tuple[Array, Array, Array, Array]:
     """x of n and y of m, effective rows, of every ratio: float64[windows, ratios]."""
-    y, m = reference_ratios(frame, left_out=left_out)
-    if left_out:
-        y, m = y - windows.hits, m - windows.trials
-    else:
-        y, m = (np.broadcast_to(a, windows.hits.shape) for a in (y, m))
+    y, m = windows.base[:, 0], windows.base[:, 1]
     design = np.array([frame.design[r.owner] if r.owner >= 0 else 1.0 for r in frame.ratios])
     n = np.minimum(windows.trials, CAP * m) / design
     with np.errstate(invalid="ignore", divide="ignore"):

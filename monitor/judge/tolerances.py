@@ -95,7 +95,7 @@ def _distance(windows: Extract, frame: Frame) -> NDArray[np.float64]:
 
 
 def _ratio(windows: Extract, frame: Frame) -> NDArray[np.float64]:
-    x, n, y, m = ratio_samples(windows, frame, left_out=True)
+    x, n, y, m = ratio_samples(windows, frame)
     return exceeded_by(ratios.tolerance_needed(EXCEEDED, x, n, y, m))
 
 

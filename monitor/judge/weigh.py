@@ -63,15 +63,13 @@ def weigh(windows: Extract, frame: Frame, tolerances: Tolerances, level: float, 
     return Evidence(*frame.labels, *(np.concatenate(column, axis=1) for column in zip(*parts, strict=True)))
 
 
-def statistics(
-    windows: Extract, frame: Frame, tolerances: Tolerances, level: float, *, left_out: bool
-) -> Array:
+def statistics(windows: Extract, frame: Frame, tolerances: Tolerances, level: float) -> Array:
     """M, the largest x of each window: float64[windows]. As `weigh`, without what M does not need."""
     _, _, x, *_ = _divergence_x(windows, frame, tolerances, level)
     m: Array = x.max(axis=1, initial=0.0)
     m = np.maximum(m, _distance_x(windows, frame, tolerances, level)[1].max(axis=1, initial=0.0))
     m = np.maximum(m, _detectors_x(windows, tolerances, level)[2].max(axis=1, initial=0.0))
-    return np.maximum(m, _largest_ratio(windows, frame, tolerances, level, m, left_out=left_out))
+    return np.maximum(m, _largest_ratio(windows, frame, tolerances, level, m))
 
 
 def _divergence_x(
@@ -136,7 +134,7 @@ def _distance(windows: Extract, frame: Frame, tolerances: Tolerances, level: flo
 
 
 def _ratio(windows: Extract, frame: Frame, tolerances: Tolerances, level: float) -> tuple[Array, ...]:
-    x, n, y, m = ratio_samples(windows, frame, left_out=False)
+    x, n, y, m = ratio_samples(windows, frame)
     shape = x.shape
     tau = np.broadcast_to(tolerances.ratio, shape)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -147,14 +145,14 @@ def _ratio(windows: Extract, frame: Frame, tolerances: Tolerances, level: float)
 
 
 def _largest_ratio(
-    windows: Extract, frame: Frame, tolerances: Tolerances, level: float, others: Array, *, left_out: bool
+    windows: Extract, frame: Frame, tolerances: Tolerances, level: float, others: Array
 ) -> Array:
     """The largest x of the ratio tests of each window, or something below `others`.
 
     Exact thresholds are only sought for ratios that could exceed the other tests, as told by an
     approximation that is below the threshold (with a fifth to spare).
     """
-    x, n, y, m = ratio_samples(windows, frame, left_out=left_out)
+    x, n, y, m = ratio_samples(windows, frame)
     tau = np.broadcast_to(tolerances.ratio, x.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
         score = np.nan_to_num(x / n - y / m)

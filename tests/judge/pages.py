@@ -89,7 +89,7 @@ def simulate(setting: Setting, seed: int, *, days: int = 30) -> Month:
         np.full(hours, setting.n), np.zeros(hours, np.int64), np.zeros((hours, 1152), np.int64),
     )  # fmt: skip
     windows = extract(counts, prepared.frame, left_out=False)
-    m = statistics(windows, prepared.frame, prepared.tolerances, prepared.level, left_out=False)
+    m = statistics(windows, prepared.frame, prepared.tolerances, prepared.level)
     drift = _rejects(windows, prepared, m, above=prepared.critical, p=prepared.alpha)
     warn = _rejects(windows, prepared, m, above=prepared.warn_critical, p=prepared.warn_p)
     return Month(seed, int(drift.sum()), openings(drift, warn), int((warn & ~drift).sum()))

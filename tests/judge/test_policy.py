@@ -244,7 +244,7 @@ def test_live_and_reference_windows_are_measured_alike():
     fresh = extract(
         Counts(counts, zeros + N, zeros + N // 50, np.tile(slow(N), (300, 1))), prepared.frame, left_out=False
     )
-    m = statistics(fresh, prepared.frame, prepared.tolerances, prepared.level, left_out=False)
+    m = statistics(fresh, prepared.frame, prepared.tolerances, prepared.level)
     ranks = (prepared.statistics[None, :] >= m[:, None]).mean(axis=1)
     assert 0.44 < ranks.mean() < 0.56
     one = judge(window(OWN, counts[0], errors=N // 50, latency=slow(N)), prepared, model, previous=())
