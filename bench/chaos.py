@@ -2,7 +2,8 @@
 
     python -m bench.chaos --events 200 --seed 1
 
-Three replicas share twelve partitions. Every event takes one of them: SIGKILL, SIGSTOP and later SIGCONT
+Three replicas share twelve partitions. Records come at half of what all of it together (broker, replicas and whoever
+writes the records, on one machine) can do, as measured before. Every event takes one of them: SIGKILL, SIGSTOP and later SIGCONT
 (half of the time after its session has expired, so that it wakes up as a zombie), or SIGTERM. Records come
 all the while. At the end the counts of every window must be those of the log by a recount of other code,
 every alert, page and request that was decided must have arrived, and none that nobody decided.
@@ -28,16 +29,16 @@ from monitor.deliver.receiver import Receiver
 from tests.kafka.broker import ExternalBroker, KafkaBroker
 from tests.kafka.lives import differences, undelivered
 from tests.kafka.replicas import PROTOCOLS, SESSION, Replicas, quick
-from tests.kafka.traffic import make_reference, produce, recount
+from tests.kafka.rush import Pool, write
+from tests.kafka.traffic import make_reference
 
 REPLICAS = 3
 PARTITIONS = 12
 KINDS = ("kill", "zombie", "nap", "term")
 PER_WINDOW = 0.9
 """Seconds for a window of the load: 1,000 verdicts are kept of each model, and all are to be compared."""
-KNOWN = 20
-"""Rare countries, all of which the reference knows: windows are larger than its own, and a percent of unknown values
-would be a drift that never ends."""
+BURST = (20, 8_000)
+"""Windows, and records of each in a partition, by which the capacity is measured."""
 BETWEEN = (0.5, 5.0)
 """Seconds between two events."""
 DOWN = (0.0, 3.0)
@@ -54,6 +55,7 @@ class Report:
     verdicts: int = 0
     incidents: int = 0
     seconds: float = 0.0
+    rate: float = 0.0
     wrong: tuple[str, ...] = ()
     clean_exits: int = 0
 
@@ -61,11 +63,14 @@ class Report:
 class Load:
     """Writes windows at a steady rate on a thread of its own."""
 
-    def __init__(self, bootstrap: str, topic: str, *, rate: float) -> None:
-        """`rate` in records per second."""
-        self.records = self.windows = 0
+    def __init__(
+        self, bootstrap: str, topic: str, *, rate: float, pool: Pool | None = None, first: int = 0
+    ) -> None:
+        """`rate` in records per second; `first` is the number of the first window."""
+        self.records, self.windows = 0, first
         self.failure: BaseException | None = None
         self._bootstrap, self._topic = bootstrap, topic
+        self._pool = pool or Pool()
         self._rows = round(rate * PER_WINDOW / PARTITIONS)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
@@ -81,14 +86,13 @@ class Load:
         due = time.monotonic()
         try:
             while not self._stop.is_set():
-                window = range(self.windows, self.windows + 1)
-                self.records += produce(
+                self.records += write(
                     self._bootstrap,
                     self._topic,
-                    window,
+                    self._pool,
+                    self.windows,
                     partitions=PARTITIONS,
                     rows=self._rows,
-                    strange=KNOWN,
                 )
                 self.windows += 1
                 due = max(due + PER_WINDOW, time.monotonic() - 10 * PER_WINDOW)
@@ -167,33 +171,38 @@ def disturb(
     *,
     events: int,
     seed: int,
-    rate: float,
+    rate: float | None,
     topic: str,
     protocol: str = "classic",
     say: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Run `events` events and compare what is left with the log."""
+    """Run `events` events and compare what is left with the log. Without `rate` it is half of the capacity."""
     begin, rng = time.monotonic(), random.Random(seed)
     broker.create_topic(topic, partitions=PARTITIONS, config={"retention.ms": "-1"})
-    reference = make_reference()
+    reference, pool = make_reference(), Pool()
     with Receiver() as receiver:
         replicas = Replicas(
             folder, bootstrap=broker.bootstrap, topic=topic, reference=reference, receiver=receiver,
             partitions=PARTITIONS, properties=quick(protocol),
         )  # fmt: skip
-        load = Load(broker.bootstrap, topic, rate=rate)
         try:
             for number in range(REPLICAS):
                 replicas.start(number)
             storm = Storm(replicas, rng, say)
             storm.wait(8.0)
+            burst = 0
+            if rate is None:
+                burst, capacity = rush(broker.bootstrap, topic, pool, replicas)
+                rate = capacity / 2
+                say(f"{burst} records at {capacity:,.0f} a second; from here on {rate:,.0f}")
+            load = Load(broker.bootstrap, topic, rate=rate, pool=pool, first=BURST[0] if burst else 0)
             while storm.events.total() < events:
                 storm.event()
                 storm.wait(rng.uniform(*BETWEEN))
             load.close()
             storm.calm()
             say("calm; waiting for the end of the log")
-            truth = recount(broker.bootstrap, topic, reference, partitions=PARTITIONS)
+            truth = pool.recount(broker.bootstrap, topic, reference, partitions=PARTITIONS)
             with replicas.look() as look:
                 replicas.await_all(lambda: look.has_finished(truth.ends, receiver), within=SETTLE)
                 for number in replicas.running:
@@ -205,9 +214,21 @@ def disturb(
             replicas.close()
         wrong = storm.wrong + differences(found, truth) + undelivered(found, receiver)
     return Report(
-        storm.events, load.records, len(found.verdicts), len(found.incidents),
-        time.monotonic() - begin, tuple(wrong), storm.clean_exits,
+        storm.events, burst + load.records, len(found.verdicts), len(found.incidents),
+        time.monotonic() - begin, rate, tuple(wrong), storm.clean_exits,
     )  # fmt: skip
+
+
+def rush(bootstrap: str, topic: str, pool: Pool, replicas: Replicas) -> tuple[int, float]:
+    """Write some windows as fast as can be: how many records, and how many a second were durable in the end."""
+    windows, rows = BURST
+    begin = time.monotonic()
+    sent = sum(
+        write(bootstrap, topic, pool, window, partitions=PARTITIONS, rows=rows) for window in range(windows)
+    )
+    with replicas.look() as look:
+        replicas.await_all(lambda: look.applied() >= sent)
+    return sent, sent / (time.monotonic() - begin)
 
 
 def _say(text: str) -> None:
@@ -223,7 +244,7 @@ def main() -> int:
     today = datetime.now(UTC).date().isoformat()
     parser.add_argument("--seed", type=int, default=int(today.replace("-", "")), help="default: the date")
     parser.add_argument("--report", action="store_true", help="write bench/reports/chaos-<date>.md")
-    parser.add_argument("--rate", type=float, default=20_000, help="records per second")
+    parser.add_argument("--rate", type=float, help="records per second; default: half of the capacity")
     parser.add_argument("--protocol", choices=list(PROTOCOLS), default="classic", help="of the groups")
     parser.add_argument("--keep", type=Path, help="folder for logs, left as they are")
     options = parser.parse_args()
@@ -235,7 +256,7 @@ def main() -> int:
                 broker, folder / "replicas", events=options.events, seed=options.seed, rate=options.rate,
                 topic=f"chaos-{time.time_ns()}", protocol=options.protocol, say=_say,
             )  # fmt: skip
-    lines = summary(report, seed=options.seed, rate=options.rate, protocol=options.protocol)
+    lines = summary(report, seed=options.seed, protocol=options.protocol)
     _say("\n".join(lines))
     if options.report:
         body = "\n".join(
@@ -246,7 +267,7 @@ def main() -> int:
     return 1 if report.wrong else 0
 
 
-def summary(report: Report, *, seed: int, rate: float, protocol: str) -> list[str]:
+def summary(report: Report, *, seed: int, protocol: str) -> list[str]:
     """What was done and what came of it."""
     done = ", ".join(f"{count} {kind}" for kind, count in sorted(report.events.items()))
     outcome = (
@@ -255,7 +276,7 @@ def summary(report: Report, *, seed: int, rate: float, protocol: str) -> list[st
     return [
         f"{sum(report.events.values())} events (seed {seed}) on {REPLICAS} replicas and {PARTITIONS} partitions: {done}",
         f"group protocol {protocol}",
-        f"{report.records} records, {rate:g} a second; {report.verdicts} windows, {report.incidents} incidents",
+        f"{report.records} records, {report.rate:,.0f} a second; {report.verdicts} windows, {report.incidents} incidents",
         f"{report.seconds:.0f} s",
         *(f"WRONG: {one}" for one in report.wrong),
         outcome,

@@ -147,6 +147,10 @@ class Look:
     def ledger(self) -> Ledger:
         return read_ledger(self._broker, self._topics, MODEL, kinds=None)
 
+    def applied(self) -> int:
+        """How many offsets are durable, over all partitions."""
+        return sum(marker.applied for marker in markers(self._broker, self._topics.state).values())
+
     def has_finished(self, ends: dict[int, int], receiver: Receiver) -> bool:
         """Everything up to `ends` is durable, judged and delivered."""
         found = markers(self._broker, self._topics.state)

@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -170,8 +171,13 @@ def _count(found: Recount, value: bytes, reference: Reference) -> None:
     pane = record["ts"] // PANE * PANE
     found.rows[pane] += 1
     counts = found.slots.setdefault(pane, Counter())
+    counts.update(slots_of(record, reference))
+
+
+def slots_of(record: dict[str, Any], reference: Reference) -> list[int]:
+    """The slot of each value of a record, among those of all features."""
     values = {**record["features"], "prediction": record["score"]}
-    first = 0
+    found, first = [], 0
     for profile in reference.features:
         value = values[profile.name]
         if value is None:
@@ -180,5 +186,6 @@ def _count(found: Recount, value: bytes, reference: Reference) -> None:
             slot = 2 + bisect.bisect_right(profile.edges.tolist(), value)
         else:
             slot = 3 + profile.categories.index(value) if value in profile.categories else 1
-        counts[first + slot] += 1
+        found.append(first + slot)
         first += profile.slots
+    return found
