@@ -161,9 +161,10 @@ class Ingest:
             for held in (self.partitions, self._folds, self._paused, self._markers, self.refused):
                 held.pop(source, None)
             self._begun.discard(source)
-            self._state.release(source)
         self._idleness.forget(sources)
         self._recovery.forget(sources)
+        for source in sources:
+            self._state.release(source)
 
     def resume(self) -> None:
         """Read on where partitions were paused for their rejects; called after a reload."""

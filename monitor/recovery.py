@@ -71,7 +71,8 @@ class Recovery:
                 self._done.put((self._try(source), self._count))
 
     def forget(self, sources: Collection[Source]) -> None:
-        """They were taken away."""
+        """They were taken away. Called before the state log releases them: what is recovered of them after
+        that call is released here."""
         for source in sources:
             self._generations.pop(source, None)
 
@@ -118,15 +119,25 @@ class Recovery:
         except Exception as error:  # noqa: BLE001 boundary: handed to the ingest thread
             return Recovered(source, None, error)
 
+    def _is_over(self, source: Source, generation: int) -> bool:
+        return self._generations.get(source) != generation
+
     def _run(self) -> None:
         while (todo := self._todo.get()) is not None and not self._stop.is_set():
             source, generation = todo
+            if self._is_over(source, generation):
+                continue
             found = self._try(source)
+            if self._is_over(source, generation):
+                # Taken away, and released, while it was read: what the state log holds of it since is
+                # nobody's. One that came back waits for this thread.
+                self._state.release(source)
+                continue
             if not isinstance(found.error, StateError) or isinstance(found.error, FINAL):
                 self._done.put((found, generation))
                 continue
             log.warning("recovery_waits", source=str(source), error=str(found.error))
-            if self._generations.get(source) == generation and not self._clock.wait(self._stop, AGAIN):
+            if not self._clock.wait(self._stop, AGAIN):
                 self._todo.put(todo)  # behind the others, whose state may lie elsewhere
 
 

@@ -15,6 +15,8 @@ from monitor.errors import StateDamaged, StateError, StateMissing
 from monitor.names import Source
 from monitor.recovery import Recovered, Recovery, refused_progress
 from monitor.state.log import Checkpoint
+from tests.faults.cluster import COUNTS, SOURCES, Replica
+from tests.simulation.logs import SimulatedBroker
 
 A, B = Source("predictions", 0), Source("predictions", 1)
 
@@ -37,7 +39,7 @@ def nothing(sources: Collection[Source]) -> dict[Source, int]:
 
 def opened(recover: Callable[[Source], Checkpoint | None], *, accept_loss: bool = False) -> Recovery:
     """Recovers beside, from a state log that does no more."""
-    state: Any = SimpleNamespace(recover=recover, expect=lambda _source: None)
+    state: Any = SimpleNamespace(recover=recover, expect=lambda _source: None, release=lambda _source: None)
     return Recovery(state, clock=SystemClock(), beside=True, accept_loss=accept_loss)
 
 
@@ -59,14 +61,16 @@ def test_partitions_become_ready_one_after_the_other() -> None:
 
 def test_what_was_begun_for_a_former_assignment_is_dropped() -> None:
     """Taken away and given back before the first recovery has ended: only the second counts."""
-    gate, calls = threading.Event(), []
+    gate, begun, calls = threading.Event(), threading.Event(), []
 
     def recover(source: Source) -> None:
         calls.append(source)
+        begun.set()
         gate.wait(20)
 
     recovery = opened(recover)
     recovery.begin([A])
+    assert begun.wait(20)
     recovery.forget([A])
     recovery.begin([A])
     assert list(recovery.waiting) == [A]
@@ -74,6 +78,32 @@ def test_what_was_begun_for_a_former_assignment_is_dropped() -> None:
     assert until(recovery, 1) == [Recovered(A, None, None)]
     assert calls == [A, A]
     assert recovery.finished(nothing) == []
+    recovery.close()
+
+
+def test_what_was_recovered_of_a_partition_that_went_meanwhile_is_let_go() -> None:
+    """The state log holds nothing of a partition that is not ours, and what waits for its turn is not read at all."""
+    broker = SimulatedBroker(0, COUNTS)
+    Replica(broker, "former").work(SOURCES[0])
+    state = Replica(broker, "ours").log
+    gate, reads = threading.Event(), threading.Event()
+    recover = state.recover
+
+    def slowly(source: Source) -> Checkpoint | None:
+        reads.set()
+        gate.wait(20)
+        return recover(source)
+
+    state.recover = slowly
+    recovery = Recovery(state, clock=SystemClock(), beside=True, accept_loss=False)
+    recovery.begin(SOURCES[:3])
+    assert reads.wait(20)
+    for source in SOURCES[:2]:
+        recovery.forget([source])
+        state.release(source)
+    gate.set()
+    assert [found.source for found in until(recovery, 1)] == [SOURCES[2]]
+    assert list(state._writers) == [SOURCES[2]]
     recovery.close()
 
 
