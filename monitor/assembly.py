@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import structlog
 
 from kernels.layout import CATEGORICAL, FIRST_BIN, NUMERIC, VECTOR, VECTOR_SLOTS, Layout
 from kernels.select import Backend, BackendMissing, select
+from monitor import metrics
 from monitor.clock import Clock
 from monitor.config.effective import render
 from monitor.config.finding import Problem
@@ -29,6 +31,8 @@ from monitor.reference.vector import plain_vector, stacked
 from monitor.state.local import LocalLog
 from monitor.state.log import StateLog
 from monitor.steps import Input
+
+log = structlog.get_logger(__name__)
 
 _KINDS = {Kind.NUMERIC: NUMERIC, Kind.VECTOR: VECTOR}
 """Of a layout; all others are categorical there."""
@@ -96,6 +100,9 @@ def open_state(assembly: Assembly, *, clock: Clock, accept_loss: bool = False) -
     Raises StateError, with the commands that create the topics where that is not permitted.
     """
     plans = assembly.plans
+    metrics.DATA_LOSS_ACCEPTED.set(accept_loss)
+    if accept_loss:
+        log.warning("data_loss_accepted", note="lost state is begun anew without asking; meant for one start")
     if plans.state.log == "local":
         return LocalLog(Path(plans.state.dir), clock=clock)
     from monitor.state.kafka.admin import ensure_topics  # a single process needs none of it

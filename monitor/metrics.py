@@ -155,6 +155,15 @@ STATE_DIVERGENCE_TOTAL = _counter(
     "state_divergence_total",
     "Checkpoints of one offset whose contents differ; the fold must be a pure function.",
 )
+STATE_FALLBACKS_TOTAL = _counter(
+    "state_fallbacks_total",
+    "Recoveries from an older checkpoint, as a newer one was not whole or did not verify.",
+)
+DATA_LOSS_ACCEPTED = Gauge(
+    "driftline_data_loss_accepted",
+    "1 while --accept-data-loss is on: lost state is begun anew without asking.",
+    registry=REGISTRY,
+)
 SERIES_SUPPRESSED_TOTAL = _counter(
     "series_suppressed_total",
     "Per-feature series left out of an exposition to stay within the series budget.",

@@ -8,6 +8,7 @@ import zlib
 import pytest
 from structlog.testing import capture_logs
 
+from monitor import metrics
 from monitor.errors import StateDamaged, StateError, StateMissing, StateTooNew, StateUnsettled
 from monitor.state import envelope
 from monitor.state.kafka import chunks, keys, manifest
@@ -44,6 +45,10 @@ def values(broker):
     """The newest values by key of the partition, and what kind of key it is."""
     held = {record.key: record.value for record in broker.records(STATE)}
     return {key: (type(decode_state(key)), value) for key, value in held.items() if value is not None}
+
+
+def fallbacks():
+    return metrics.STATE_FALLBACKS_TOTAL._value.get()
 
 
 def overwrite(broker, key, value):
@@ -183,9 +188,13 @@ def test_row_21_a_record_does_not_verify(kind, which):
         overwrite(broker, key, list(damages(value))[which])
 
     hurt(ours)
+    before = fallbacks()
     with capture_logs() as told:
         assert recovered(broker, "third") == 24
-    assert told == [{"event": "state_damaged", "source": str(SOURCE), "records": 1, "log_level": "error"}]
+    damaged, fell = told
+    assert damaged == {"event": "state_damaged", "source": str(SOURCE), "records": 1, "log_level": "error"}
+    assert (fell["event"], fell["applied"], len(fell["passed_over"])) == ("state_fell_back", 24, 1)
+    assert fallbacks() == before + 1
     hurt(theirs)
     reason = "(does not verify|sketches are there).*restore the topic.*--accept-data-loss"
     with pytest.raises(StateDamaged, match=reason):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
+from monitor import metrics
 from monitor.clock import Clock
 from monitor.errors import StateDamaged, StateError, StateFenced, StateForeign, StateMissing, StateTooNew
 from monitor.names import Source
@@ -22,7 +23,7 @@ from monitor.state.kafka.keys import WriterId, partition_of_model
 from monitor.state.kafka.ledger import unpack
 from monitor.state.kafka.logs import Logs, Place, Write
 from monitor.state.kafka.owner import LedgerOwner
-from monitor.state.kafka.recover import markers, recover
+from monitor.state.kafka.recover import Recovered, markers, recover
 from monitor.state.kafka.sketches import ProgressReader, SketchReader
 from monitor.state.kafka.writer import Writer
 from monitor.state.log import Checkpoint, Entry, Ledger, Marker, Progress
@@ -132,12 +133,7 @@ class KafkaLog:
     def recover(self, source: Source) -> Checkpoint | None:
         self._refuse_closed()
         found = recover(self._logs, self._topics.state, source, accept_loss=self._accept_loss)
-        for key, applied in found.divergences:
-            self._divergences.note(key, applied)
-        if found.unreadable:
-            log.error("state_damaged", source=str(source), records=found.unreadable)
-        if found.is_damaged:
-            log.error("state_given_up", source=str(source), records=len(found.keys))
+        self._tell(found)
         writer = Writer(
             self._logs, source, state=self._topics.state, sketches=self._topics.sketches,
             new_id=self._new_id, divergences=self._divergences, recovered=found.sealed, foreign=found.keys,
@@ -151,6 +147,25 @@ class KafkaLog:
                 "restore the topic, or accept the loss with --accept-data-loss"
             )
         return found.checkpoint
+
+    def _tell(self, found: Recovered) -> None:
+        """What an operator has to know of a recovery."""
+        source = str(found.source)
+        for key, applied in found.divergences:
+            self._divergences.note(key, applied)
+        if found.unreadable:
+            log.error("state_damaged", source=source, records=found.unreadable)
+        if found.is_damaged:
+            log.error("state_given_up", source=source, records=len(found.keys))
+        if found.checkpoint is not None and found.passed_over:
+            metrics.STATE_FALLBACKS_TOTAL.inc()
+            passed = {
+                f"{one.writer:016x}": f"{-1 if one.marker is None else one.marker.applied}: {one.why}"
+                for one in found.passed_over
+            }
+            log.error(
+                "state_fell_back", source=source, applied=found.checkpoint.marker.applied, passed_over=passed
+            )
 
     def checkpoint(self, source: Source, sketches: Sequence[Sketch], marker: Marker) -> None:
         with self._lock:

@@ -26,6 +26,7 @@ from monitor.state.kafka.logs import Logs, Place
 from monitor.state.kafka.manifest import Closed, manifest_of, mark_of, read_closed
 from monitor.state.log import Checkpoint, Marker
 
+UNCLOSED = "it has no marker"
 PASSES = 20
 """Reads of what came while reading; each is far shorter than the one before."""
 
@@ -65,6 +66,16 @@ class Recovered:
     unreadable: int
     """What does not verify. A record counts as if it were not there; of a checkpoint the first sketch is named."""
 
+    @property
+    def passed_over(self) -> tuple[Written, ...]:
+        """Writers whose checkpoint cannot be used, and that were farther than the one to go on from, or may have
+        been: of a marker that does not verify nobody knows."""
+        if self.checkpoint is None:
+            return ()
+        applied = self.checkpoint.marker.applied
+        void = (written for written in self.writers if written.why not in {"", UNCLOSED})
+        return tuple(one for one in void if one.marker is None or one.marker.applied > applied)
+
 
 @dataclass(slots=True)
 class _Writer:
@@ -74,7 +85,7 @@ class _Writer:
     slots: dict[SketchKey, list[tuple[int, Sealed]]] = field(default_factory=dict)
     """Whole sketches, and the round in which each was written."""
     closed: Closed | None = None
-    why: str = "it has no marker"
+    why: str = UNCLOSED
     chosen: list[Sealed] = field(default_factory=list)
 
     def judge(self) -> None:
