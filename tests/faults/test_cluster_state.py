@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import zlib
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
@@ -17,7 +18,7 @@ from monitor.state.kafka.logs import Place, Write
 from monitor.state.log import Entry, Progress
 from tests.faults.cluster import COUNTS, MODEL, SOURCES, TOPICS, Replica
 from tests.simulation.logs import Faults, SimulatedBroker
-from tests.state.kafka.oracle import check
+from tests.state.kafka.oracle import Fold, check
 
 SOURCE, OTHER = SOURCES[:2]
 STATE = Place(TOPICS.state, partition_of_source(SOURCE, COUNTS["state"]))
@@ -230,6 +231,28 @@ def test_row_22_the_state_is_gone_but_not_what_was_consumed(what):
     assert recovered(broker, "fourth") == 5
     writers = {decode_state(key).writer for key in values(broker) if source_of(key) == SOURCE}
     assert writers == {third.log._writers[SOURCE].id}
+
+
+@pytest.mark.parametrize("start", [17, 0])
+def test_row_22_what_is_left_of_an_accepted_loss_is_no_divergence(start):
+    """Counts that began later differ, also where both reached one offset; those that began at one place must not."""
+    broker, _ = scene()
+    for key, (kind, value) in values(broker).items():
+        if kind is MarkerKey:
+            overwrite(broker, key, value[:-1])
+    second = Replica(broker, "second", accept_loss=True)
+    assert second.log.recover(SOURCE) is None
+    second.logs.send = lambda records: None  # what takes the rest away is lost
+    fold = Fold(SOURCE)
+    fold.applied = 17
+    fold.apply(7)
+    sketches, marker = fold.checkpoint()
+    second.log.checkpoint(SOURCE, sketches, replace(marker, start=start))
+    reads, recovers = Replica(broker, "reads"), Replica(broker, "recovers")
+    reads.log.attend()
+    reads.log.changes([MODEL, ""], 0)
+    assert recovers.log.recover(SOURCE).marker.applied == 24
+    assert bool(recovers.log.divergences) == bool(reads.log.divergences) == (start == 0)
 
 
 def source_of(key):

@@ -1,8 +1,10 @@
 """Sketches as they lie in a topic: in the parts that a broker takes, and whole again.
 
-    version u8 | chunks u16 | round u64 | applied u64 | digest 16 bytes | check u32 | part of the sealed sketch
+    version u8 | chunks u16 | origin u32 | round u32 | applied u64 | digest 16 bytes | check u32 |
+    part of the sealed sketch
 
-The sealed sketch is not compressed (of older records it may be: its own head says so).
+The sealed sketch is not compressed (of older records it may be: its own head says so). Version 1 had a round
+of 64 bits in place of origin and round.
 
 `check` is the crc32 of the key and of the head before it, in this and every later version: what a record
 says of its sketch is believed before the sketch is unpacked. The sealed sketch has a check of its own.
@@ -19,12 +21,13 @@ from monitor.errors import StateDamaged, StateTooNew
 from monitor.names import SketchKey
 from monitor.sketch import Sketch
 from monitor.state.codec import decode_sketch, encode_sketch
+from monitor.state.log import Marker
 
-VERSION = 1
+VERSION = 2
 CHUNK_BYTES = 512 << 10
 """Of a sealed sketch in one record: half of what a broker takes by default (`message.max.bytes`)."""
 
-_HEAD = struct.Struct(">BHQQ16s")
+_HEAD = struct.Struct(">BHIIQ16s")
 _CHECK = struct.Struct(">I")
 _START = _HEAD.size + _CHECK.size
 
@@ -42,6 +45,8 @@ class Head(NamedTuple):
     """What is the same in all records of a stored sketch."""
 
     chunks: int
+    origin: int
+    """As `origin_of`; 0 in records of version 1."""
     round: int
     """Which checkpoint of its writer it belongs to, counted from 1."""
     applied: int
@@ -104,17 +109,25 @@ def unsealed(stored: Sealed) -> Sketch:
     return sketch
 
 
+def origin_of(marker: Marker) -> int:
+    """What tells apart counts that began elsewhere: their sketches may differ where `applied` is the same.
+
+    That is so after a loss that was accepted, a reset, a gap that retention tore, or in a topic that was made anew.
+    """
+    return zlib.crc32(f"{marker.start}|{marker.since}|{marker.topic_id}".encode())
+
+
 def chunks_of(stored: Sealed, *, size: int = CHUNK_BYTES) -> int:
     """How many records `split` makes of it."""
     return max(-(-len(stored.body) // size), 1)
 
 
 def split(
-    stored: Sealed, number: int, key_of: Callable[[int], bytes], *, size: int = CHUNK_BYTES
+    stored: Sealed, number: int, key_of: Callable[[int], bytes], *, origin: int, size: int = CHUNK_BYTES
 ) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values of the records of a sketch; `number` is the round, `key_of` gives a chunk's key."""
     chunks = chunks_of(stored, size=size)
-    packed = _HEAD.pack(VERSION, chunks, number, stored.applied, stored.digest)
+    packed = _HEAD.pack(VERSION, chunks, origin, number, stored.applied, stored.digest)
     for chunk in range(chunks):
         key = key_of(chunk)
         yield key, packed + check(key, packed) + stored.body[chunk * size : (chunk + 1) * size]
@@ -123,8 +136,8 @@ def split(
 def read_part(key: bytes, value: bytes) -> Part:
     """What a record holds of a sketch. Raises StateDamaged, StateTooNew."""
     head, payload = opened("sketch", key, value, size=_HEAD.size, version=VERSION)
-    _, chunks, number, applied, digest = _HEAD.unpack(head)
-    return Part(Head(chunks, number, applied, digest), payload)
+    _, chunks, origin, number, applied, digest = _HEAD.unpack(head)
+    return Part(Head(chunks, origin, number, applied, digest), payload)
 
 
 def check(key: bytes, head: bytes) -> bytes:

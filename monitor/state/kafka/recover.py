@@ -133,7 +133,8 @@ class _Survey:
     """Keys of markers."""
     others: list[bytes] = field(default_factory=list)
     unreadable: int = 0
-    digests: dict[tuple[SketchKey, int], bytes] = field(default_factory=dict)
+    digests: dict[tuple[SketchKey, int, int], bytes] = field(default_factory=dict)
+    """By sketch, `applied` and origin."""
     diverged: dict[tuple[SketchKey, int], None] = field(default_factory=dict)
     joints: Joints = field(default_factory=Joints)
 
@@ -155,7 +156,7 @@ class _Survey:
     def _take_part(self, writer: _Writer, name: SlotKey, key: bytes, value: bytes) -> None:
         part = read_part(key, value)
         head, sketch = part.head, name.sketch
-        if self.digests.setdefault((sketch, head.applied), head.digest) != head.digest:
+        if self.digests.setdefault((sketch, head.applied, head.origin), head.digest) != head.digest:
             self.diverged[sketch, head.applied] = None
         body = self.joints.take((sketch, name.writer, name.slot), name.chunk, part)
         if body is not None:

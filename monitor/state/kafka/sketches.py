@@ -148,14 +148,18 @@ class SketchReader:
         body = held.joints.take((key, writer, slot), chunk, part)
         if body is None:
             return
-        applied, digest = part.head.applied, part.head.digest
+        _, origin, _, applied, digest = part.head
         known = held.known.get(key)
         if known is not None:
             known.keys.add(record.key)
-        if known is not None and known.applied == applied and known.digest != digest:
+        if (
+            known is not None
+            and (known.applied, known.origin) == (applied, origin)
+            and known.digest != digest
+        ):
             self._divergences.note(key, applied)
         if known is None or known.applied < applied:
-            held.known[key] = _Known(applied, digest, {record.key} if known is None else known.keys)
+            held.known[key] = _Known(applied, origin, digest, {record.key} if known is None else known.keys)
             newest[key] = Sealed(key, applied, digest, body)
 
 
@@ -163,6 +167,7 @@ class _Known(NamedTuple):
     """What is remembered of a sketch that was handed out."""
 
     applied: int
+    origin: int
     digest: bytes
     keys: set[bytes]
     """Of all its records that were met."""

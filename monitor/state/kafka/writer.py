@@ -15,7 +15,7 @@ from monitor.failpoint import fail_point
 from monitor.names import SketchKey, Source
 from monitor.sketch import Sketch
 from monitor.state.divergence import Divergences
-from monitor.state.kafka.chunks import CHUNK_BYTES, Sealed, chunks_of, sealed, split
+from monitor.state.kafka.chunks import CHUNK_BYTES, Sealed, chunks_of, origin_of, sealed, split
 from monitor.state.kafka.keys import (
     MarkerKey,
     PublishedKey,
@@ -112,7 +112,7 @@ class Writer:
         partitions = self._logs.partitions(self._sketches)
         try:
             self._note_chunks(plan)
-            for flight in _flights(self._records(plan, place, partitions)):
+            for flight in _flights(self._records(plan, place, partitions, origin_of(marker))):
                 self._logs.write(flight)
                 for _ in flight:
                     fail_point("checkpoint.inside")
@@ -156,7 +156,7 @@ class Writer:
             chunks = self._chunks.setdefault(held.sealed.key, [0, 0])
             chunks[held.slot] = max(chunks[held.slot], chunks_of(held.sealed, size=self._chunk_bytes))
 
-    def _records(self, plan: _Plan, place: Place, partitions: int) -> Iterator[Write]:
+    def _records(self, plan: _Plan, place: Place, partitions: int, origin: int) -> Iterator[Write]:
         """All but the marker."""
         # These wait for an acknowledgement, one checkpoint late: a slot that came back from a tombstone
         # that was lost would belong to a marker that keeps its sketch again.
@@ -164,14 +164,14 @@ class Writer:
             yield from (Write(place, key, None) for key in self._slot_keys(sketch))
         for held in plan.written:
             key_of = partial(self._slot_key, held.sealed.key, held.slot)
-            for key, value in split(held.sealed, held.round, key_of, size=self._chunk_bytes):
+            for key, value in split(held.sealed, held.round, key_of, origin=origin, size=self._chunk_bytes):
                 yield Write(place, key, value)
         for held in plan.published:
             model = held.sealed.key.model
             outer = Place(self._sketches, partition_of_model(model, partitions))
             is_split = chunks_of(held.sealed, size=self._chunk_bytes) > 1
             key_of = partial(self._published_key, held.sealed.key, 1 + held.slot if is_split else 0)
-            for key, value in split(held.sealed, held.round, key_of, size=self._chunk_bytes):
+            for key, value in split(held.sealed, held.round, key_of, origin=origin, size=self._chunk_bytes):
                 yield Write(outer, key, value)
 
     def _closing(self, plan: _Plan, place: Place, marker: Marker) -> Write:

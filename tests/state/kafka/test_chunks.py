@@ -12,7 +12,7 @@ from monitor.errors import StateDamaged, StateTooNew
 from monitor.names import Source
 from monitor.state.codec import encode_sketch
 from monitor.state.kafka import chunks
-from monitor.state.kafka.chunks import Joints, Sealed, chunks_of, read_part, sealed, split, unsealed
+from monitor.state.kafka.chunks import Head, Joints, Sealed, chunks_of, read_part, sealed, split, unsealed
 from monitor.state.kafka.logs import Place, Write
 from tests.state.cases import contents, make_key, make_sketch
 from tests.state.kafka.memory import Broker, Logs
@@ -30,7 +30,7 @@ def key_of(chunk):
 
 
 def parts(stored, *, number=1, size=4):
-    return list(split(stored, number, key_of, size=size))
+    return list(split(stored, number, key_of, origin=0xCAFE, size=size))
 
 
 @given(
@@ -84,7 +84,7 @@ def test_a_head_that_was_changed_is_noticed(data, stored):
     """Nor does a record verify under another key."""
     key, value = data.draw(st.sampled_from(parts(stored)))
     part = read_part(key, value)
-    assert part.head == (chunks_of(stored, size=4), 1, stored.applied, stored.digest)
+    assert part.head == (chunks_of(stored, size=4), 0xCAFE, 1, stored.applied, stored.digest)
     at = data.draw(st.integers(0, chunks._START - 1))
     changed = bytearray(value)
     changed[at] ^= data.draw(st.integers(1, 255))
@@ -128,14 +128,24 @@ def test_a_newer_format_is_said_to_be_one():
     ((key, value),) = parts(Sealed(KEY, 5, b"d" * 16, b"abc"))
     head = bytes([chunks.VERSION + 1]) + value[1 : chunks._HEAD.size]
     newer = head + zlib.crc32(head, zlib.crc32(key)).to_bytes(4, "big") + b"whatever"
-    with pytest.raises(StateTooNew, match="format 2"):
+    with pytest.raises(StateTooNew, match="format 3"):
         read_part(key, newer)
 
 
 def test_bytes_stay_what_they_are():
     """They are in topics that outlive every version."""
-    head = bytes.fromhex("01 0002 0000000000000003 0000000000000102") + b"0123456789abcdef"
+    head = bytes.fromhex("02 0002 0000cafe 00000003 0000000000000102") + b"0123456789abcdef"
     assert parts(Sealed(KEY, 258, b"0123456789abcdef", b"hello"), number=3) == [
-        (b"key0", head + b"G\xd6\xec\xea" + b"hell"),
-        (b"key1", head + b"\xd2\xa68\x7f" + b"o"),
+        (b"key0", head + bytes.fromhex("51b6d735") + b"hell"),
+        (b"key1", head + bytes.fromhex("c4c603a0") + b"o"),
     ]
+
+
+def test_records_of_version_1_are_read():
+    """They had the round in all of the place where the origin lies now, which nobody knows of them."""
+    head = bytes.fromhex("01 0002 0000000000000003 0000000000000102") + b"0123456789abcdef"
+    found = [
+        read_part(b"key0", head + b"G\xd6\xec\xea" + b"hell"),
+        read_part(b"key1", head + b"\xd2\xa68\x7f" + b"o"),
+    ]
+    assert found == [(Head(2, 0, 3, 258, b"0123456789abcdef"), payload) for payload in (b"hell", b"o")]
