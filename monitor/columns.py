@@ -110,6 +110,8 @@ class Columns:
     groups      the distinct (version, variant, segment) of the batch
     novel       the rows whose code is 1, and those whose code is 2 where the contract lists the allowed
                 categories
+    segments    int32[segment columns, rows]   as codes, of the values of `ModelPlan.segments`; None
+                without segments
     """
 
     model: str
@@ -125,6 +127,7 @@ class Columns:
     groups: tuple[tuple[str, str, str], ...]
     novel: Novel = NOTHING_NOVEL
     vectors: NDArray[np.float64] | None = None
+    segments: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -144,4 +147,5 @@ class Columns:
             group=self.group[rows],
             novel=NOTHING_NOVEL,
             vectors=self.vectors[rows] if self.vectors is not None else None,
+            segments=self.segments[:, rows] if self.segments is not None else None,
         )

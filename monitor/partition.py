@@ -5,7 +5,7 @@ The same code runs in the daemon and in `replay`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from kernels.layout import Layout
 from kernels.place import FUTURE, LATE, place, watermark
 from kernels.select import CPU, Backend
 from monitor.columns import Batch, Columns, Reject
+from monitor.memory import DENSE_BYTES
 from monitor.names import REASONS, Reason, SketchKey, Source
 from monitor.plan import ModelPlan, SourcePlan
 from monitor.sketch import Sketch
@@ -75,6 +76,17 @@ class Partition:
             name: OpenCells(model.plan, model.layout, source, model.categories, backend=model.backend)
             for name, model in models.items()
         }
+        self._segments = {
+            name: [
+                OpenCells(
+                    model.plan, model.layout, source, room=DENSE_BYTES // len(model.plan.segments),
+                    backend=model.backend, segment=number,
+                )
+                for number in range(len(model.plan.segments))
+            ]
+            for name, model in models.items()
+        }  # fmt: skip
+        """The same rows once more, for each column that makes segments."""
         self._ledger: dict[int, NDArray[np.int64]] = {}
         self._ledger_dirty: set[int] = set()
         self._tallies: dict[str, int] = {}
@@ -101,7 +113,7 @@ class Partition:
             for name, (config, _) in self.counted.items():
                 stored, since = marker.counted.get(name, ("", -1))
                 self.counted[name] = (config, since if stored == config else marker.reached)
-        for name, cells in self._cells.items():
+        for name, cells in self._every():
             cells.restore(sketch for sketch in checkpoint.sketches if sketch.key.model == name)
         for sketch in checkpoint.sketches:
             if sketch.key.model == "":
@@ -133,6 +145,8 @@ class Partition:
         for block in columns:
             panes = out if len(block) == len(batch) else out[block.index]
             found = self._cells[block.model].add(block, panes)
+            for segments in self._segments[block.model]:
+                segments.add(block, panes)
             breaches[block.model] = breaches.get(block.model, 0) + found
             placed = int(np.count_nonzero(panes >= 0))
             rows += placed
@@ -154,7 +168,7 @@ class Partition:
         """The sketches that changed since the last `confirm`, and the marker that closes them."""
         live = {name: self._live(cells.plan) for name, cells in self._cells.items()}
         live[""] = floor_pane(max(self.watermark, 0), LEDGER_PANE)
-        sketches = [s for cells in self._cells.values() for s in cells.changed(self.position)]
+        sketches = [s for _, cells in self._every() for s in cells.changed(self.position)]
         sketches += self._changed_ledger()
         marker = Marker(
             source=self.source,
@@ -174,11 +188,17 @@ class Partition:
 
     def confirm(self, marker: Marker) -> None:
         """The checkpoint closed by `marker` is durable: forget what is final. No fold in between."""
-        for name, cells in self._cells.items():
+        for name, cells in self._every():
             cells.confirm(marker.live[name])
         self._ledger_dirty.clear()
         for pane in [pane for pane in self._ledger if pane < marker.live[""]]:
             del self._ledger[pane]
+
+    def _every(self) -> Iterator[tuple[str, OpenCells]]:
+        for name, cells in self._cells.items():
+            yield name, cells
+            for segments in self._segments[name]:
+                yield name, segments
 
     def _place(self, batch: Batch, columns: Iterable[Columns]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Step 4: pane start of every record, negative where it has none, and the watermark before it."""

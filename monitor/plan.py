@@ -48,6 +48,21 @@ class FeaturePlan:
     """Accept "1.5" for 1.5."""
     length: int = 0
     """Numbers in a vector; 0 for other kinds."""
+    categories: tuple[str, ...] | None = None
+    """Of a hidden column (`monitor.segments`): the categories with a slot of their own; others have no
+    name. None: as the reference says."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPlan:
+    """A column whose values are segments: `name`=value; see `monitor.segments`."""
+
+    name: str
+    path: Path
+    kind: Kind = Kind.CATEGORICAL
+    """CATEGORICAL, or BOOLEAN where a boolean feature has the same path."""
+    values: tuple[str, ...] = ()
+    """Values that have a segment of their own; all others are one, `other`."""
 
 
 class RuleKind(enum.StrEnum):
@@ -144,6 +159,7 @@ class ModelPlan:
     clear_after: int = 2
     """Consecutive ok windows that resolve an incident."""
     runbook: str = ""
+    segments: tuple[SegmentPlan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from kernels.layout import CATEGORICAL, NUMERIC, Layout
 from monitor.columns import Batch, Columns, Novel, Reject
 from monitor.names import REASONS, Reason, SketchKey, Source
 from monitor.partition import Model, Partition
-from monitor.plan import Budget, FeaturePlan, Kind, ModelPlan, SourcePlan, WindowSpec
+from monitor.plan import Budget, FeaturePlan, Kind, ModelPlan, SegmentPlan, SourcePlan, WindowSpec
+from monitor.segments import names
 from monitor.sketch import Sketch
 from monitor.state.codec import encode_key
 from monitor.state.log import AGREE, Checkpoint, Marker
@@ -42,6 +43,9 @@ PLAN = ModelPlan(
     budget=Budget(2, 30 * 86_400_000),
     config="abc",
     lateness=2 * MINUTE,
+)
+SEGMENTED = replace(
+    PLAN, segments=(SegmentPlan("k", ("k",), values=("a", "b")), SegmentPlan("l", ("l",), values=("a", "b")))
 )
 INTAKE = SourcePlan(name="s", topic="predictions", models=("m",), bound=10_000, max_ahead=3_600_000)
 
@@ -86,6 +90,7 @@ def log_of(seed: int, count: int) -> tuple[Batch, Columns, list[Reject]]:
         group=generator.integers(0, 2, len(rows)).astype(np.int32),
         groups=(("1", "champion", ""), ("2", "champion", "")),
         novel=novel_of(np.flatnonzero(codes[0] == 1)),
+        segments=generator.integers(0, 5, (2, len(rows))).astype(np.int32),
     )
     rejects = [
         Reject(int(at), Reason.DECODE if at % 2 else Reason.WRONG_TYPE, "", "m" if at % 3 else "")
@@ -121,6 +126,7 @@ def cut(
         group=columns.group[low:high],
         groups=columns.groups,
         novel=between(columns.novel, int(low), int(high)),
+        segments=columns.segments[:, low:high],
     )
     return (
         Batch(
@@ -132,9 +138,9 @@ def cut(
     )  # fmt: skip
 
 
-def opened() -> Partition:
+def opened(plan: ModelPlan = PLAN) -> Partition:
     """A partition that begins at the log's first offset."""
-    return Partition(SOURCE, INTAKE, {"m": Model(PLAN, LAYOUT)}, position=100)
+    return Partition(SOURCE, INTAKE, {"m": Model(plan, LAYOUT)}, position=100)
 
 
 def fold(partition: Partition, log: tuple[Batch, Columns, list[Reject]], cuts: Sequence[int]) -> None:
@@ -157,11 +163,11 @@ def content(sketches: Sequence[Sketch]) -> dict[SketchKey, tuple[object, ...]]:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10_000), st.lists(st.integers(1, 399), max_size=8))
-def test_batches_do_not_matter(seed: int, cuts: list[int]) -> None:
+@given(st.integers(0, 10_000), st.lists(st.integers(1, 399), max_size=8), st.sampled_from([PLAN, SEGMENTED]))
+def test_batches_do_not_matter(seed: int, cuts: list[int], plan: ModelPlan) -> None:
     """However the log is cut into batches, sketches and marker are the same."""
     log = log_of(seed, 400)
-    whole, parts = opened(), opened()
+    whole, parts = opened(plan), opened(plan)
     fold(whole, log, [])
     fold(parts, log, sorted(set(cuts)))
     (a, first), (b, second) = whole.checkpoint(), parts.checkpoint()
@@ -170,18 +176,22 @@ def test_batches_do_not_matter(seed: int, cuts: list[int]) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10_000), st.lists(st.integers(1, 399), min_size=1, max_size=6))
-def test_a_crash_after_any_checkpoint_changes_nothing(seed: int, crashes: list[int]) -> None:
+@given(
+    st.integers(0, 10_000),
+    st.lists(st.integers(1, 399), min_size=1, max_size=6),
+    st.sampled_from([PLAN, SEGMENTED]),
+)
+def test_a_crash_after_any_checkpoint_changes_nothing(seed: int, crashes: list[int], plan: ModelPlan) -> None:
     """Restoring the newest checkpoint and reading on gives the counts of an undisturbed fold."""
     log = log_of(seed, 400)
-    undisturbed = opened()
+    undisturbed = opened(plan)
     fold(undisturbed, log, [])
     expected = content(undisturbed.checkpoint()[0])
     stored: dict[SketchKey, Sketch] = {}
     marker: Marker | None = None
     edges = [0, *sorted(set(crashes)), 400]
     for start, stop in itertools.pairwise(edges):
-        partition = opened()
+        partition = opened(plan)
         if marker is not None:
             live = tuple(s for s in stored.values() if s.key.pane >= marker.live[s.key.model])
             partition.restore(Checkpoint(marker, live))
@@ -206,6 +216,48 @@ def test_every_record_is_counted_once() -> None:
     assert sum((marker.tallies or {}).values()) == rejects
     assert sum(int(s.rejects[REASONS.index(Reason.LATE)]) for s in sketches) > 0
     assert sum(int(s.rejects[REASONS.index(Reason.FUTURE)]) for s in sketches) > 0
+
+
+def test_segments_of_a_column_add_up_to_the_whole() -> None:
+    """Each column's segments hold every row once; late, future and rejected records and novel names stand in
+    the whole alone."""
+    partition, plain = opened(SEGMENTED), opened()
+    log = log_of(7, 2_000)
+    fold(partition, log, [300, 1_100])
+    fold(plain, log, [300, 1_100])
+    (sketches, marker), (whole, unchanged) = partition.checkpoint(), plain.checkpoint()
+    assert marker == unchanged
+    assert content([s for s in sketches if not s.key.segment]) == content(whole)
+    parts = [s for s in sketches if s.key.segment]
+    assert {s.key.segment for s in parts} == {*names(SEGMENTED)}
+    assert not any(int(s.rejects.sum()) or s.novel for s in parts)
+    for column in ("k", "l"):
+        own = [s for s in parts if s.key.segment.startswith(f"{column}=")]
+        for attribute in ("rows", "errors", "counts", "sums", "latency"):
+            totals = [
+                sum(getattr(s, attribute) for s in some) for some in (own, [s for s in whole if s.key.model])
+            ]
+            assert np.array_equal(*totals), attribute
+
+
+def test_segments_of_shared_cells_are_shared_too() -> None:
+    """Beyond the limit of versions a row is counted in the shared cells of its segments, and those it had."""
+    partition = opened(SEGMENTED)
+    log = log_of(1, 1_000)
+    columns = log[1]
+    columns.group = np.arange(len(columns), dtype=np.int32)
+    columns.groups = tuple((f"request-{i}", "champion", "") for i in range(len(columns)))
+    columns.events[:] = START
+    fold(partition, log, [500])
+    sketches, _ = partition.checkpoint()
+    rows = {s.key.version: s.rows for s in sketches if not s.key.segment}
+    for column in ("k", "l"):
+        found: dict[str, int] = {}
+        for s in sketches:
+            if s.key.segment.startswith(f"{column}="):
+                found[s.key.version] = found.get(s.key.version, 0) + s.rows
+        assert found == {version: count for version, count in rows.items() if count}
+    assert len(sketches) <= 4 * GROUPS_PER_PANE
 
 
 def test_a_flood_of_versions_shares_one_cell() -> None:

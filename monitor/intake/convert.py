@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from kernels.layout import FIRST_BIN, MISSING, NOVEL, OTHER
 from monitor.novel import hash64
-from monitor.plan import Kind, TimeUnit
+from monitor.plan import FeaturePlan, Kind, TimeUnit
 from monitor.reference.category import canonical
+from monitor.reference.profile import FeatureProfile
 
 LATENCY_MS = {
     TimeUnit.SECONDS: 1e3,
@@ -62,6 +63,25 @@ def slots(kind: Kind, categories: Sequence[str], tail: Iterable[int] = ()) -> Ma
     """Category → slot. Those of a boolean feature hold booleans only, which need no spelling."""
     found = Slots(categories, tail)
     return {value: found[value] for value in (None, False, True)} if kind is Kind.BOOLEAN else found
+
+
+def slots_of(feature: FeaturePlan, profile: FeatureProfile | None) -> Mapping[object, int]:
+    """Category → slot, as a hidden column or the reference says; without either all are NOVEL."""
+    if feature.categories is not None:
+        return slots(feature.kind, feature.categories)
+    return (
+        slots(feature.kind, profile.categories, profile.tail)
+        if profile is not None
+        else slots(feature.kind, ())
+    )
+
+
+def unnamed(feature: FeaturePlan) -> tuple[int, ...]:
+    """Slots of which somebody needs the category's name. A contract that lists its categories must know
+    those of rare ones too."""
+    if feature.categories is not None:
+        return ()
+    return (NOVEL, OTHER) if feature.allowed else (NOVEL,)
 
 
 class Flags(dict[object, int]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from monitor.intake.schema import Schema, show
 from monitor.names import Reason
 from monitor.plan import ModelPlan, SourcePlan
 from monitor.reference.profile import Reference
+from monitor.segments import hidden
 
 UNKNOWN_KEPT = 100
 """Names of unknown models that are counted; later ones are counted together under ""."""
@@ -59,8 +60,10 @@ class Decoder:
                 "set model: to the path of the model's name"
             )
         self._path = source.model
-        self._rows = {name: Rows(source, models[name], references.get(name)) for name in source.models}
-        found = {name: scanner_of(source, models[name], references.get(name)) for name in source.models}
+        read = {name: _with_hidden(models[name]) for name in source.models}
+        self._hidden = {name: len(models[name].segments) for name in source.models}
+        self._rows = {name: Rows(source, read[name], references.get(name)) for name in source.models}
+        found = {name: scanner_of(source, read[name], references.get(name)) for name in source.models}
         self._scanners = {name: scanner for name, scanner in found.items() if scanner is not None}
         self._guess = next(iter(self._scanners), "")
         """The model that most records of the last batch named."""
@@ -88,7 +91,8 @@ class Decoder:
             columns[name], refused = sift(columns[name], self._source)
             rejects.extend(refused)
         rejects.sort(key=lambda reject: reject.index)
-        return Scanned(tuple(columns[name] for name in self._rows), tuple(rejects), len(declined))
+        told = tuple(_apart(columns[name], self._hidden[name]) for name in self._rows)
+        return Scanned(told, tuple(rejects), len(declined))
 
     def use_scanner(self, *, active: bool) -> None:
         """Scan with compiled kernels, or leave every record to the slower decoder: the results are equal."""
@@ -145,6 +149,18 @@ class Decoder:
     def _count(self, name: str) -> None:
         known = name if name in self.unknown or len(self.unknown) < UNKNOWN_KEPT else ""
         self.unknown[known] = self.unknown.get(known, 0) + 1
+
+
+def _with_hidden(plan: ModelPlan) -> ModelPlan:
+    return replace(plan, features=(*plan.features, *hidden(plan)))
+
+
+def _apart(columns: Columns, hidden: int) -> Columns:
+    """Columns whose last `hidden` codes say which segments rows belong to."""
+    if not hidden:
+        return columns
+    last = len(columns.codes) - hidden
+    return replace(columns, codes=columns.codes[:last], segments=columns.codes[last:])
 
 
 def _pick(values: Sequence[bytes | None], positions: Sequence[int]) -> Sequence[bytes | None]:

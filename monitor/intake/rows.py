@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.layout import NOVEL, OTHER
 from monitor.columns import NOTHING_NOVEL, Batch, Columns, Novel, Reject
 from monitor.intake import convert
 from monitor.intake.fault import Fault, decode_all
@@ -64,12 +63,7 @@ class Rows:
         self._categorical = [f for f in plan.features if f.kind in {Kind.CATEGORICAL, Kind.BOOLEAN}]
         self._vectors = [f for f in plan.features if f.kind is Kind.VECTOR]
         profiles = {p.name: p for p in reference.features} if reference is not None else {}
-        self._slots = [
-            convert.slots(f.kind, profiles[f.name].categories, profiles[f.name].tail)
-            if f.name in profiles
-            else convert.slots(f.kind, (), ())
-            for f in self._categorical
-        ]
+        self._slots = [convert.slots_of(f, profiles.get(f.name)) for f in self._categorical]
         self._flags = convert.Flags()
         self._latency_ms = convert.LATENCY_MS.get(source.latency_unit, 1.0)
         wanted = _wanted(source, plan.features)
@@ -157,10 +151,8 @@ class Rows:
             column = columns[feature.path]
             codes = np.fromiter(map(self._slots[at].__getitem__, column), np.int32, count)
             arrays.codes[at, rows] = codes
-            # A contract that lists its categories must know the names of rare ones too.
-            unnamed = (codes == NOVEL) | (codes == OTHER) if feature.allowed else codes == NOVEL
-            if unnamed.any():
-                found = np.flatnonzero(unnamed).astype(np.int32)
+            found = np.flatnonzero(np.isin(codes, convert.unnamed(feature))).astype(np.int32)
+            if len(found):
                 names = [arrays.names[convert.shorten(canonical(column[row]))] for row in found.tolist()]
                 arrays.novel.append((found + np.int32(rows.start), at, names))
         self._fill_vectors(columns, arrays, rows)

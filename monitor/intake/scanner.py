@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kernels import program as p
 from kernels.blocks import are_equal
-from kernels.layout import MISSING, NOVEL, OTHER
+from kernels.layout import MISSING
 from kernels.number import FLAWED
 from kernels.program import DECLINED, OTHER_MODEL, TAKEN, Output
 from kernels.scan import TILE, scan
@@ -292,13 +292,8 @@ def _readers(
 def _category(feature: FeaturePlan, reference: Reference | None) -> Callable[[object], Meaning]:
     """Slot of a category, and its name where it has none of its own and somebody needs it."""
     profiles = {profile.name: profile for profile in reference.features} if reference is not None else {}
-    profile = profiles.get(feature.name)
-    slots = (
-        convert.slots(feature.kind, profile.categories, profile.tail)
-        if profile is not None
-        else convert.slots(feature.kind, (), ())
-    )
-    unnamed = {NOVEL, OTHER} if feature.allowed else {NOVEL}
+    slots = convert.slots_of(feature, profiles.get(feature.name))
+    unnamed = convert.unnamed(feature)
 
     def read(value: object) -> Meaning:
         if value is None:
@@ -327,8 +322,9 @@ def _know(
         if feature.kind is Kind.BOOLEAN:
             needed[row] = tokens.know(row, b"false")
             tokens.know(row, b"true")
-        elif feature.name in profiles:
-            for category in profiles[feature.name].categories:
+        else:
+            known = profiles[feature.name].categories if feature.name in profiles else ()
+            for category in feature.categories or known:
                 tokens.know(row, convert.quoted(category))
     return needed
 

@@ -22,6 +22,7 @@ DISTANCES = ("js", "hellinger", "total_variation", "linf")
 WASSERSTEIN = "wasserstein"
 MMD, MEAN_SHIFT = "mmd", "mean_shift"
 """Of vector features; see `monitor.judge.vectors`."""
+OF_VECTORS = frozenset({MMD, MEAN_SHIFT})
 VECTOR_SCORES = (MMD, "mmd_noise", MEAN_SHIFT, "mean_shift_noise", "mean_shift_dimension")
 """In this order; noise is what sampling alone does to the score before it."""
 DETECTORS = (*DISTANCES, WASSERSTEIN, MMD, MEAN_SHIFT)

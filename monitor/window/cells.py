@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.layout import NOVEL, Layout
+from kernels.layout import NOVEL, Layout, no_rules
 from kernels.pairs import number_pairs, take_places
 from kernels.select import CPU, Backend
 from monitor.columns import Columns, Novel
@@ -21,13 +21,14 @@ from monitor.memory import DENSE_BYTES
 from monitor.names import CHAMPION, REASONS, SketchKey, Source
 from monitor.novel import Sample, hash64
 from monitor.plan import ModelPlan
+from monitor.segments import WHOLE, by_code, part_layout
 from monitor.sketch import NOVEL_KEPT, Sketch
 from monitor.window.dense import DenseCells
 
 GROUPS_PER_PANE = 64
-"""Distinct (version, variant, segment) per pane; the rest share two cells, one for the variant that is
-judged and one for all others, so that a producer that puts a request id into its version or variant
-costs two cells instead of one per request."""
+"""Distinct (version, variant) per pane, each with all of its segments; the rest share two, one for the
+variant that is judged and one for all others, so that a producer that puts a request id into its version
+or variant costs two cells instead of one per request."""
 OVERFLOW = "…"
 
 Group = tuple[str, str, str]
@@ -52,7 +53,11 @@ class _Cell:
 
 
 class OpenCells:
-    """Counts by (group, pane). Lives as long as the partition is assigned; one thread at a time."""
+    """Counts by (group, pane): of all rows, or of the rows once more by the segments of one column.
+
+    Segments have no rejects, no breaches of the contract and no names of novel categories: those of the
+    whole are theirs too. Lives as long as the partition is assigned; one thread at a time.
+    """
 
     def __init__(
         self,
@@ -63,16 +68,25 @@ class OpenCells:
         *,
         room: int = DENSE_BYTES,
         backend: Backend = CPU,
+        segment: int = -1,
     ) -> None:
-        """`categories`: see `monitor.contract.contract`; `room`: see `DenseCells`."""
+        """`categories`: see `monitor.contract.contract`; `room`: see `DenseCells`; `segment`: which column's
+        segments are counted, -1: the whole."""
         self.plan = plan
         self.source = source
+        self._segment = segment
+        self._segments = by_code(plan.segments[segment]) if segment >= 0 else (WHOLE,)
+        """By code."""
         rules, self._named = contract(plan, layout, categories)
+        if segment >= 0:
+            layout = part_layout(layout)
+            rules, self._named = no_rules(layout), {}
         self._dense = DenseCells(layout, rules, room=room, backend=backend)
         self._cells: dict[Key, _Cell] = {}
         self._awake: dict[Key, _Cell] = {}
         """The dense cells, the one that has waited longest for a row first."""
-        self._groups: dict[int, int] = {}
+        self._groups: dict[int, set[tuple[str, str]]] = {}
+        """Pane → the versions and variants that have cells of their own in it."""
         self._pairs = _Pairs()
 
     def __len__(self) -> int:
@@ -95,7 +109,7 @@ class OpenCells:
             place = np.empty(len(own), np.int32)
             if take_places(place, own, places):
                 broken += self._dense.fold(rows, place, places)
-        if len(columns.novel):
+        if len(columns.novel) and self._segment < 0:
             broken += self._add_named(columns, number, cells)
         return broken
 
@@ -127,10 +141,11 @@ class OpenCells:
             cell.is_changed = cell.is_touched = False
 
     def restore(self, sketches: Iterable[Sketch]) -> None:
-        """Continue from recovered sketches; those of another configuration are left as they are."""
+        """Continue from recovered sketches; those of another configuration are left as they are, and so are
+        those of other columns' segments."""
         for sketch in sketches:
             key = sketch.key
-            if key.config != self.plan.config:
+            if key.config != self.plan.config or key.segment not in self._segments:
                 continue
             cell = self._open(((key.version, key.variant, key.segment), key.pane))
             cell.rest = sketch.compact(novel={})
@@ -142,9 +157,12 @@ class OpenCells:
 
         Dense ones come first where not all can be dense, before others take their places.
         """
-        number, first = self._pairs.number(columns.group, panes)
-        pairs = zip(columns.group[first].tolist(), panes[first].tolist(), strict=True)
-        found = [self._cell((columns.groups[group], pane)) for group, pane in pairs]
+        group = columns.group
+        if columns.segments is not None and self._segment >= 0:
+            group = group * np.int32(len(self._segments)) + columns.segments[self._segment]
+        number, first = self._pairs.number(group, panes)
+        pairs = zip(group[first].tolist(), panes[first].tolist(), strict=True)
+        found = [self._cell((self._named_group(columns, own), pane)) for own, pane in pairs]
         cells = list({id(cell): cell for cell in found}.values())
         if len(cells) == len(found) <= self._dense.limit:
             return number, cells
@@ -152,6 +170,11 @@ class OpenCells:
         places = {id(cell): at for at, cell in enumerate(cells)}
         rank = np.array([*(places[id(cell)] for cell in found), -1], np.int32)
         return rank[number], cells
+
+    def _named_group(self, columns: Columns, number: int) -> Group:
+        at, code = divmod(number, len(self._segments))
+        version, variant, _ = columns.groups[at]
+        return version, variant, self._segments[code]
 
     @property
     def _home(self) -> Group:
@@ -163,24 +186,27 @@ class OpenCells:
         found = self._cells.get(key)
         if found is not None:
             return found
-        group, pane = key
-        if self._is_capped(group) and self._groups.get(pane, 0) >= GROUPS_PER_PANE:
-            is_judged = group[1] in (self.plan.champion, CHAMPION)
-            return self._open(((OVERFLOW, group[1] if is_judged else OVERFLOW, ""), pane))
+        (version, variant, segment), pane = key
+        own = self._groups.get(pane, set())
+        if self._is_capped(key[0]) and (version, variant) not in own and len(own) >= GROUPS_PER_PANE:
+            is_judged = variant in (self.plan.champion, CHAMPION)
+            return self._open(((OVERFLOW, variant if is_judged else OVERFLOW, segment), pane))
         return self._open(key)
 
     def _is_capped(self, group: Group) -> bool:
-        return group[0] != OVERFLOW and group != self._home
+        return group[0] != OVERFLOW and group[:2] != self._home[:2]
 
     def _open(self, key: Key) -> _Cell:
         """The cell of exactly this key, made where there is none."""
         found = self._cells.get(key)
         if found is None:
-            rules = np.zeros(len(self.plan.rules), np.int64)
-            found = self._cells[key] = _Cell(key, self._dense.empty, np.zeros(len(REASONS), np.int64), rules)
+            breaches = np.zeros_like(self._dense.empty.violations)
+            found = self._cells[key] = _Cell(
+                key, self._dense.empty, np.zeros(len(REASONS), np.int64), breaches
+            )
             group, pane = key
             if self._is_capped(group):
-                self._groups[pane] = self._groups.get(pane, 0) + 1
+                self._groups.setdefault(pane, set()).add(group[:2])
         return found
 
     def _wake(self, cells: Sequence[_Cell]) -> NDArray[np.int32]:

@@ -13,6 +13,7 @@ from monitor.names import CHAMPION, REASONS, Source
 from monitor.novel import keep
 from monitor.pack import Packed, pack
 from monitor.plan import ModelPlan, WindowSpec
+from monitor.segments import WHOLE
 from monitor.sketch import NOVEL_KEPT, Sketch
 from monitor.verdict import Window
 
@@ -56,11 +57,16 @@ FLAT = ("sums", "vectors", "violations", "rejects")
 """Integer arrays of a sketch that are small, and added as they are."""
 
 
-def belongs(sketch: Sketch, plan: ModelPlan) -> bool:
-    """Whether a sketch is judged: of the plan's model and configuration, and of the champion or of rows
-    that name no variant."""
+def belongs(sketch: Sketch, plan: ModelPlan, segment: str = WHOLE) -> bool:
+    """Whether a sketch is judged: of the plan's model and configuration, of this segment, and of the champion
+    or of rows that name no variant."""
     key = sketch.key
-    return key.model == plan.name and key.config == plan.config and key.variant in (plan.champion, CHAMPION)
+    return (
+        key.model == plan.name
+        and key.config == plan.config
+        and key.segment == segment
+        and key.variant in (plan.champion, CHAMPION)
+    )
 
 
 def merge(
@@ -77,7 +83,7 @@ def merge(
 ) -> Window:
     """Sum what `parts` counted of the plan's model in the panes of [start, end).
 
-    Pure, and independent of the order of `parts`. Of sketches those are taken that belong (see
+    Pure, and independent of the order of `parts`. Of sketches those are taken that belong to the whole (see
     `belongs`) and lie in the window; sums are taken as they are. Each sketch must be the newest of
     its key and come once: two versions of one key would be added up. Without parts the window has
     zeros in the layout's shapes. Parts are read one at a time, never held.

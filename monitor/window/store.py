@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from kernels.layout import Layout
 from monitor.names import SketchKey
 from monitor.plan import ModelPlan
+from monitor.segments import WHOLE
 from monitor.sketch import Sketch
 from monitor.window.merge import Sum, Total, belongs
 
@@ -26,7 +27,9 @@ class PaneStore:
     every sketch again. A newer sketch of a pane drops the blocks that hold it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, segment: str = WHOLE) -> None:
+        """`segment`: that of the sketches that are summed up."""
+        self._segment = segment
         self._panes: dict[int, dict[SketchKey, Sketch]] = {}
         self._starts: list[int] = []
         """The panes that are held, ascending."""
@@ -117,7 +120,7 @@ class PaneStore:
             parts = [part for part in halves if part is not None]
         else:
             held = (sketch for pane in panes for sketch in self._panes[pane].values())
-            parts = [Sum.of(sketch) for sketch in held if belongs(sketch, plan)]
+            parts = [Sum.of(sketch) for sketch in held if belongs(sketch, plan, self._segment)]
         if len(parts) < 2:
             return parts[0] if parts else None
         total = Total(layout, len(plan.rules))

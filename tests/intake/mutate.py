@@ -8,12 +8,13 @@ import re
 import string
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from monitor.intake.decode import Decoder
 from monitor.names import Source
-from monitor.plan import Budget, FeaturePlan, Kind, ModelPlan, SourcePlan, TimeUnit, WindowSpec
+from monitor.plan import Budget, FeaturePlan, Kind, ModelPlan, SegmentPlan, SourcePlan, TimeUnit, WindowSpec
 from monitor.reference.build import build
 from monitor.reference.table import FeatureDeclaration, Table
 
@@ -61,6 +62,12 @@ def schemas() -> list[tuple[SourcePlan, dict[str, ModelPlan]]]:
         FeaturePlan("first", ("inputs", 0, "data", 0), Kind.CATEGORICAL),
         FeaturePlan("again", ("version",), Kind.CATEGORICAL),
         FeaturePlan("embedding", ("in", "embedding"), Kind.VECTOR, length=3),
+    ))  # fmt: skip
+    mixed = replace(mixed, segments=(
+        SegmentPlan("colour", ("in", "colour"), values=("red", "12", "true", 'quo"te')),
+        SegmentPlan("flag", ("in", "flag"), Kind.BOOLEAN, values=("false", "true")),
+        SegmentPlan("version", ("version",), values=("1",)),
+        SegmentPlan("place", ("inputs", 0, "name"), values=("a",)),
     ))  # fmt: skip
     small = _plan(
         "other", (FeaturePlan("x", ("x",), Kind.NUMERIC), FeaturePlan("c", ("c",), Kind.CATEGORICAL))

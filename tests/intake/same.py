@@ -44,6 +44,7 @@ def _columns(a: Columns, b: Columns, values: Sequence[bytes | None]) -> list[str
         "values": (_bits(a.values), _bits(b.values)), "codes": (a.codes, b.codes),
         "vectors": (_vectors(a), _vectors(b)), "latency": (_bits(a.latency), _bits(b.latency)), "errors": (a.errors, b.errors),
         "group": (_groups(a), _groups(b)), "novel": (_novel(a), _novel(b)),
+        "segments": (_segments(a), _segments(b)),
     }  # fmt: skip
     for name, (x, y) in pairs.items():
         if name == "novel":
@@ -64,6 +65,10 @@ def _bits(values: np.ndarray) -> np.ndarray:
 
 def _vectors(columns: Columns) -> np.ndarray:
     return _bits(columns.vectors).T if columns.vectors is not None else np.zeros((0, len(columns)), np.int64)
+
+
+def _segments(columns: Columns) -> np.ndarray:
+    return columns.segments if columns.segments is not None else np.zeros((0, len(columns)), np.int32)
 
 
 def _groups(columns: Columns) -> np.ndarray:

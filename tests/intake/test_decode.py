@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ from kernels.layout import FIRST_BIN, MISSING, NOVEL
 from monitor.errors import IntakeError
 from monitor.intake.decode import Decoder
 from monitor.names import Reason
-from monitor.plan import TimeUnit
-from tests.intake.records import GOOD, NOW, batch, decoder, feature, model, named, scan, source
+from monitor.plan import Kind, SegmentPlan, TimeUnit
+from tests.intake.records import GOOD, NOW, batch, decoder, feature, model, named, reference, scan, source
 
 
 def refused(value, **rest):
@@ -282,3 +283,32 @@ def test_plans_that_cannot_be_read_are_refused(rest, words):
     """Contradictions are found when the decoder is built, not with the first record."""
     with pytest.raises(IntakeError, match=words):
         Decoder(source(**rest), {"m": model(), "a": model("a"), "b": model("b")}, {})
+
+
+def test_rows_say_which_segments_they_belong_to():
+    """A hidden column has the codes of its own values, whatever slots a feature of the same path has, names
+    nothing, and is no feature."""
+    segments = (
+        SegmentPlan("city", ("features", "city"), values=("7", "Oslo")),
+        SegmentPlan("member", ("features", "member"), Kind.BOOLEAN, values=("false", "true")),
+        SegmentPlan("shop", ("shop",), values=("a", "b")),
+    )
+    own = Decoder(source(), {"m": replace(model(), segments=segments)}, {"m": reference()})
+    records = [
+        GOOD,
+        b'{"ts":1700000000000,"features":{"age":1,"city":"Oslo","member":false},"shop":"b"}',
+        b'{"ts":1700000000000,"features":{"city":7},"shop":"z"}',
+        b'{"ts":1700000000000}',
+    ]
+    for is_active in (True, False):
+        own.use_scanner(active=is_active)
+        (columns,) = own.scan(batch(records)).columns
+        assert columns.segments.tolist() == [
+            [NOVEL, FIRST_BIN + 1, FIRST_BIN, MISSING],
+            [FIRST_BIN + 1, FIRST_BIN, MISSING, MISSING],
+            [MISSING, FIRST_BIN + 1, NOVEL, MISSING],
+        ]
+        plain, _ = scan(*records)
+        assert columns.codes.tolist() == plain.codes.tolist()
+        assert columns.codes.flags.c_contiguous
+        assert named(columns) == named(plain) == {0: {1: "Oslo"}}

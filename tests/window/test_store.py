@@ -61,7 +61,8 @@ def test_windows_made_of_kept_sums_are_those_made_of_sketches(steps) -> None:
     for number, step in enumerate(steps):
         if isinstance(step, int):
             variant = "challenger" if step % 7 == 0 else "champion"
-            store.put(replace(sketch_of(step, variant=variant, segment=str(step % 3)), applied=number))
+            segment = ("", "country=DE", "")[step % 3]
+            store.put(replace(sketch_of(step, variant=variant, segment=segment), applied=number))
             continue
         start, end = (bound * MINUTE for bound in step)
         blocks = store.sums(start, end, plan=PLAN, layout=LAYOUT)
@@ -92,3 +93,15 @@ def test_panes_that_are_forgotten_leave_no_sum_behind() -> None:
         window_of(found, plan=blue, end=8 * MINUTE),
         window_of(store.between(0, 8 * MINUTE), plan=blue, end=8 * MINUTE),
     )
+
+
+def test_a_store_sums_up_its_own_segment() -> None:
+    """Sketches of other segments add nothing."""
+    whole, own = PaneStore(), PaneStore("country=DE")
+    for number in range(4):
+        for segment in ("", "country=DE", "country=FR"):
+            for store in (whole, own):
+                store.put(sketch_of(number, pane=number * MINUTE, segment=segment))
+    for store, segment in ((whole, ""), (own, "country=DE")):
+        expected = [sketch.rows for sketch in store.between(0, 4 * MINUTE) if sketch.key.segment == segment]
+        assert sum(part.rows for part in store.sums(0, 4 * MINUTE, plan=PLAN, layout=LAYOUT)) == sum(expected)
