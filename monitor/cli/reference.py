@@ -109,7 +109,7 @@ def build_command(**given: Any) -> None:
     tables = _open(given, selection)
     records = isinstance(tables, RecordTables)
     timed = bool(tables.selection.time) or (records and tables.selection.record_time)
-    times = 2 + (2 if tables.selection.cluster else 1 if timed else 0)
+    times = 2 + (2 if tables.selection.cluster else 1 if timed else 0) + bool(tables.selection.segments)
     try:
         with progress("building the reference") as tell:
             reference = build(
@@ -122,6 +122,7 @@ def build_command(**given: Any) -> None:
                 origin=_origin(given),
                 settings=settings,
                 progress=passes(tell, rows=tables.rows, times=times),
+                segments=tables.selection.segments,
             )
     finally:
         if isinstance(tables, RecordTables):

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from monitor.config.load import load
 from monitor.config.pane import choose, common
 from monitor.config.plans import plan_kafka
+from monitor.config.segmented import feature_of
 from monitor.config.settings import Settings
-from monitor.config.watched import Feature, Model, Outcome
+from monitor.config.watched import Feature, Model, Outcome, Segment
 from monitor.errors import UsageError
 from monitor.plan import Kind, Path, TimeUnit
 from monitor.reference.build import BuildSettings
 from monitor.reference.paths import format_path
+from monitor.reference.segment_tally import SegmentDeclaration
 from monitor.reference.selection import PREDICTION, Selection
 from monitor.reference.table import FeatureDeclaration
 
@@ -84,7 +86,17 @@ def _selection(settings: Settings, model: Model, name: str) -> Selection:
         only=only,
         optional=frozenset(format_path(path) for path in roles.values() if path),
         paths={format_path(path): path for path in roles.values() if path},
+        segments=tuple(_segments(column, given, model) for column, given in model.segments.items()),
     )
+
+
+def _segments(name: str, given: Segment, model: Model) -> SegmentDeclaration:
+    """A column at the path of a feature is the feature."""
+    feature = feature_of(name, given)
+    paths = {called: one.path or (called,) for called, one in model.features.items()}
+    if not feature:
+        feature = next((called for called, path in paths.items() if path == given.path), "")
+    return SegmentDeclaration(name, feature, () if feature else given.path, given.values, given.top)
 
 
 def _feature(name: str, feature: Feature) -> FeatureDeclaration:

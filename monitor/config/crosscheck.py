@@ -11,6 +11,7 @@ from monitor.config.crosscheck_model import check_model
 from monitor.config.crosscheck_out import check_out
 from monitor.config.finding import Level, Problem
 from monitor.config.intake import DeadLetter
+from monitor.config.segmented import check_segments
 from monitor.config.settings import Settings
 
 CLEAR = re.compile(r"password|secret|\.pem$|jaas", re.IGNORECASE)
@@ -31,6 +32,7 @@ def crosscheck(settings: Settings, names: Mapping[str, AbstractSet[str]]) -> Ite
     yield from _sources(settings)
     for name in settings.models:
         yield from check_model(settings, name, names)
+        yield from check_segments(settings.models[name], ("models", name))
     yield from check_out(settings)
     yield from _state(settings)
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 
 from monitor.config.intake import Source
-from monitor.plan import FeaturePlan, Kind
+from monitor.plan import FeaturePlan, Kind, SegmentPlan
 from monitor.reference.profile import Reference
 
 LENGTH = 16
@@ -15,9 +15,13 @@ LENGTH = 16
 
 
 def config_digest(
-    features: Iterable[FeaturePlan], pane: int, source: Source, reference: Reference | None
+    features: Iterable[FeaturePlan],
+    pane: int,
+    source: Source,
+    reference: Reference | None,
+    segments: Iterable[SegmentPlan] = (),
 ) -> str:
-    """Digest over layout, paths, kinds, contract rules and pane; nothing else.
+    """Digest over layout, paths, kinds, contract rules, pane and segments; nothing else.
 
     Sketches of another digest are other sketches: thresholds, budgets, windows made of the same
     panes, and routes must not be part of it.
@@ -35,6 +39,9 @@ def config_digest(
         "latency": [fields.latency.path, fields.latency.unit] if fields.latency else [],
         "error": fields.error,
     }
+    counted_by = [[one.name, one.path, one.kind, one.values] for one in segments]
+    if counted_by:  # a model without any has the digest that it had before there were any
+        meaning["segments"] = counted_by
     text = json.dumps(meaning, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from monitor.config.finding import Steps, dotted
 
 _LATER = {
-    ("models", "*", "segments"): "slices of a model by a column",
     ("models", "*", "evaluate_by"): "one evaluator per segment",
     ("models", "*", "seasons"): "references by hour of day or day of week",
     ("models", "*", "environment"): "dependency drift",

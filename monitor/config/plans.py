@@ -13,6 +13,7 @@ from monitor.config.load import refusal
 from monitor.config.outgoing import plan_alerts
 from monitor.config.pane import choose
 from monitor.config.rule import parse_test
+from monitor.config.segmented import plan_segments
 from monitor.config.settings import Settings
 from monitor.config.values import KafkaPlan, LogPlan, MetricsPlan, Plans, StatePlan, TopicsPlan, WebPlan
 from monitor.config.watched import LEARN, Model
@@ -212,6 +213,7 @@ def _model(settings: Settings, name: str, reference: Reference | None, problems:
         if limit.when[1] not in known:
             problems.append(unknown_feature(limit.when[1], (*steps, "rules", rule, "when"), known))
     file = reference_paths(settings).get(name)
+    segments = plan_segments(model, name, features, reference, problems)
     return ModelPlan(
         name=name,
         source=source,
@@ -220,7 +222,7 @@ def _model(settings: Settings, name: str, reference: Reference | None, problems:
         windows=windows,
         pane=pane,
         budget=Budget(*model.budget),
-        config=config_digest(features, pane, settings.sources[source], reference),
+        config=config_digest(features, pane, settings.sources[source], reference, segments),
         reference=str(file) if file and reference else "",
         champion=model.champion,
         lateness=model.allowed_lateness,
@@ -230,6 +232,7 @@ def _model(settings: Settings, name: str, reference: Reference | None, problems:
         detectors=model.detectors,
         clear_after=model.clear_after,
         runbook=model.runbook,
+        segments=segments,
         raw_rules=tuple(RawRule(rule, *limit.when, limit.do) for rule, limit in model.rules.items()),
         retrain=RetrainPlan(
             mode=model.retrain.mode,

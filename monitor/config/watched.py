@@ -31,6 +31,8 @@ from monitor.judge.catalogue import DETECTORS, SCORES
 from monitor.plan import LONGEST_VECTOR
 
 LEARN = "learn"
+MOST_SEGMENTS = 100
+"""Values of one column: each is counted in cells of its own, and has every test of the model once more."""
 
 
 def _tolerance(value: Any) -> Any:
@@ -171,6 +173,33 @@ class Outcome(Column):
     )
 
 
+class Segment(Group):
+    """A column by whose values a model is also watched."""
+
+    shorthand = "path"
+
+    feature: Text = Field(
+        default="",
+        description="A categorical or boolean feature; left out, as the path, the one of the segments' name.",
+        examples=["country"],
+    )
+    path: DottedPath = Field(
+        default=(), description="Where a column that is no feature stands.", examples=["ctx.region"]
+    )
+    values: tuple[Text, ...] = Field(
+        default=(),
+        max_length=MOST_SEGMENTS,
+        description="Values that are watched each on their own; all others are one segment, `other`, and rows "
+        "without a value `missing`.",
+        examples=[["DE", "FR"]],
+    )
+    top: Annotated[Whole, bounded(1, MOST_SEGMENTS)] = Field(
+        default=10,
+        description="Without values: the ones with most rows in the reference.",
+        examples=[20],
+    )
+
+
 class Limit(Group):
     """A raw limit on a score, outside the budget."""
 
@@ -279,6 +308,14 @@ class Model(Group):
         description="The truth, where the record already holds it; watched like a feature, under the name "
         "label.",
         examples=[{"path": "label", "kind": "class"}],
+    )
+    segments: dict[Name, Annotated[Segment, expand(Segment)]] = Field(
+        default_factory=dict,
+        description="Columns by whose values the model is also watched, within the same budget. The reference is "
+        "built again with them.",
+        examples=[
+            {"country": {"feature": "country", "top": 10}, "tier": {"path": "ctx.tier", "values": ["gold"]}}
+        ],
     )
     min_records: Annotated[Whole, bounded(1, 10**9)] = Field(
         default=50, description="Windows with fewer records are unknown.", examples=[50]

@@ -16,6 +16,7 @@ from monitor.plan import LONGEST_VECTOR, Kind
 from monitor.reference.bins import GROUPS, LARGEST, QUANTILES, coarse_groups, numeric_edges
 from monitor.reference.design import block_effects, cluster_effects, window_size
 from monitor.reference.profile import FeatureProfile, Reference
+from monitor.reference.segment_tally import HIDDEN, SegmentDeclaration, segment_columns, tally_segments
 from monitor.reference.span import HOUR, MAX_PANES, pane_size, show_span
 from monitor.reference.survey import ColumnSurvey, Survey, ranked, survey
 from monitor.reference.table import FeatureDeclaration, Table
@@ -58,21 +59,26 @@ def build(
     origin: Mapping[str, Any] | None = None,
     settings: BuildSettings | None = None,
     progress: Progress | None = None,
+    segments: Sequence[SegmentDeclaration] = (),
 ) -> Reference:
     """The reference of a table, or of a source of tables that can be read several times.
 
     features  None: every column, its kind read off the values
     pane      milliseconds; grows when there would be more than `settings.max_panes`
     created   milliseconds; a parameter, so that equal input gives equal bytes
-    progress  is told the rows read so far, from 0 again in each of at most 5 passes
+    progress  is told the rows read so far, from 0 again in each of at most 6 passes
+    segments  columns that rows are counted by once more; `features` holds those that are no feature of
+              the model, by their `hidden` declarations
 
     Raises ReferenceInvalid when there are no rows, a declared column is missing, or a column
     does not fit its declared kind. The result has no `digest`; writing it gives one.
     """
     settings = settings or BuildSettings()
     chunks = _watched([table] if isinstance(table, Table) else table, progress)
-    declared = tuple(features) if features is not None else _undeclared(chunks)
-    found = survey(chunks, features=declared, pane=pane)
+    every = tuple(features) if features is not None else _undeclared(chunks)
+    declared = tuple(feature for feature in every if not feature.name.startswith(HIDDEN))
+    surveyed = survey(chunks, features=every, pane=pane)
+    found = replace(surveyed, columns=[c for c in surveyed.columns if c.feature in declared])
     timed = found.timed
     size = pane_size(found.panes, pane=pane, unit=settings.unit, limit=settings.max_panes) if timed else 0
     profiles = tuple(_profile(column, settings, model=model) for column in found.columns)
@@ -100,7 +106,11 @@ def build(
         latency=summed(panes.latency_indptr, panes.latency_bins, panes.latency_values, LATENCY_BINS),
         notes=_notes(found, size=size, pane=pane, unit=settings.unit),
         vectors=np.zeros(encoder.layout.vectors.words, np.int64) + total.words,
-    )
+        segments=tally_segments(
+            chunks, segment_columns(segments, surveyed.columns, profiles), encoder, found.columns,
+            _placement(size), panes, size,
+        ),
+    )  # fmt: skip
 
 
 class _Watched:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from monitor.intake.times import LATEST_MS
 from monitor.plan import LONGEST_VECTOR, Kind
 from monitor.reference.bins import GROUPS
 from monitor.reference.profile import FeatureProfile, Reference
+from monitor.reference.segments import wrong
 from monitor.reference.vector import COARSEST, SMALLEST, mean_words, stacked
 
 MAX_FEATURES = 100_000
@@ -50,6 +52,7 @@ def check(reference: Reference, *, where: str) -> None:
     )
     _check_sums(reference, slots=slots, where=where)
     _check_words(reference, where=where)
+    _check_segments(reference, slots=slots, where=where)
 
 
 def _check_profile(profile: FeatureProfile, *, where: str) -> None:
@@ -145,6 +148,28 @@ def _check_words(reference: Reference, *, where: str) -> None:
         where,
         "the sums over the panes",
     )
+
+
+def _check_segments(reference: Reference, *, slots: int, where: str) -> None:
+    for column in reference.segments:
+        here = f"{where}, segments by {column.name!r}"
+        for part in column.parts:
+            panes, novelty = part.panes, part.novelty
+            sparse = (panes.indptr, panes.slots, panes.values)
+            _check_sparse(*sparse, len(panes), size=slots, where=here)
+            latency = (panes.latency_indptr, panes.latency_bins, panes.latency_values)
+            _check_sparse(*latency, len(panes), size=LATENCY_BINS, where=here)
+            _require(
+                bool(((panes.errors >= 0) & (panes.errors <= panes.rows)).all())
+                and len(novelty) == len(reference.features)
+                and bool(((novelty >= 0) & (novelty <= 1)).all())
+                and _counts_every_row(replace(reference, panes=panes)),
+                "rows, errors or novelty that do not fit the counts",
+                here,
+                "one slot of every feature per row, and shares",
+            )
+        problem = wrong(reference, column)
+        _require(not problem, problem, here, "different values, and segments that add up to the whole")
 
 
 def _check_times(reference: Reference, *, where: str) -> None:

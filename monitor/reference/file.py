@@ -26,13 +26,14 @@ from numpy.typing import NDArray
 from kernels.layout import FREQUENCIES
 from monitor.errors import ReferenceInvalid, ReferenceTooNew
 from monitor.plan import LONGEST_VECTOR, Kind
+from monitor.reference import segments
 from monitor.reference.check import check
 from monitor.reference.header import DTYPES, ArrayEntry, Header, entry_of, profile_of
 from monitor.reference.profile import FeatureProfile, Panes, Reference
 from monitor.reference.vector import VectorProfile
 
-VERSION = 2
-"""Newest format that is read. Written is the oldest that holds a reference: 2 has vector features."""
+VERSION = 3
+"""Newest format that is read. Written is the oldest that holds a reference: 2 has vector features, 3 segments."""
 MAGIC = b"driftline-reference "
 TRAILER = len(b"sha256 " + b"0" * 64 + b"\n")
 MAX_FILE = 1 << 30
@@ -127,9 +128,10 @@ def pack(reference: Reference) -> bytes:
         notes=tuple(reference.notes),
         features=tuple(entry_of(profile) for profile in reference.features),
         arrays=tuple(entries),
+        segments=segments.entries(reference),
     )
     text = msgspec.json.encode(header, order="deterministic")
-    version = 2 if _has_vectors(header) else 1
+    version = 3 if header.segments else 2 if _has_vectors(header) else 1
     body = b"".join([MAGIC, b"%d\n" % version, text, b"\n", *blobs])
     return body + b"sha256 " + hashlib.sha256(body).hexdigest().encode() + b"\n"
 
@@ -187,6 +189,7 @@ def _unpacked(header: Header, body: bytes, offset: int, *, where: str) -> dict[s
     arrays: dict[str, NDArray[Any]] = {}
     total = 0
     expected = _PANES | _WHOLE | (_VECTORS if _has_vectors(header) else {})
+    expected |= segments.ARRAYS if header.segments else {}
     for entry in header.arrays:
         if expected.get(entry.name) != entry.dtype or entry.name in arrays:
             raise ReferenceInvalid(
@@ -262,6 +265,7 @@ def _assembled(header: Header, arrays: dict[str, NDArray[Any]], *, where: str) -
         latency=arrays["latency"],
         notes=header.notes,
         vectors=arrays.get("vectors", np.zeros(0, np.int64)),
+        segments=segments.assembled(header.segments, arrays, features=len(profiles), where=where),
     )
 
 
@@ -352,7 +356,7 @@ def _arrays(reference: Reference) -> list[tuple[str, str, NDArray[Any]]]:
             "pane_vectors": reference.panes.vectors.ravel(),
         }
         found += [(name, dtype, own[name]) for name, dtype in _VECTORS.items()]
-    return found
+    return found + segments.arrays(reference)
 
 
 def _sync_folder(folder: Path) -> None:

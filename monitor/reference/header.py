@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from monitor.plan import Kind
 from monitor.reference.profile import FeatureProfile
+from monitor.reference.segments import SegmentEntry
 from monitor.reference.vector import VectorProfile
 
 DTYPES = {"<i2": np.int16, "<i4": np.int32, "<i8": np.int64, "<f8": np.float64}
@@ -56,8 +57,8 @@ class FeatureEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     shift: int = 0
 
 
-class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything of a reference that is no array."""
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Everything of a reference that is no array. What was added since format 1 has a default."""
 
     model: str
     name: str
@@ -70,6 +71,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notes: tuple[str, ...]
     features: tuple[FeatureEntry, ...]
     arrays: tuple[ArrayEntry, ...]
+    segments: tuple[SegmentEntry, ...] = ()
 
 
 def entry_of(profile: FeatureProfile) -> FeatureEntry:

@@ -100,6 +100,29 @@ class Panes:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """The rows of one segment. `panes` has the panes of the whole, empty ones too, and no vectors.
+
+    novelty  float64[features]  `FeatureProfile.novelty` among these rows
+    """
+
+    panes: Panes
+    novelty: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentColumn:
+    """A column that the reference was also counted by; see `monitor.segments`.
+
+    `parts` are of the values in their order, then of all `other` ones, then of rows without one.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Reference:
     """What `driftline reference build` writes and the judge compares against.
 
@@ -126,6 +149,7 @@ class Reference:
     notes: tuple[str, ...] = field(default_factory=tuple)
     vectors: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """int64[words of all vector features]: the sum over panes, squares included."""
+    segments: tuple[SegmentColumn, ...] = ()
 
     def categories(self) -> tuple[tuple[str, ...], ...]:
         """The names of the categories of each categorical column, in slot order from slot 3."""

@@ -108,7 +108,8 @@ class RecordTables:
         vectors = vectors_in(records)
         columns = {path: found for path, found in discover(records).items() if outside(path, vectors)}
         self._paths = {format_path(path): path for path in (*columns, *vectors)} | dict(self.selection.paths)
-        for feature in (*(self.selection.features or ()), *self.selection.outcomes):
+        hidden = [own.hidden for own in self.selection.segments if own.hidden is not None]
+        for feature in (*(self.selection.features or ()), *self.selection.outcomes, *hidden):
             self._paths.setdefault(format_path(feature.live_path), feature.live_path)
         self.features = tuple(
             self._with_length(one, vectors, records)

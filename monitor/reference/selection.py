@@ -15,6 +15,7 @@ from monitor.intake.convert import Flags, flags
 from monitor.plan import Path, TimeUnit
 from monitor.reference.moment import event_times
 from monitor.reference.paths import format_path
+from monitor.reference.segment_tally import HIDDEN, SegmentDeclaration
 from monitor.reference.table import FeatureDeclaration, Table
 
 PREDICTION = "prediction"
@@ -54,6 +55,7 @@ class Selection:
     only: Mapping[Path, frozenset[str | None]] = field(default_factory=dict)
     optional: frozenset[str] = frozenset()
     paths: Mapping[str, Path] = field(default_factory=dict)
+    segments: tuple[SegmentDeclaration, ...] = ()
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -102,7 +104,8 @@ def resolve(
         if selection.features is None
         else [_placed(feature, available, where=where) for feature in selection.features]
     )
-    found += [_placed(outcome, available, where=where) for outcome in selection.outcomes]
+    hidden = [own.hidden for own in selection.segments if own.hidden is not None]
+    found += [_placed(feature, available, where=where) for feature in (*selection.outcomes, *hidden)]
     if selection.features is None:
         taken = {*selection.roles, *selection.exclude, *(feature.column for feature in found)}
         found = [*_undeclared(selection, available, taken), *found]
@@ -176,9 +179,11 @@ def _latency(columns: Mapping[str, NDArray[Any]], selection: Selection) -> NDArr
 
 def _placed(feature: FeatureDeclaration, available: Mapping[str, Path], *, where: str) -> FeatureDeclaration:
     at_path = [column for column, path in available.items() if path == feature.path]
-    names = [name for name in (feature.column, format_path(feature.path), *at_path, feature.name) if name]
+    own = feature.name.removeprefix(HIDDEN)
+    names = [name for name in (feature.column, format_path(feature.path), *at_path, own) if name]
     also = "; --prediction COLUMN says which" if feature.name == "prediction" else ""
-    column = column_for(names, available, what=f"column of feature {feature.name},", where=where, also=also)
+    what = f"column of {'feature' if own == feature.name else 'segments by'} {own},"
+    column = column_for(names, available, what=what, where=where, also=also)
     return replace(feature, column=column, path=feature.path or available[column])
 
 
