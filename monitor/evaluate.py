@@ -20,7 +20,7 @@ from monitor.deliver.plan import AlertsPlan
 from monitor.errors import StateDamaged, StateError, StateTooNew
 from monitor.incident.forget import forget
 from monitor.incident.intend import Intentions, intend
-from monitor.incident.model import Incident
+from monitor.incident.model import Incident, cause_of, causes_of
 from monitor.judgement import Context, Judged, Judgement, verdict_entry
 from monitor.names import Source
 from monitor.plan import ModelPlan
@@ -324,7 +324,7 @@ class Evaluate:
             reason=str(verdict.reason or ""),
             records=verdict.rows,
             p=verdict.p,
-            causes=[f"{test.test}({test.feature})" for test in verdict.named[:3]],
+            causes=[cause_of(test, where) for where, test in causes_of(verdict)[:3] if test.x > 1],
             transitions=[str(transition.kind) for transition in judged.transitions],
         )
 

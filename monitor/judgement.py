@@ -28,6 +28,7 @@ from monitor.verdict import State, Unknown, Verdict, Window
 from monitor.window.completeness import Patience, assess
 from monitor.window.grid import ends_holding, floor_pane, next_end, start_of
 from monitor.window.merge import merge
+from monitor.window.parts import SegmentStores
 from monitor.window.store import PaneStore
 
 HISTORY = 1_000
@@ -84,6 +85,7 @@ class Judgement:
         self.pages = 0
         self._patience = patience
         self._store = PaneStore()
+        self._segments = SegmentStores(context.plan)
         self._cursor: dict[str, int] = {}
         self._since = -1
         self._held: dict[tuple[str, int], int] = {}
@@ -126,7 +128,8 @@ class Judgement:
                 if sketch.rows:
                     self._others.setdefault(sketch.key.pane, set()).add(sketch.key.source)
                 continue
-            if not self._store.put(sketch):
+            store = self._segments if sketch.key.segment else self._store
+            if not store.put(sketch):
                 continue
             for spec in self.plan.windows:
                 cursor = self._cursor.get(spec.name)
@@ -184,6 +187,7 @@ class Judgement:
         """Judge with a new context from now on; `track` supersedes incidents of another reference."""
         self.context = context
         self._store.renew()
+        self._segments.renew()
 
     def _next(
         self,
@@ -298,7 +302,10 @@ class Judgement:
         prepared = self.context.prepared.get(spec.name)
         if prepared is None:
             return judge_without_reference(window, self.plan, spec)
-        return judge(window, prepared, self.plan, previous=self._previous(window))
+        segments = self._segments.windows(
+            spec, start=window.start, end=window.end, plan=self.plan, layout=self.context.layout
+        )
+        return judge(window, prepared, self.plan, previous=self._previous(window), segments=segments)
 
     def _previous(self, window: Window) -> list[Verdict]:
         """As many verdicts before this window as the raw rules look at."""
@@ -317,12 +324,20 @@ class Judgement:
                 continue
             # Counts only grow: fewer rows are those of another configuration, counted since a reload.
             # After a restart every window that is still held comes by here, so look before judging.
-            if self._store.rows(start, key[1], variants=(self.plan.champion, CHAMPION)) <= before.rows:
+            if not self._has_more(before):
                 continue
             judged = self._judge(spec, key[1], expected, (), revision=before.revision + 1, progress=progress)
             self._revise.add(key)  # not done before it is durable
             yield judged
             self._revise.discard(key)
+
+    def _has_more(self, before: Kept) -> bool:
+        """Whether there are more rows in a window than its verdict counted, in the whole or in segments."""
+        variants = (self.plan.champion, CHAMPION)
+        rows, parts = (
+            store.rows(before.start, before.end, variants=variants) for store in (self._store, self._segments)
+        )
+        return rows > before.rows or (rows == before.rows and 0 < before.parts < parts)
 
     def _remember(self, kept: Kept) -> None:
         history = self.history.setdefault(kept.window, deque(maxlen=HISTORY))
@@ -344,6 +359,7 @@ class Judgement:
         )
         self._whole = max(self._whole, floor_pane(keep, self.plan.pane))
         self._store.forget(self._whole)
+        self._segments.forget(self._whole)
         for pane in [pane for pane in self._others if pane < self._whole]:
             del self._others[pane]
 

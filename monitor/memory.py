@@ -8,10 +8,11 @@ from typing import NamedTuple
 from kernels.layout import LATENCY_BINS, SUM_WORDS
 from monitor.names import REASONS
 from monitor.plan import ModelPlan
+from monitor.segments import names
 
 DENSE_BYTES = 64 << 20
-"""Memory of the dense cells of one model on one source partition. Rows come to the newest panes: of 20
-segments of 500 features three panes fit."""
+"""Memory of the dense cells of one model on one source partition, and of those of all its segments together:
+rows come to the newest panes, of which 20 segments of 500 features have three."""
 FEWEST_DENSE = 8
 """Cells that can be dense at once, however wide the model is."""
 SPARSE_FILL = 8
@@ -41,12 +42,16 @@ class Extent(NamedTuple):
     """How many cells of a model are held at once."""
 
     groups: int
-    """Segments, times the versions and variants that run side by side."""
+    """The whole and all segments, times the versions and variants that run side by side."""
     open_panes: int
     """Panes that can still change, per source partition."""
     window_panes: int
     """Panes of the longest window and of corrections to it."""
     partitions: int
+    columns: int = 0
+    """Columns that make segments; the dense cells of each are counted apart."""
+    parts: int = 1
+    """The whole and all segments."""
 
     @property
     def cells(self) -> int:
@@ -67,30 +72,36 @@ def cell_bytes(*, slots: int, numeric: int, words: int = 0, rules: int = 0) -> C
     )
 
 
-def dense_limit(dense: int) -> int:
-    """How many cells of so many bytes can be dense at once."""
-    return max(FEWEST_DENSE, DENSE_BYTES // dense)
+def dense_limit(dense: int, columns: int = 0) -> int:
+    """How many cells of so many bytes can be dense at once: of the whole, and of `columns` that make segments,
+    which share as much room again."""
+    limit = max(FEWEST_DENSE, DENSE_BYTES // dense)
+    return limit + columns * max(FEWEST_DENSE, DENSE_BYTES // max(columns, 1) // dense)
 
 
 def extent(plan: ModelPlan, bound: int, *, groups: int, partitions: int) -> Extent:
-    """`bound`: the watermark bound of the model's source."""
+    """`bound`: the watermark bound of the model's source; `groups`: versions and variants side by side."""
     longest = max(window.size for window in plan.windows)
+    parts = 1 + len(names(plan))
     return Extent(
-        groups=groups,
+        groups=groups * parts,
         open_panes=ceil((bound + plan.lateness) / plan.pane) + 2,
         window_panes=ceil((longest + plan.lateness) / plan.pane),
         partitions=partitions,
+        columns=len(plan.segments),
+        parts=parts,
     )
 
 
 def most(cell: CellBytes, size: Extent) -> int:
     """Bytes when every cell is as large as it can be, and as many as can be are dense."""
-    return _total(cell, size, dense=dense_limit(cell.dense), rest=cell.packed)
+    return _total(cell, size, dense=dense_limit(cell.dense, size.columns), rest=cell.packed)
 
 
 def likely(cell: CellBytes, size: Extent) -> int:
     """Bytes when cells at rest are sparse and rows come in order."""
-    return _total(cell, size, dense=min(dense_limit(cell.dense), BUSY_PANES * size.groups), rest=cell.sparse)
+    busy = min(dense_limit(cell.dense, size.columns), BUSY_PANES * size.groups)
+    return _total(cell, size, dense=busy, rest=cell.sparse)
 
 
 def _total(cell: CellBytes, size: Extent, *, dense: int, rest: int) -> int:
@@ -98,5 +109,5 @@ def _total(cell: CellBytes, size: Extent, *, dense: int, rest: int) -> int:
     awake = min(dense, open_cells)
     ingest = awake * cell.dense + (open_cells - awake) * rest
     evaluate = size.groups * size.window_panes * rest
-    sums = 2 * size.window_panes * rest  # kept by blocks of 1, 2, 4, 8… panes
+    sums = 2 * size.parts * size.window_panes * rest  # kept by blocks of 1, 2, 4, 8… panes
     return size.partitions * (ingest + evaluate) + sums

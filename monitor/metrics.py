@@ -273,6 +273,13 @@ WINDOW_COVERAGE_RATIO = _gauge(
     "window",
 )
 
+SEGMENT_STATISTIC = _gauge(
+    "segment_statistic",
+    "Largest score of a segment in the latest closed window, in thresholds: above 1 it drifts. The furthest ones.",
+    "model",
+    "window",
+    "segment",
+)
 FEATURE_DRIFTED = _gauge(
     "feature_drifted", "1 when a latest drift verdict of the model names the feature.", "model", "feature"
 )

@@ -88,6 +88,27 @@ class Test:
 
 
 @dataclass(frozen=True, slots=True)
+class SegmentVerdict:
+    """The judgement of one segment in one window. What it spends is part of the model's own budget."""
+
+    segment: str
+    """ "country=DE"."""
+    state: State
+    reason: Unknown | None
+    detail: str
+    rows: int
+    statistic: float
+    """The largest x over its tests."""
+    tests: tuple[Test, ...] = ()
+    """The first of them, largest x first."""
+
+    @property
+    def named(self) -> tuple[Test, ...]:
+        """The tests that name a feature, largest x first."""
+        return tuple(test for test in self.tests if test.x > 1)
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The judgement of one closed window. JSON-able with `monitor.judge.record.to_json`."""
 
@@ -105,7 +126,7 @@ class Verdict:
     p: float
     """Probability of a window statistic this large under no change."""
     statistic: float
-    """M, the largest x over all voting tests."""
+    """M, the largest x over all voting tests, those of segments among them."""
     alpha: float
     """What this window may spend of the budget."""
     proven: bool
@@ -114,7 +135,7 @@ class Verdict:
     reference_windows: int
     windows_needed: int
     tests: tuple[Test, ...] = ()
-    """All voting tests, largest x first."""
+    """All voting tests of the whole, largest x first."""
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Feature → score name → value; all scores, voting or not."""
     rules: tuple[str, ...] = ()
@@ -123,6 +144,8 @@ class Verdict:
     versions: Mapping[str, int] = field(default_factory=dict)
     blind: tuple[str, ...] = ()
     """Features that could not be judged."""
+    segments: tuple[SegmentVerdict, ...] = ()
+    """Of every segment, in the order of the plan; each may be the reason for the state."""
 
     @property
     def named(self) -> tuple[Test, ...]:

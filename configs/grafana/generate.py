@@ -182,6 +182,11 @@ def features() -> list[tuple[int, int, dict[str, Any]]]:
             (f"max by (model, feature, window) (driftline_feature_missing_ratio{{{FEATURE}}})", "{{model}} {{feature}} {{window}}"),
             unit="percentunit", min=0, max=1,
         )),
+        (24, 8, lines(
+            "Segments", "Largest score of each segment in thresholds, per closed window; above 1 it drifts. The furthest ones.",
+            (f"max by (model, window, segment) (driftline_segment_statistic{{{WINDOW}}})", "{{model}} {{window}} {{segment}}"),
+            min=0, decimals=2,
+        )),
         (8, 8, lines(
             "Rows per window", "Rows of the latest closed window.",
             (f"max by (model, window) (driftline_window_records{{{WINDOW}}})", "{{model}} {{window}}"),

@@ -162,7 +162,7 @@ def check_memory(plans: Plans, references: Mapping[str, Reference], partitions: 
     if total <= plans.memory:
         return ok("memory", detail)
     largest = max(need, key=lambda name: need[name][0])
-    change = "raise memory.max, or take longer panes, a shorter longest window, fewer features or partitions"
+    change = "raise memory.max, or take longer panes, a shorter longest window, fewer features, segments or partitions"
     return wrong("memory", f"{detail}; most of it {largest}: {need[largest][2]}; {change}")
 
 

@@ -165,6 +165,8 @@ def _data(replay: Replay, judged: list[Judged]) -> dict[str, object]:
 def _text(replay: Replay, judged: list[Judged]) -> str:
     from datetime import UTC, datetime
 
+    from monitor.incident.model import cause_of, causes_of
+
     fine = any(ms % 60_000 for item in judged for ms in (item.verdict.start, item.verdict.end))
     seconds = ":%S" if fine else ""
 
@@ -175,7 +177,8 @@ def _text(replay: Replay, judged: list[Judged]) -> str:
     months: dict[str, list[str]] = {}
     for item in judged:
         verdict = item.verdict
-        causes = ", ".join(f"{test.test}({test.feature}) {test.score:.3g}" for test in verdict.named[:3])
+        named = [(where, test) for where, test in causes_of(verdict)[:3] if test.x > 1]
+        causes = ", ".join(f"{cause_of(test, where)} {test.score:.3g}" for where, test in named)
         state = str(verdict.state) + (f"({verdict.reason})" if verdict.reason else "")
         lines.append(
             f"{verdict.model}  {verdict.window}  {moment(verdict.start)} – {moment(verdict.end)}"

@@ -11,7 +11,7 @@ from typing import Any, Self
 from monitor.judge.limits import measured
 from monitor.names import content_id
 from monitor.plan import RawRule
-from monitor.verdict import Test, Verdict
+from monitor.verdict import State, Test, Verdict
 
 DRIFT = "drift"
 """The rule of the judge's budgeted verdict; raw rules have the names that the operator gave them."""
@@ -164,12 +164,25 @@ def _newness(incident: Incident) -> tuple[bool, int, int]:
     return incident.firing, incident.opened, incident.revision
 
 
-def cause_of(test: Test) -> str:
-    return f"{test.test}({test.feature})"
+def cause_of(test: Test, segment: str = "") -> str:
+    return f"{test.test}({test.feature})" + (f" in {segment}" if segment else "")
+
+
+def causes_of(verdict: Verdict) -> tuple[tuple[str, Test], ...]:
+    """What a verdict names, most telling first: (segment, test). Of segments only where the whole names nothing:
+    what moves everywhere moves in each of them."""
+    if verdict.named:
+        return tuple(("", test) for test in verdict.named)
+    drifting = [one for one in verdict.segments if one.state is State.DRIFT]
+    found = [(one.segment, test) for one in drifting for test in one.named]
+    return tuple(sorted(found, key=lambda item: -item[1].x)) or tuple(
+        ("", test) for test in verdict.tests[:1]
+    )
 
 
 def evidence_of(verdict: Verdict, rule: RawRule | None = None) -> dict[str, Any]:
     """The key numbers of a verdict as JSON: no feature values, no NaN. `rule`: the raw limit that holds."""
+    named = causes_of(verdict)
     return {
         "rule": None if rule is None else _rule_json(rule, verdict),
         "window": {
@@ -186,8 +199,9 @@ def evidence_of(verdict: Verdict, rule: RawRule | None = None) -> dict[str, Any]
         "statistic": finite(verdict.statistic),
         "alpha": finite(verdict.alpha),
         "proven": verdict.proven,
-        "tests": [_test_json(test) for test in (verdict.named or verdict.tests[:1])[:CAUSES_KEPT]],
-        "named": len(verdict.named),
+        "tests": [_test_json(test, segment) for segment, test in named[:CAUSES_KEPT]],
+        "named": len(verdict.named) or sum(bool(segment) for segment, _ in named),
+        "segments": _segments_json(verdict),
         "versions": dict(verdict.versions),
         "offsets": {str(source): [first, last] for source, (first, last) in verdict.offsets.items()},
     }
@@ -208,8 +222,23 @@ def _rule_json(rule: RawRule, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _test_json(test: Test) -> dict[str, Any]:
+def _segments_json(verdict: Verdict) -> list[dict[str, Any]]:
+    """The segments that drifted, those that moved furthest first."""
+    drifting = [one for one in verdict.segments if one.state is State.DRIFT]
+    return [
+        {
+            "segment": one.segment,
+            "rows": one.rows,
+            "statistic": finite(one.statistic),
+            "cause": cause_of(one.tests[0]) if one.tests else "",
+        }
+        for one in sorted(drifting, key=lambda one: -one.statistic)[:CAUSES_KEPT]
+    ]
+
+
+def _test_json(test: Test, segment: str) -> dict[str, Any]:
     return {
+        **({"segment": segment} if segment else {}),
         "feature": test.feature,
         "test": test.test,
         "score": finite(test.score),

@@ -36,6 +36,9 @@ def description(incident: Incident) -> str:
     tests = evidence.get("tests", ())
     if tests:
         lines.append("Named: " + "; ".join(_test(test) for test in tests) + ".")
+    segments = evidence.get("segments", ())
+    if segments:
+        lines.append("Segments: " + "; ".join(f"{one['segment']} {one['cause']}" for one in segments) + ".")
     if incident.rule == DRIFT and not evidence.get("proven", True):
         lines.append("Budget not proven: the reference has too few windows.")
     if incident.note:
@@ -55,6 +58,7 @@ def annotate(incident: Incident, *, external_url: str) -> dict[str, str]:
         "rule": incident.rule,
         "cause": incident.cause,
         "features": ", ".join(incident.causes),
+        "segments": ", ".join(one["segment"] for one in evidence.get("segments", ())),
         "score": number(first.get("score")),
         "threshold": number(first.get("threshold")),
         "rows": str(evidence.get("rows", "")),
@@ -99,7 +103,8 @@ def number(value: Any) -> str:
 
 
 def _test(test: Mapping[str, Any]) -> str:
-    cause = f"{test['test']}({test['feature']})"
+    where = f" in {test['segment']}" if test.get("segment") else ""
+    cause = f"{test['test']}({test['feature']}){where}"
     score, threshold = number(test.get("score")), number(test.get("threshold"))
     return f"{cause} {score} > {threshold}" if score and threshold else cause
 

@@ -15,6 +15,7 @@ from monitor.incident.model import (
     Status,
     Streak,
     cause_of,
+    causes_of,
     evidence_of,
     incident_id,
 )
@@ -264,8 +265,8 @@ def _causes(verdict: Verdict, plan: ModelPlan, rule: str) -> tuple[str, ...]:
     raw = _raw_rule(plan, rule)
     if raw is not None:
         return (f"{raw.score}({raw.feature})",)
-    named = verdict.named or verdict.tests[:1]
-    return tuple(cause_of(test) for test in named[:CAUSES_KEPT]) or ("unnamed",)
+    named = causes_of(verdict)[:CAUSES_KEPT]
+    return tuple(cause_of(test, where) for where, test in named) or ("unnamed",)
 
 
 def _versions(verdict: Verdict) -> tuple[str, ...]:

@@ -32,6 +32,8 @@ class Kept:
     state: State
     rows: int
     alpha: float
+    parts: int
+    """Rows of all segments."""
     packed: bytes
 
     @classmethod
@@ -49,6 +51,7 @@ class Kept:
             state=State(body["state"]),
             rows=body["rows"],
             alpha=number_from_json(body["alpha"]),
+            parts=sum(segment["rows"] for segment in body.get("segments", ())),
             packed=zlib.compress(msgspec.msgpack.encode(body), LEVEL),
         )
 
@@ -63,4 +66,5 @@ class Kept:
 
     def bare(self) -> Self:
         """Without tests, scores and the features that could not be judged."""
-        return type(self).read(self.body() | {"tests": [], "scores": {}, "blind": []})
+        segments = [{**segment, "tests": []} for segment in self.body().get("segments", ())]
+        return type(self).read(self.body() | {"tests": [], "scores": {}, "blind": [], "segments": segments})

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
 from kernels.layout import BELOW, NOVEL, NUMERIC, PRESENT, VECTOR
-from monitor.judge import catalogue as names
-from monitor.judge.extract import Counts, Extract, extract
+from monitor.judge.extract import Extract, extract
 from monitor.judge.limits import rules_that_hold
 from monitor.judge.prepare import Prepared, spendable, windows_needed
 from monitor.judge.scores import Scores, score
+from monitor.judge.segments import Voices, judge_segments
 from monitor.judge.text import caveats, describe, more_rows
+from monitor.judge.votes import counts_of, ranked_tests
 from monitor.judge.weigh import Evidence, weigh
 from monitor.plan import ModelPlan, WindowSpec
-from monitor.reference.vector import mean_words
-from monitor.verdict import State, Test, Unknown, Verdict, Window
+from monitor.verdict import SegmentVerdict, State, Test, Unknown, Verdict, Window
 
 _FIRST = {NUMERIC: BELOW, VECTOR: PRESENT}
 """First slot of a feature that holds values."""
+NONE: Mapping[str, Window] = MappingProxyType({})
 
 
-def judge(window: Window, prepared: Prepared, plan: ModelPlan, *, previous: Sequence[Verdict]) -> Verdict:
-    """Decide whether a closed window has drifted.
+def judge(
+    window: Window,
+    prepared: Prepared,
+    plan: ModelPlan,
+    *,
+    previous: Sequence[Verdict],
+    segments: Mapping[str, Window] = NONE,
+) -> Verdict:
+    """Decide whether a closed window, or any of its `segments`, has drifted.
 
     A window drifts when a test's x exceeds 1 and its own p is at most α. x is scaled so that, with
     enough reference windows, that is exactly when M ranks within α among theirs; with fewer, when
@@ -41,7 +50,7 @@ def judge(window: Window, prepared: Prepared, plan: ModelPlan, *, previous: Sequ
         )
     if window.rows == 0:
         return _verdict(window, prepared, reason=Unknown.NO_DATA, detail="No rows in this window.")
-    counts = _counts(window, prepared)
+    counts = counts_of(window, prepared)
     numbers = extract(counts, prepared.frame, left_out=False)
     scores = score(window, counts, prepared.frame, hits=numbers.hits[0], trials=numbers.trials[0])
     before = sorted(
@@ -53,7 +62,8 @@ def judge(window: Window, prepared: Prepared, plan: ModelPlan, *, previous: Sequ
         return _verdict(
             window, prepared, reason=Unknown.NOT_ENOUGH_DATA, detail=detail, scores=scores, rules=rules
         )
-    return _judged(window, prepared, numbers, scores=scores, rules=rules)
+    voices = judge_segments(segments, prepared, plan)
+    return _judged(window, prepared, numbers, scores=scores, rules=rules, voices=voices)
 
 
 def judge_without_reference(window: Window, plan: ModelPlan, spec: WindowSpec) -> Verdict:
@@ -84,14 +94,23 @@ def judge_without_reference(window: Window, plan: ModelPlan, spec: WindowSpec) -
 
 
 def _judged(
-    window: Window, prepared: Prepared, numbers: Extract, *, scores: Scores, rules: tuple[str, ...]
+    window: Window,
+    prepared: Prepared,
+    numbers: Extract,
+    *,
+    scores: Scores,
+    rules: tuple[str, ...],
+    voices: Voices,
 ) -> Verdict:
     evidence = weigh(numbers, prepared.frame, prepared.tolerances, prepared.level, prepared.past)
-    tests = _tests(evidence, prepared)
-    state = next((s for s in (State.DRIFT, State.WARN) if any(t.state is s for t in tests)), State.OK)
-    raw = max((t.x for t in tests), default=0.0) * prepared.critical
-    p = prepared.rank(raw) if prepared.proven else _holm(tests)
-    detail = describe(state, tests, window, prepared, p=p)
+    tests = ranked_tests(evidence, prepared)
+    states = {test.state for test in tests} | {segment.state for segment in voices.verdicts}
+    state = next((s for s in (State.DRIFT, State.WARN) if s in states), State.OK)
+    raw = max((t.x for t in tests), default=0.0)
+    raw = max(raw, voices.statistic) * prepared.critical
+    smallest = min(min((t.p for t in tests), default=1.0), voices.smallest)
+    p = prepared.rank(raw) if prepared.proven else min(1.0, (len(tests) + voices.tests) * smallest)  # Holm
+    detail = describe(state, tests, window, prepared, p=p, segments=voices.verdicts)
     reason = None
     if window.coverage < 1.0:
         reason = Unknown.LOW_COVERAGE
@@ -105,40 +124,8 @@ def _judged(
     return _verdict(
         window, prepared, reason=reason, detail=detail, state=state, scores=scores, rules=rules,
         tests=tests, p=p, statistic=raw / prepared.critical, blind=_blind(window, evidence, prepared),
+        segments=voices.verdicts,
     )  # fmt: skip
-
-
-def _tests(evidence: Evidence, prepared: Prepared) -> tuple[Test, ...]:
-    """The tests of one window, largest x first, scaled so that x > 1 pages. Broken ones are left out."""
-    scale = prepared.critical
-    x, p = evidence.x[0] / scale, evidence.p[0]
-    fit = np.flatnonzero(np.isfinite(x) & np.isfinite(p) & np.isfinite(evidence.score[0]))
-    order = fit[np.argsort(-x[fit], kind="stable")]
-    columns = [evidence.score[0], evidence.threshold[0], x, p]
-    columns += [values[0] for values in (evidence.n, evidence.m, evidence.tolerance, evidence.effect)]
-    found = []
-    for i, row in zip(order.tolist(), np.stack(columns, axis=1)[order].tolist(), strict=True):
-        feature, test = evidence.features[i], evidence.tests[i]
-        score, threshold, ratio, probability, n, m, tolerance, effect = row
-        threshold *= scale ** (2 if test in names.QUADRATIC else 1)
-        state = _state(ratio, probability, prepared)
-        found.append(
-            Test(feature, test, score, threshold, ratio, probability, n, m, tolerance, effect, state)
-        )
-    return tuple(found)
-
-
-def _state(x: float, p: float, prepared: Prepared) -> State:
-    if x > 1.0 and p <= prepared.alpha and prepared.alpha > 0.0:
-        return State.DRIFT
-    if x * prepared.critical > prepared.warn_critical and p <= prepared.warn_p:
-        return State.WARN
-    return State.OK
-
-
-def _holm(tests: Sequence[Test]) -> float:
-    """Holm's smallest adjusted p-value."""
-    return min(1.0, len(tests) * min((t.p for t in tests), default=1.0))
 
 
 def _blind(window: Window, evidence: Evidence, prepared: Prepared) -> tuple[str, ...]:
@@ -158,20 +145,6 @@ def _blind(window: Window, evidence: Evidence, prepared: Prepared) -> tuple[str,
     )
 
 
-def _counts(window: Window, prepared: Prepared) -> Counts:
-    breaches = [[int(window.violations[list(b.rules)].sum()) for b in prepared.frame.breaches]]
-    return Counts(
-        counts=np.ascontiguousarray(window.counts, np.int64)[None, :],
-        rows=np.array([window.rows], np.int64),
-        errors=np.array([window.errors], np.int64),
-        latency=np.asarray(window.latency, np.int64)[None, :],
-        breaches=np.array(breaches, np.int64).reshape(1, -1),
-        extremes=np.asarray(window.extremes, np.float64)[None, :],
-        sums=np.asarray(window.sums, np.int64)[None, :],
-        means=np.asarray(window.vectors, np.int64)[None, mean_words(prepared.frame.layout.vectors)],
-    )
-
-
 def _verdict(
     window: Window,
     prepared: Prepared,
@@ -185,6 +158,7 @@ def _verdict(
     p: float = 1.0,
     statistic: float = 0.0,
     blind: tuple[str, ...] = (),
+    segments: tuple[SegmentVerdict, ...] = (),
 ) -> Verdict:
     return Verdict(
         model=window.model,
@@ -210,4 +184,5 @@ def _verdict(
         offsets=window.offsets,
         versions=window.versions,
         blind=blind,
+        segments=segments,
     )

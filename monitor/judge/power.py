@@ -31,14 +31,15 @@ class Rows:
     reference: float
 
 
-def rows_needed(frame: Frame, tolerances: Tolerances, level: float) -> Rows:
-    """Rows for power POWER against max(2δ, OF_INTEREST) in psi and g at `level`.
+def rows_needed(frame: Frame, tolerances: Tolerances, level: float, *, most: int = 1 << 30) -> Rows:
+    """Rows for power POWER against max(2δ, OF_INTEREST) in psi and g at `level`; of `most` features, evenly taken.
 
     The median over features: one sparse column does not blind a model, and half of them do.
     Features without values in the reference do not count, nor do vectors, which neither test sees. Movement between windows, which no
     number of rows removes, is not part of it.
     """
-    needed = [_feature(frame, tolerances, level, feature) for feature in range(len(frame.features))]
+    step = max(-(-len(frame.features) // most), 1)
+    needed = [_feature(frame, tolerances, level, feature) for feature in range(0, len(frame.features), step)]
     known = [rows for rows in needed if rows is not None]
     if not known and frame.layout.vectors.count:
         return Rows(0.0, 0.0)

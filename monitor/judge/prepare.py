@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +11,14 @@ from numpy.typing import NDArray
 from kernels.scores import PEARSON, SLOTS
 from monitor.judge.extract import Extract
 from monitor.judge.frame import Frame, build_frame
+from monitor.judge.parts import Parts, learn_parts
 from monitor.judge.power import OF_INTEREST, Rows, rows_needed
 from monitor.judge.tolerances import ENOUGH, Tolerances, learn
 from monitor.judge.weigh import statistics
 from monitor.judge.windows import reference_windows
 from monitor.plan import ModelPlan, WindowSpec
 from monitor.reference.profile import Reference
+from monitor.verdict import Unknown
 
 CLOSING_SHARE = 1.0
 """Share of the budget that closing windows spend; looks before the close would spend the rest."""
@@ -55,6 +58,10 @@ class Prepared:
     proven: bool
     windows_needed: int
     rows: Rows
+    parts: Mapping[str, Prepared] = field(default_factory=dict)
+    """Segment → the same of its part of the reference, with the whole's level and critical values."""
+    unready: Mapping[str, Unknown] = field(default_factory=dict)
+    """Segments that cannot be judged by this reference, and why."""
 
     @property
     def windows(self) -> int:
@@ -76,13 +83,15 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
     Raises ValueError when the reference's counts do not fit its features.
     """
     frame, windows = _windows(reference, plan, spec)
+    parts = learn_parts(reference, plan, spec, lambda part, own: _windows(part, own, spec))
+    tests = max(frame.tests + parts.tests, 1)
     alpha = spendable(plan, spec)
-    level = max(alpha / max(frame.tests, 1), LEAST_LEVEL)
+    level = max(alpha / tests, LEAST_LEVEL)
     tolerances = learn(windows, frame, plan.tolerance, least=plan.ratio_tolerance)
     if windows is None:
         ranked, past = np.empty(0), np.empty((0, len(frame.features), len(frame.detectors)))
     else:
-        ranked = np.sort(statistics(windows, frame, tolerances, level))[::-1]
+        ranked = np.sort(parts.largest(statistics(windows, frame, tolerances, level), level))[::-1]
         past = windows.detectors
     warn_alpha = max(alpha, min(WARN * alpha, MOST_WARNED))
     critical = critical_statistic(ranked, alpha)
@@ -92,7 +101,7 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
     warn_critical = critical_statistic(ranked, warn_alpha)
     if warn_critical is None:
         warn_critical = float(ranked[0]) if len(ranked) else 0.0
-    return Prepared(
+    whole = Prepared(
         reference=identity(reference),
         spec=spec,
         frame=frame,
@@ -103,11 +112,22 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
         past=past,
         critical=max(critical, LEAST_CRITICAL),
         warn_critical=max(warn_critical, LEAST_CRITICAL),
-        warn_p=warn_alpha if proven else warn_alpha / max(frame.tests, 1),
+        warn_p=warn_alpha if proven else warn_alpha / tests,
         proven=proven,
         windows_needed=windows_needed(alpha),
         rows=rows_needed(frame, tolerances, level),
     )
+    return _with_parts(whole, parts)
+
+
+def _with_parts(whole: Prepared, parts: Parts) -> Prepared:
+    own = {
+        part.segment: replace(
+            whole, frame=part.frame, tolerances=part.tolerances, past=part.past, rows=part.rows(whole.level)
+        )
+        for part in parts.ready
+    }
+    return replace(whole, parts=own, unready=parts.unready)
 
 
 def _windows(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> tuple[Frame, Extract | None]:

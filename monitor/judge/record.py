@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from monitor.names import Source
-from monitor.verdict import State, Test, Unknown, Verdict
+from monitor.verdict import SegmentVerdict, State, Test, Unknown, Verdict
 
 _NUMBERS = ("score", "threshold", "x", "p", "n", "m", "tolerance", "effect")
 _PLAIN = (
@@ -35,6 +35,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
         ],
         "versions": dict(verdict.versions),
         "blind": list(verdict.blind),
+        "segments": [_segment_to_json(segment) for segment in verdict.segments],
     }
 
 
@@ -58,6 +59,7 @@ def from_json(body: Mapping[str, Any]) -> Verdict:
         },
         versions=dict(body["versions"]),
         blind=tuple(body["blind"]),
+        segments=tuple(_segment_from_json(segment) for segment in body.get("segments", ())),
     )
 
 
@@ -72,6 +74,30 @@ def number_to_json(value: float) -> float | str | None:
 def number_from_json(value: float | str | None) -> float:
     """What `number_to_json` wrote."""
     return math.nan if value is None else float(value)
+
+
+def _segment_to_json(segment: SegmentVerdict) -> dict[str, Any]:
+    return {
+        "segment": segment.segment,
+        "state": segment.state.value,
+        "reason": segment.reason.value if segment.reason is not None else None,
+        "detail": segment.detail,
+        "rows": segment.rows,
+        "statistic": number_to_json(segment.statistic),
+        "tests": [_test_to_json(test) for test in segment.tests],
+    }
+
+
+def _segment_from_json(body: Mapping[str, Any]) -> SegmentVerdict:
+    return SegmentVerdict(
+        segment=body["segment"],
+        state=State(body["state"]),
+        reason=None if body["reason"] is None else Unknown(body["reason"]),
+        detail=body["detail"],
+        rows=body["rows"],
+        statistic=number_from_json(body["statistic"]),
+        tests=tuple(_test_from_json(test) for test in body["tests"]),
+    )
 
 
 def _test_to_json(test: Test) -> dict[str, Any]:

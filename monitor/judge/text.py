@@ -7,12 +7,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from monitor.judge.prepare import Prepared
-from monitor.verdict import State, Test, Window
+from monitor.verdict import SegmentVerdict, State, Test, Window
 
 
-def describe(state: State, tests: Sequence[Test], window: Window, prepared: Prepared, *, p: float) -> str:
-    """What was found, how sure that is, and what the judge could not do."""
+def describe(
+    state: State,
+    tests: Sequence[Test],
+    window: Window,
+    prepared: Prepared,
+    *,
+    p: float,
+    segments: Sequence[SegmentVerdict] = (),
+) -> str:
+    """What was found, where, how sure that is, and what the judge could not do."""
+    own = sorted((one for one in segments if one.state is state), key=lambda one: -one.statistic)
     sentence = _finding(state, tests, window)
+    if state in {State.DRIFT, State.WARN}:
+        sentence = _place(state, tests, window, own)
     if state in {State.DRIFT, State.WARN} and prepared.proven:
         sentence += f"; at most one ordinary window in {_count(1 / p - 1e-6)} goes this far"
     return f"{'; '.join((sentence, *caveats(prepared)))}."
@@ -44,7 +55,21 @@ def more_rows(window: Window, prepared: Prepared) -> str:
     return f"reference too small: {_count(lacking)} more rows are needed {what}"
 
 
-def _finding(state: State, tests: Sequence[Test], window: Window) -> str:
+def _place(state: State, tests: Sequence[Test], window: Window, segments: Sequence[SegmentVerdict]) -> str:
+    """What drifted: the whole, and the segments in which it did; or, where these alone did, the first of them."""
+    if any(test.state is state for test in tests):
+        return _finding(state, tests, window) + (f", by segments in {_list(segments)}" if segments else "")
+    first = segments[0]
+    others = f", and in {_list(segments[1:])}" if segments[1:] else ""
+    return f"in {first.segment} alone, {_finding(state, first.tests, first)}{others}"
+
+
+def _list(segments: Sequence[SegmentVerdict]) -> str:
+    more = f" and {len(segments) - 3} more" if len(segments) > 3 else ""
+    return ", ".join(one.segment for one in segments[:3]) + more
+
+
+def _finding(state: State, tests: Sequence[Test], window: Window | SegmentVerdict) -> str:
     top = tests[0]  # there is always the error ratio
     what = f"{top.test}({top.feature}) is {top.score:.3g}, limit {top.threshold:.3g}"
     if state is State.OK:

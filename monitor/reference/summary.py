@@ -15,6 +15,7 @@ from monitor.plan import Kind
 from monitor.reference.paths import format_path
 from monitor.reference.picture import bars, latency_quantile, quantile, share_by_interval, top_categories
 from monitor.reference.profile import FeatureProfile, Reference
+from monitor.reference.segments import names_of
 from monitor.reference.span import show_span
 
 WIDTH = 32
@@ -52,6 +53,11 @@ def summary(reference: Reference) -> dict[str, Any]:
             for name, level in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
         },
         "notes": list(reference.notes),
+        "segments": {
+            segment: int(part.panes.rows.sum())
+            for column in reference.segments
+            for segment, part in zip(names_of(column), column.parts, strict=True)
+        },
         "features": [
             _feature(profile, counts, reference.rows) for profile, counts in feature_counts(reference)
         ],
@@ -84,6 +90,9 @@ def describe(reference: Reference) -> str:
         )
     if any(not profile.design_measured for profile in reference.features):
         lines.append("  * design effect assumed, not measured")
+    if data["segments"]:
+        shares = (f"{name} {rows / reference.rows:.1%}" for name, rows in data["segments"].items())
+        lines.append(f"  segments: {', '.join(shares)}")
     lines += [f"  note: {note}" for note in reference.notes]
     return "\n".join(lines)
 

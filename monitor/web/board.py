@@ -17,6 +17,8 @@ FIGURES = 3
 """Features drawn large on a card; the first three causes explain nearly every incident."""
 TESTS = 8
 """Rows of a card's table; all of them are at `/api/v1/models/<m>/features`."""
+SEGMENTS = 12
+"""Segments of a card's table; all of them are at `/api/v1/models/<m>`."""
 STRIP = 48
 """Past windows in a strip: two days of hourly ones."""
 INCIDENTS = 30
@@ -81,9 +83,27 @@ def _card(model: ModelView) -> dict[str, Any]:
         "figures": _figures(model, verdict) if verdict else (),
         "tests": [(test, min(test.x / X_FULL, 1.0) * 100) for test in tests],
         "tests_hidden": len(verdict.tests) - len(tests) if verdict else 0,
+        "segments": _segments(verdict),
+        "segments_hidden": max(len(verdict.segments) - SEGMENTS, 0) if verdict else 0,
         "spent": _spent(shaped["budget"]),
         "proof": _proof(verdict),
     }
+
+
+def _segments(verdict: Verdict | None) -> list[dict[str, Any]]:
+    """Those that moved furthest first, then those that could not be judged; each with its worst test."""
+    found = sorted(verdict.segments, key=lambda one: -one.statistic) if verdict else []
+    return [
+        {
+            "segment": one.segment,
+            "state": one.state,
+            "rows": one.rows,
+            "x": one.statistic,
+            "width": min(one.statistic / X_FULL, 1.0) * 100,
+            "worst": f"{one.tests[0].test}({one.tests[0].feature})" if one.tests else one.detail,
+        }
+        for one in found[:SEGMENTS]
+    ]
 
 
 def _proof(verdict: Verdict | None) -> str:

@@ -20,7 +20,7 @@ from monitor.verdict import State
 from monitor.view import ModelView, View
 from monitor.web.selection import Chosen, Selection, named
 from monitor.web.series import Encoder, Sample
-from monitor.web.settings import WebSettings
+from monitor.web.settings import PerFeature, WebSettings
 
 PER_FEATURE = (
     m.FEATURE_DRIFTED,
@@ -45,6 +45,8 @@ class Exposition:
 
     def __init__(self, settings: WebSettings) -> None:
         self._revision = settings.revision
+        self._segments = 0 if settings.per_feature is PerFeature.NONE else settings.top_k
+        """Segments of a model and window that get series."""
         self._selection = Selection(settings)
         self._encoder = Encoder(limit=4 * settings.max_series + 50_000)
         self._chosen: dict[str, Chosen] = {}
@@ -58,6 +60,7 @@ class Exposition:
         for model in view.models:
             _model(samples, model)
             _windows(samples, model)
+            _segments(samples, model, self._segments)
         blocks = {family: self._encoder.encode(family, rows) for family, rows in samples.items()}
         blocks |= self._features(view)
         wanted = (block for family, block in blocks.items() if not names or family.name in names)
@@ -150,6 +153,14 @@ def _windows(samples: Samples, model: ModelView) -> None:
         samples[m.WINDOW_LAST_CLOSE_TIMESTAMP_SECONDS].append(((name, window), verdict.end / 1000))
         samples[m.WINDOW_RECORDS].append(((name, window), verdict.rows))
         samples[m.WINDOW_COVERAGE_RATIO].append(((name, window), verdict.coverage))
+
+
+def _segments(samples: Samples, model: ModelView, most: int) -> None:
+    """The segments that moved furthest; all are in the API."""
+    for window, verdict in sorted(model.latest.items()):
+        judged = [one for one in verdict.segments if one.tests]
+        for one in sorted(judged, key=lambda one: (-one.statistic, one.segment))[:most]:
+            samples[m.SEGMENT_STATISTIC].append(((model.plan.name, window, one.segment), one.statistic))
 
 
 _PER_WINDOW: tuple[tuple[Family, Callable[..., float | None]], ...] = (

@@ -14,6 +14,7 @@ from operator import is_
 import numpy as np
 
 from kernels.layout import MISSING
+from monitor.incident.model import causes_of
 from monitor.metrics import SERIES_SUPPRESSED_TOTAL
 from monitor.verdict import State, Verdict, Window
 from monitor.view import ModelView
@@ -152,8 +153,9 @@ class Selection:
 
 
 def named(model: ModelView) -> tuple[str, ...]:
-    """Features that the latest drift verdicts of a model name, largest x first."""
-    tests = [test for v in model.latest.values() if v.state is State.DRIFT for test in v.named]
+    """Features that the latest drift verdicts of a model name, in segments alone too, largest x first."""
+    drifting = [verdict for verdict in model.latest.values() if verdict.state is State.DRIFT]
+    tests = [test for verdict in drifting for _, test in causes_of(verdict) if test.x > 1]
     return tuple(dict.fromkeys(test.feature for test in sorted(tests, key=lambda test: -test.x)))
 
 

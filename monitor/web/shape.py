@@ -14,7 +14,7 @@ from typing import Any
 
 from monitor.plan import ModelPlan
 from monitor.state.log import Progress
-from monitor.verdict import State, Test, Verdict
+from monitor.verdict import SegmentVerdict, State, Test, Verdict
 from monitor.view import ModelView, View
 
 WORST = 5
@@ -104,6 +104,19 @@ def window(verdict: Verdict) -> dict[str, Any]:
         "blind": verdict.blind,
         "versions": dict(verdict.versions),
         "offsets": {str(source): list(span) for source, span in verdict.offsets.items()},
+        "segments": [_segment(one) for one in verdict.segments],
+    }
+
+
+def _segment(one: SegmentVerdict) -> dict[str, Any]:
+    return {
+        "segment": one.segment,
+        "state": one.state,
+        "reason": one.reason,
+        "detail": one.detail,
+        "rows": one.rows,
+        "statistic": one.statistic,
+        "worst": [asdict(test) for test in one.tests[:WORST]],
     }
 
 
@@ -151,6 +164,7 @@ def _plan(plan: ModelPlan) -> dict[str, Any]:
         "retrain": plan.retrain.mode,
         "rules": [asdict(rule) for rule in plan.raw_rules],
         "runbook": plan.runbook,
+        "segments": {one.name: list(one.values) for one in plan.segments},
     }
 
 

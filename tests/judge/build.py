@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from kernels.layout import FIRST_BIN, LATENCY_BINS, allocate
 from monitor.names import REASONS, Source
 from monitor.plan import Budget, FeaturePlan, Kind, ModelPlan, WindowSpec
-from monitor.reference.profile import FeatureProfile, Panes, Reference
+from monitor.reference.profile import FeatureProfile, Panes, Part, Reference, SegmentColumn
 from monitor.verdict import Window
 
 HOUR = 3_600_000
@@ -112,3 +114,17 @@ def zipf(profile, *, missing=0.0, power=1.0):
     p[0] = missing
     p[FIRST_BIN:] = (1 - missing) * mass / mass.sum()
     return p
+
+
+def segmented(whole, columns):
+    """The reference with segments; columns: name → (values, int64[values + 2, panes, slots])."""
+    first, none = whole.features[0].slots, np.zeros((len(whole.panes), LATENCY_BINS), np.int64)
+    found = []
+    for name, (values, parts) in columns.items():
+        panes = []
+        for counts in np.asarray(parts, np.int64):
+            rows = counts[:, :first].sum(axis=1)
+            own = Panes(whole.panes.starts, *sparse(counts), rows, np.zeros_like(rows), *sparse(none))
+            panes.append(Part(own, np.zeros(len(whole.features))))
+        found.append(SegmentColumn(name, tuple(values), tuple(panes)))
+    return replace(whole, segments=tuple(found))
