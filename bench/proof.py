@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.judge import pages as pages_simulation
 from tests.judge import rates as rates_simulation
+from tests.judge import segment_pages
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,11 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
         results["rates"] = [rate._asdict() for rate in measured]
     if options.what in ("pages", "all"):
         chosen = seeds[: max(len(seeds) // 10, 1)] if options.quick else seeds
-        for setting in pages_simulation.SETTINGS:
-            months = pages_simulation.measure(setting, chosen, progress=_note)
-            sections.append(pages_simulation.table(setting, months))
-            broken += pages_simulation.broken(setting, months)
-            results[f"pages {setting.name}"] = [month._asdict() for month in months]
+        for simulation in (pages_simulation, segment_pages):
+            for setting in simulation.SETTINGS:
+                months = simulation.measure(setting, chosen, progress=_note)
+                sections.append(pages_simulation.table(setting, months))
+                broken += pages_simulation.broken(setting, months)
+                results[f"pages {setting.name}"] = [month._asdict() for month in months]
     text = "\n\n".join(sections) + "\n\n" + _conclusion(broken)
     print(text)
     if options.out is not None:

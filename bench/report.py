@@ -31,13 +31,15 @@ GOALS = (
     ("start", "start", "warm start to ready under 5 s; cold start measured"),
     ("soak", "RSS over a 30-minute soak at full speed", "slope zero within noise"),
     ("vectors", "embedding features", "figures"),
+    ("judging", "judging a window of 500 features x 20 segments, one core", "< 1 s"),
     ("gpu", "GPU, where there is one", "columns-to-counts and vectors beside the CPU's and beside the copy limit"),
 )  # fmt: skip
 """Group, what, goal: the table of what the product set out to reach."""
 TITLES = {
     "decode": "Bytes to counts", "binning": "Binning", "counting": "Counting, other products",
     "stream": "From a real Kafka", "drift": "Whole drift runs", "memory": "Memory", "scaling": "Cost against size",
-    "recovery": "Recovery from Kafka", "start": "Start", "soak": "Soak", "vectors": "Vectors", "gpu": "GPU",
+    "recovery": "Recovery from Kafka", "start": "Start", "soak": "Soak", "vectors": "Vectors",
+    "judging": "Judging a window", "gpu": "GPU",
 }  # fmt: skip
 ANSWER = {True: "met", False: "**not met**", None: "–"}
 

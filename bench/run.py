@@ -53,6 +53,7 @@ GROUPS = {
     "memory": Group("bench.memory", 900),
     "scaling": Group("bench.scaling", 1200),
     "vectors": Group("bench.vectors", 600),
+    "judging": Group("bench.judging", 600),
     "recovery": Group("bench.recovery", 600),
     "start": Group("bench.start", 900, smoke=False),
     "gpu": Group("bench.gpu", 900),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ from monitor.memory import (
     most,
 )
 from monitor.pack import Packed, pack
-from monitor.plan import WindowSpec
+from monitor.plan import SegmentPlan, WindowSpec
 from monitor.window.dense import DenseCells
 from tests.kernels import cases
 from tests.test_partition import MINUTE, PLAN
@@ -77,3 +79,13 @@ def test_panes_are_those_that_ingest_and_evaluation_hold() -> None:
     found = extent(plan, 30_000, groups=3, partitions=2)
     assert found == Extent(groups=3, open_panes=3 + 2, window_panes=1 + 2, partitions=2)
     assert plan.windows == (WindowSpec("1m", MINUTE, MINUTE),)
+    segments = (SegmentPlan("a", ("a",), values=("x", "y", "z")), SegmentPlan("b", ("b",)))
+    found = extent(replace(plan, segments=segments), 30_000, groups=3, partitions=2)
+    assert (found.groups, found.parts, found.columns) == (3 * 8, 1 + 5 + 2, 2)
+
+
+def test_segments_have_dense_cells_of_their_own() -> None:
+    """As many bytes again for all columns together, but the fewest cells for each."""
+    cell = size().dense
+    assert dense_limit(cell, 2) == DENSE_BYTES // cell + 2 * (DENSE_BYTES // 2 // cell)
+    assert dense_limit(DENSE_BYTES, 3) == 4 * FEWEST_DENSE

@@ -29,6 +29,7 @@ from monitor.plan import Kind
 from monitor.reference.build import BuildSettings, build
 from monitor.reference.file import write
 from monitor.reference.profile import Reference
+from monitor.reference.segment_tally import SegmentDeclaration
 from monitor.reference.table import FeatureDeclaration, Table
 from monitor.state.local import LocalLog
 from tests.daemon.ask import until
@@ -107,7 +108,13 @@ def shuffled(sent: Sequence[Sent], *, seed: int, reach: int = 15) -> list[Sent]:
     return [sent[at] for at in np.argsort(places, kind="stable")]
 
 
-def make_reference(*, windows: int = 60, bins: int | None = None, model: str = MODEL) -> Reference:
+def make_reference(
+    *,
+    windows: int = 60,
+    bins: int | None = None,
+    model: str = MODEL,
+    segments: Sequence[SegmentDeclaration] = (),
+) -> Reference:
     """What is normal: windows before START, none drifting."""
     rows = sorted(
         (
@@ -128,7 +135,15 @@ def make_reference(*, windows: int = 60, bins: int | None = None, model: str = M
     }
     settings = BuildSettings(quantiles=bins) if bins else None
     table = Table(columns, events=np.array([r["ts"] for r in rows], np.int64))
-    return build(table, model=model, name="ordinary", features=FEATURES, pane=PANE, settings=settings)
+    return build(
+        table,
+        model=model,
+        name="ordinary",
+        features=FEATURES,
+        pane=PANE,
+        settings=settings,
+        segments=segments,
+    )
 
 
 @functools.cache

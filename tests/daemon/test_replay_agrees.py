@@ -6,13 +6,26 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from monitor.judge.record import to_json
-from tests.daemon.build import MODEL, await_done, shuffled, stream
+from monitor.reference.file import write
+from monitor.reference.segment_tally import SegmentDeclaration
+from tests.daemon.build import MODEL, await_done, make_reference, shuffled, stream
+
+SEGMENTS = (
+    SegmentDeclaration("country", "country", top=3),
+    SegmentDeclaration("returning", "returning"),
+)
 
 
-def test_live_and_replayed_verdicts_agree_to_the_last_digit(make):
+@pytest.mark.parametrize("segments", [(), SEGMENTS], ids=["whole", "segments"])
+def test_live_and_replayed_verdicts_agree_to_the_last_digit(make, segments):
     """Every field of every verdict, and the tallies of the records, but for revisions, which only the living have."""
     scene = make()
+    if segments:
+        write(make_reference(segments=segments), scene.folder / "scores.ref")
+        scene.configure(models={MODEL: {"segments": {one.name: {"top": one.top or 1} for one in segments}}})
     sent = shuffled(stream(range(14), drifting=range(5, 8)), seed=7)
     with scene.daemon() as daemon:
         scene.send(sent)
@@ -33,3 +46,7 @@ def test_live_and_replayed_verdicts_agree_to_the_last_digit(make):
         replayed["rejects"].values()
     ) == len(sent)
     assert replayed["pages"] == 1
+    for body in again:
+        rows = sum(one["rows"] for one in body["segments"])
+        assert rows == (len(segments) * body["rows"] if body["state"] != "unknown" else rows)
+    assert any(one["state"] == "drift" for body in again for one in body["segments"]) == bool(segments)

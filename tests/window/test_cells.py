@@ -17,7 +17,7 @@ from monitor.memory import FEWEST_DENSE
 from monitor.names import SketchKey
 from monitor.novel import keep
 from monitor.pack import Packed
-from monitor.plan import Rule, RuleKind
+from monitor.plan import Rule, RuleKind, SegmentPlan
 from monitor.sketch import NOVEL_KEPT
 from monitor.state.codec import decode_sketch, digest, encode
 from monitor.window.cells import GROUPS_PER_PANE, OpenCells
@@ -54,6 +54,7 @@ def columns_of(seed: int, count: int, *, names: int = 200) -> tuple[Columns, np.
             name=rng.integers(0, names, len(named)).astype(np.int32),
             names=tuple(f"n{i}" for i in range(names)),
         ),
+        segments=rng.integers(0, 5, (1, count)).astype(np.int32),
     )
     panes = START + rng.integers(0, 5, count) * MINUTE
     return columns, np.where(rng.random(count) < 0.1, -1, panes)
@@ -88,11 +89,14 @@ def test_coming_to_rest_changes_no_count(batches: list[tuple[int, int, bool]]) -
     assert narrow == wide
 
 
-def test_every_backend_counts_the_same(backend) -> None:
+@pytest.mark.parametrize("segment", [-1, 0])
+def test_every_backend_counts_the_same(backend, segment) -> None:
     """Taken, given back, grown, packed and gone on with: the digests are those of the CPU."""
+    plan = replace(CONTRACT, segments=(SegmentPlan("k", ("k",), values=("a", "b")),))
     stored: list[dict[SketchKey, bytes]] = []
     for each, room in ((CPU, 1 << 26), (backend, 0), (backend, 1 << 26)):
-        cells, found = OpenCells(CONTRACT, LAYOUT, SOURCE, CATEGORIES, room=room, backend=each), {}
+        cells = OpenCells(plan, LAYOUT, SOURCE, CATEGORIES, room=room, backend=each, segment=segment)
+        found: dict[SketchKey, bytes] = {}
         broken = [cells.add(*columns_of(seed, 150)) for seed in range(4)]
         digests(cells, found)
         stored.append({**found, "broken": broken})
