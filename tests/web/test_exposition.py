@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitor import metrics
 from monitor.metrics import CATALOGUE, SERIES_SUPPRESSED_TOTAL, Family
-from monitor.verdict import State
+from monitor.verdict import SegmentVerdict, State
 from monitor.view import ModelView
 from monitor.web.exposition import PER_FEATURE, Exposition
 from monitor.web.series import Encoder, number
@@ -268,3 +268,22 @@ def test_a_scrape_can_be_restricted_by_name(site):
     """?name[]= gives only the families named, ours and the counted ones alike."""
     body = site.ask("/metrics?name[]=driftline_ready&name[]=process_open_fds").body
     assert {name for name, _ in samples(body)} == {"driftline_ready", "process_open_fds"}
+
+
+def test_segments_that_moved_furthest_have_series():
+    """Within `top_k` of each model and window; those that could not be judged have none, and none has any."""
+    model = wide(3)
+    rows = [
+        SegmentVerdict(f"country=c{at}", State.OK, None, "", 100, at / 10, (a_test("f000", "psi", at / 10),))
+        for at in range(30)
+    ]
+    rows.append(SegmentVerdict("country=missing", State.UNKNOWN, None, "", 0, 0.0))
+    latest = {"1h": replace(model.latest["1h"], segments=tuple(rows))}
+    for settings_, expected in (
+        (WebSettings(top_k=5), {f"country=c{at}": at / 10 for at in range(25, 30)}),
+        (WebSettings(per_feature=PerFeature.NONE), {}),
+    ):
+        found = samples(Exposition(settings_).render(view(replace(model, latest=latest))))
+        name = metrics.SEGMENT_STATISTIC.name
+        shown = {dict(labels)["segment"]: value_ for (own, labels), value_ in found.items() if own == name}
+        assert shown == expected

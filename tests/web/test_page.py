@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from monitor.verdict import State
-from tests.web.view import HOSTILE, calm, drifting, hostile, view
+from monitor.verdict import SegmentVerdict, State, Unknown
+from tests.web.view import HOSTILE, a_test, calm, drifting, hostile, view
 
 VOID = {"meta", "link", "br", "img", "input"}
 
@@ -185,3 +185,24 @@ def test_a_window_without_figures_is_still_drawn(start):
     page = start(view(model)).ask("/").text
     assert "<figure>" not in page
     assert str(State.DRIFT) in page
+
+
+def test_segments_are_shown_with_their_worst_test(start):
+    """The furthest first, named as text only; the API has all of them."""
+    model = drifting()
+    far = a_test("age", "psi", 3.0, state=State.DRIFT)
+    segments = (
+        SegmentVerdict("country=<b>", State.DRIFT, None, "", 1_234, 3.0, (far,)),
+        SegmentVerdict("country=missing", State.UNKNOWN, Unknown.NO_DATA, "no rows", 0, 0.0),
+    )
+    latest = {name: replace(one, segments=segments) for name, one in model.latest.items()}
+    site = start(view(replace(model, latest=latest)))
+    text = site.ask("/").text
+    assert "country=&lt;b&gt;" in text
+    page = read(text)
+    assert "psi(age)" in page.text
+    assert page.text.index("country=<b>") < page.text.index("country=missing")
+    (shown, empty) = json.loads(site.ask("/api/v1/models/churn").body)["data"]["windows"]["1h"]["segments"]
+    assert (shown["segment"], shown["state"], shown["rows"]) == ("country=<b>", "drift", 1_234)
+    assert shown["worst"][0]["feature"] == "age"
+    assert (empty["reason"], empty["detail"]) == ("no_data", "no rows")
