@@ -31,6 +31,8 @@ GOALS = (
     ("start", "start", "warm start to ready under 5 s; cold start measured"),
     ("soak", "RSS over a 30-minute soak at full speed", "slope zero within noise"),
     ("vectors", "embedding features", "figures"),
+    ("seasons", "hour-of-day cycle, nightly and daily windows, read by hour of day",
+     "≥ 90 % fewer false windows than with one reference, power against PSI 0.05 within 0.05 of it"),
     ("judging", "judging a window of 500 features x 20 segments, one core", "< 1 s"),
     ("gpu", "GPU, where there is one", "columns-to-counts and vectors beside the CPU's and beside the copy limit"),
 )  # fmt: skip
@@ -39,7 +41,7 @@ TITLES = {
     "decode": "Bytes to counts", "binning": "Binning", "counting": "Counting, other products",
     "stream": "From a real Kafka", "drift": "Whole drift runs", "memory": "Memory", "scaling": "Cost against size",
     "recovery": "Recovery from Kafka", "start": "Start", "soak": "Soak", "vectors": "Vectors",
-    "judging": "Judging a window", "gpu": "GPU",
+    "judging": "Judging a window", "seasons": "References read by season", "gpu": "GPU",
 }  # fmt: skip
 ANSWER = {True: "met", False: "**not met**", None: "–"}
 

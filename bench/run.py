@@ -54,6 +54,7 @@ GROUPS = {
     "scaling": Group("bench.scaling", 1200),
     "vectors": Group("bench.vectors", 600),
     "judging": Group("bench.judging", 600),
+    "seasons": Group("bench.seasons", 1800),
     "recovery": Group("bench.recovery", 600),
     "start": Group("bench.start", 900, smoke=False),
     "gpu": Group("bench.gpu", 900),

@@ -28,7 +28,7 @@ from monitor.verdict import State, Unknown, Verdict, Window
 from monitor.window.completeness import Patience, assess
 from monitor.window.grid import ends_holding, floor_pane, next_end, start_of
 from monitor.window.merge import merge
-from monitor.window.parts import SegmentStores
+from monitor.window.parts import SegmentStores, seasonal
 from monitor.window.store import PaneStore
 
 HISTORY = 1_000
@@ -305,6 +305,9 @@ class Judgement:
         segments = self._segments.windows(
             spec, start=window.start, end=window.end, plan=self.plan, layout=self.context.layout
         )
+        if self.plan.season != "none":
+            window = seasonal(window, prepared, self._store, self.plan)
+            segments = self._segments.seasonal(segments, prepared.parts, self.plan)
         return judge(window, prepared, self.plan, previous=self._previous(window), segments=segments)
 
     def _previous(self, window: Window) -> list[Verdict]:

@@ -154,6 +154,8 @@ class ModelPlan:
     ratio_tolerance: float = 0.005
     detectors: tuple[str, ...] = ()
     """Extra scores that vote, by name."""
+    season: str = "none"
+    """none | hour_of_day | day_of_week | hour_of_week: what of the reference a window is compared with."""
     raw_rules: tuple[RawRule, ...] = ()
     retrain: RetrainPlan = field(default_factory=RetrainPlan)
     clear_after: int = 2

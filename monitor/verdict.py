@@ -59,6 +59,8 @@ class Window:
     novel: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     revision: int = 0
     vectors: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    seasons: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Rows per group of seasons, where the reference is read by season; see `monitor.judge.seasons`."""
 
 
 @dataclass(frozen=True, slots=True)

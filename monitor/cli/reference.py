@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from monitor.reference.table import FeatureDeclaration
 
 UNITS = ("auto", "s", "ms", "us", "ns", "rfc3339")
+SEASONS = ("hour_of_day", "day_of_week", "hour_of_week")
 KINDS = ("numeric", "categorical", "boolean", "vector")
 TOPIC = "topic:"
 
@@ -138,8 +139,10 @@ def build_command(**given: Any) -> None:
 @command.command("show")
 @click.argument("file")
 @click.option("--svg", "svg_file", metavar="FILE", help="Also write the distributions as one SVG.")
+@click.option("--season", type=click.Choice(SEASONS), help="Also print what each season has.")
+@click.option("--timezone", default="UTC", show_default=True, help="Of --season.", metavar="ZONE")
 @output_option
-def show_command(file: str, svg_file: str | None, output: str) -> None:
+def show_command(file: str, svg_file: str | None, season: str | None, timezone: str, output: str) -> None:
     """Print a reference, with a picture of each distribution."""
     from monitor.reference.file import read
     from monitor.reference.summary import describe, summary
@@ -147,7 +150,28 @@ def show_command(file: str, svg_file: str | None, output: str) -> None:
     reference = read(file)
     if svg_file:
         _write_svg(reference, svg_file)
-    emit(summary(reference), describe(reference), output=output)
+    data, text = summary(reference), describe(reference)
+    if season:
+        from monitor.cli.seasons import seasons_text
+
+        data["seasons"] = _seasons(reference, season, timezone)
+        text += f"\n\n{seasons_text(data['seasons'])}"
+    emit(data, text, output=output)
+
+
+def _seasons(reference: Reference, season: str, timezone: str) -> list[dict[str, Any]]:
+    from zoneinfo import ZoneInfo
+
+    from monitor.cli.seasons import seasons_of
+    from monitor.judge.seasons import calendar, usable
+
+    if why := usable(reference):
+        raise UsageError(f"{why} - --season - a reference that was built with --time is right")
+    try:
+        ZoneInfo(timezone)
+    except (ValueError, OSError, LookupError) as error:
+        raise UsageError(f"{timezone!r} is no time zone - --timezone - Europe/Berlin is one") from error
+    return seasons_of(calendar(reference, season, timezone))
 
 
 @command.command("diff")

@@ -59,11 +59,11 @@ def _windows(model: Model, steps: Steps) -> Iterator[Problem]:
                 f"the step {format_duration(step)} does not divide the size {format_duration(window.size)}",
                 help="a window is a whole number of steps",
             )
-        if window.timezone != "UTC" and step % DAY:
+        if window.timezone != "UTC" and step % DAY and model.season == "none":
             yield Problem(
                 "bad-window",
                 (*at, "timezone"),
-                "a time zone needs a step of whole days; shorter windows are counted in UTC",
+                "a time zone needs a step of whole days, or a season; shorter windows are counted in UTC",
             )
     try:
         if model.pane:

@@ -230,18 +230,23 @@ def _model(settings: Settings, name: str, reference: Reference | None, problems:
         tolerance=_tolerance(model, name, known, problems),
         ratio_tolerance=model.ratio_tolerance,
         detectors=model.detectors,
+        season=model.season,
         clear_after=model.clear_after,
         runbook=model.runbook,
         segments=segments,
         raw_rules=tuple(RawRule(rule, *limit.when, limit.do) for rule, limit in model.rules.items()),
-        retrain=RetrainPlan(
-            mode=model.retrain.mode,
-            windows=min(model.retrain.when),
-            cooldown=model.retrain.cooldown,
-            max_per_day=model.retrain.max_per_day,
-            min_records=model.retrain.min_records,
-            target=model.retrain.target,
-        ),
+        retrain=_retrain(model),
+    )
+
+
+def _retrain(model: Model) -> RetrainPlan:
+    return RetrainPlan(
+        mode=model.retrain.mode,
+        windows=min(model.retrain.when),
+        cooldown=model.retrain.cooldown,
+        max_per_day=model.retrain.max_per_day,
+        min_records=model.retrain.min_records,
+        target=model.retrain.target,
     )
 
 

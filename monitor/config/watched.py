@@ -27,7 +27,7 @@ from monitor.config.fields import (
 from monitor.config.intake import DAY, HOUR, MINUTE, SECOND, Span
 from monitor.config.quantity import format_budget, format_duration, parse_budget
 from monitor.config.rule import parse_drift, parse_limit
-from monitor.judge.catalogue import DETECTORS, SCORES
+from monitor.judge.catalogue import DETECTORS, SCORES, SEASONS
 from monitor.plan import LONGEST_VECTOR
 
 LEARN = "learn"
@@ -113,7 +113,7 @@ class Window(Group):
     )
     timezone: Zone = Field(
         default="UTC",
-        description="Windows of whole days end at midnight in this zone.",
+        description="Windows of whole days end at midnight in this zone, and seasons follow its clock.",
         examples=["Europe/Berlin"],
     )
 
@@ -274,6 +274,12 @@ class Model(Group):
     )
     budget: Budget = Field(
         default=(2.0, 30 * DAY), description="False pages the operator accepts.", examples=["2 per 30d"]
+    )
+    season: Annotated[str, Choice(("none", *SEASONS))] = Field(
+        default="none",
+        description="What of the reference a window is compared with: all of it, or the same hours or days, in the "
+        "time zone of the windows.",
+        examples=["hour_of_day"],
     )
     windows: dict[Name, Annotated[Window, expand(Window)]] = Field(
         default_factory=lambda: {"1h": Window(size=HOUR)},

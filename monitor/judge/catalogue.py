@@ -29,5 +29,8 @@ DETECTORS = (*DISTANCES, WASSERSTEIN, MMD, MEAN_SHIFT)
 """Scores without a closed null that `detectors:` can make vote."""
 MOMENTS = ("mean", "std", "median", "p01", "p99")
 
+SEASONS = {"hour_of_day": 24, "day_of_week": 7, "hour_of_week": 168}
+"""Kinds of season that a reference is read by, and how many there are of each."""
+
 SCORES = (PSI, KS, G, *DISTANCES, WASSERSTEIN, *VECTOR_SCORES, *RATIOS, *MOMENTS, "p50", "p90")
 """Every name that a verdict's scores can hold, beside `<ratio>_ratio` and `reference_<moment>`."""

@@ -7,7 +7,7 @@ the budget holds. Thresholds stand at α / number of all tests, so that no segme
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from monitor.judge.extract import Extract
 from monitor.judge.frame import Frame
 from monitor.judge.power import Rows, rows_needed
 from monitor.judge.tolerances import Tolerances, learn
+from monitor.judge.views import View, view_of
 from monitor.judge.weigh import statistics
 from monitor.judge.windows import spans
 from monitor.plan import ModelPlan, WindowSpec
@@ -28,8 +29,6 @@ from monitor.verdict import Unknown
 SAMPLED = 25
 """Features that say how many rows a segment needs. It takes 7 ms each, and the median of so many is near enough."""
 
-Framed = Callable[[Reference, ModelPlan], tuple[Frame, Extract | None]]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
@@ -39,10 +38,17 @@ class Part:
     """
 
     segment: str
-    frame: Frame
+    view: View
     tolerances: Tolerances
-    windows: Extract | None
     place: NDArray[np.int64]
+
+    @property
+    def frame(self) -> Frame:
+        return self.view.frame
+
+    @property
+    def windows(self) -> Extract | None:
+        return self.view.windows
 
     @property
     def past(self) -> NDArray[np.float64]:
@@ -52,7 +58,7 @@ class Part:
         return self.windows.detectors
 
     def rows(self, level: float) -> Rows:
-        return rows_needed(self.frame, self.tolerances, level, most=SAMPLED)
+        return rows_needed(self.view.usual, self.tolerances, level, most=SAMPLED)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,8 +82,8 @@ class Parts:
         return m
 
 
-def learn_parts(reference: Reference, plan: ModelPlan, spec: WindowSpec, framed: Framed) -> Parts:
-    """What the reference says of the plan's segments. `framed`: the frame of a reference and its windows.
+def learn_parts(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Parts:
+    """What the reference says of the plan's segments.
 
     Of a segment with fewer rows than a window needs there is nothing to compare with.
     """
@@ -90,11 +96,11 @@ def learn_parts(reference: Reference, plan: ModelPlan, spec: WindowSpec, framed:
             unready[segment] = Unknown.REFERENCE_TOO_SMALL
             continue
         del unready[segment]
-        frame, windows = framed(part, own)
-        tolerances = learn(windows, frame, plan.tolerance, least=plan.ratio_tolerance)
+        view = view_of(part, own, spec)
+        tolerances = learn(view.windows, view.frame, plan.tolerance, least=plan.ratio_tolerance)
         enough = _rows(part, first, last) >= max(plan.min_records, 1)
         place = np.cumsum(kept)[enough] - 1
-        ready.append(Part(segment, frame, tolerances, windows, place))
+        ready.append(Part(segment, view, tolerances, place))
     return Parts(tuple(ready), unready)
 
 

@@ -50,6 +50,7 @@ def judge(
         )
     if window.rows == 0:
         return _verdict(window, prepared, reason=Unknown.NO_DATA, detail="No rows in this window.")
+    prepared = prepared.of(window)
     counts = counts_of(window, prepared)
     numbers = extract(counts, prepared.frame, left_out=False)
     scores = score(window, counts, prepared.frame, hits=numbers.hits[0], trials=numbers.trials[0])

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import floor, log
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.scores import PEARSON, SLOTS
-from monitor.judge.extract import Extract
-from monitor.judge.frame import Frame, build_frame
-from monitor.judge.parts import Parts, learn_parts
+from monitor.judge.frame import Frame
+from monitor.judge.mixture import mixture
+from monitor.judge.parts import SAMPLED, Parts, learn_parts
 from monitor.judge.power import OF_INTEREST, Rows, rows_needed
-from monitor.judge.tolerances import ENOUGH, Tolerances, learn
+from monitor.judge.seasons import Seasons
+from monitor.judge.tolerances import Tolerances, learn
+from monitor.judge.views import view_of
 from monitor.judge.weigh import statistics
-from monitor.judge.windows import reference_windows
 from monitor.plan import ModelPlan, WindowSpec
 from monitor.reference.profile import Reference
-from monitor.verdict import Unknown
+from monitor.verdict import Unknown, Window
 
 CLOSING_SHARE = 1.0
 """Share of the budget that closing windows spend; looks before the close would spend the rest."""
@@ -31,6 +32,8 @@ LEAST_LEVEL = 1e-12
 """Smallest level of a threshold: beyond it a quantile says nothing, and a budget of 0 has none."""
 LEAST_CRITICAL = 0.1
 """Smallest scale of x: a reference in which nothing ever moved would otherwise have none."""
+_STEP = 1.15
+"""Step of the grid of sizes of seasons that the rows a window needs are worked out for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +45,8 @@ class Prepared:
     level       what each test's threshold stands at: alpha / number of tests
     critical    M above which a window pages; x and thresholds are scaled by it
     warn_critical, warn_p  M above which, with a test of p at most warn_p, a window is `warn`
+    seasons     what windows are compared with instead of the whole `frame`; see `of`
+    notes       what is to be said of the reference in every verdict
     """
 
     reference: str
@@ -62,6 +67,35 @@ class Prepared:
     """Segment → the same of its part of the reference, with the whole's level and critical values."""
     unready: Mapping[str, Unknown] = field(default_factory=dict)
     """Segments that cannot be judged by this reference, and why."""
+    seasons: Seasons | None = None
+    notes: tuple[str, ...] = ()
+    _needed: dict[int, Rows] = field(default_factory=dict)
+
+    def of(self, window: Window) -> Prepared:
+        """The same for one window that has rows: its frame is of the seasons that the window covers.
+
+        Raises ValueError where `window.seasons` are not of these seasons.
+        """
+        own = self.seasons
+        if own is None:
+            return self
+        if len(window.seasons) != len(own.rows) or window.seasons.sum() != window.rows:
+            raise ValueError(
+                f"{window.seasons.sum()} rows of {len(window.seasons)} seasons - window {window.name} of "
+                f"{window.model} - {window.rows} of {len(own.rows)}"
+            )
+        frame = mixture(self.frame, own, window.seasons)
+        joined = [g for g in np.flatnonzero(window.seasons).tolist() if own.calendar.joined(g)]
+        notes = (*self.notes, *([_joined(own, joined)] if joined else []))
+        return replace(self, frame=frame, rows=self._rows(frame.rows), notes=notes)
+
+    def _rows(self, size: int) -> Rows:
+        """Rows that a window needs against `size` rows, at least; the sizes of a day are worked out once."""
+        step = floor(log(max(size, 1)) / log(_STEP))
+        if step not in self._needed:
+            smaller = replace(self.frame, coarse=self.frame.coarse * (_STEP**step / max(self.frame.rows, 1)))
+            self._needed[step] = rows_needed(smaller, self.tolerances, self.level, most=SAMPLED)
+        return self._needed[step]
 
     @property
     def windows(self) -> int:
@@ -82,8 +116,9 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
 
     Raises ValueError when the reference's counts do not fit its features.
     """
-    frame, windows = _windows(reference, plan, spec)
-    parts = learn_parts(reference, plan, spec, lambda part, own: _windows(part, own, spec))
+    view = view_of(reference, plan, spec)
+    frame, windows = view.frame, view.windows
+    parts = learn_parts(reference, plan, spec)
     tests = max(frame.tests + parts.tests, 1)
     alpha = spendable(plan, spec)
     level = max(alpha / tests, LEAST_LEVEL)
@@ -115,49 +150,28 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
         warn_p=warn_alpha if proven else warn_alpha / tests,
         proven=proven,
         windows_needed=windows_needed(alpha),
-        rows=rows_needed(frame, tolerances, level),
+        rows=rows_needed(view.usual, tolerances, level),
+        seasons=view.seasons,
+        notes=view.notes,
     )
     return _with_parts(whole, parts)
 
 
 def _with_parts(whole: Prepared, parts: Parts) -> Prepared:
-    own = {
-        part.segment: replace(
-            whole, frame=part.frame, tolerances=part.tolerances, past=part.past, rows=part.rows(whole.level)
-        )
-        for part in parts.ready
-    }
+    own = {}
+    for part in parts.ready:
+        rows, view = part.rows(whole.level), part.view
+        own[part.segment] = replace(
+            whole, frame=view.frame, tolerances=part.tolerances, past=part.past, rows=rows,
+            seasons=view.seasons, notes=view.notes, _needed={},
+        )  # fmt: skip
     return replace(whole, parts=own, unready=parts.unready)
 
 
-def _windows(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> tuple[Frame, Extract | None]:
-    """The frame with the design effects of this window size, and the reference's own windows.
-
-    A design effect is measured between blocks inside windows, where the course of the day counts
-    as dependence (27 for departure times in daily windows, which hardly differ from day to day).
-    Dependent rows also make whole windows differ, so their dispersion bounds it.
-    """
-    frame = build_frame(reference, plan)
-    measured = frame.design
-    frame = replace(frame, design=np.ones(len(measured)))
-    windows = reference_windows(reference, spec, frame, min_rows=plan.min_records)
-    bound = np.full(len(measured), np.inf)
-    if windows is not None and len(windows) >= ENOUGH:
-        bound = np.maximum(dispersion(windows), 1.0)
-    design = np.minimum(measured, bound)
-    if (design > 1.0).any():
-        frame = replace(frame, design=design)
-        windows = reference_windows(reference, spec, frame, min_rows=plan.min_records)
-    return frame, windows
-
-
-def dispersion(windows: Extract) -> NDArray[np.float64]:
-    """Per feature, the median of Pearson's statistic over its own median under independent rows."""
-    df = np.maximum(windows.divergence[:, :, SLOTS] - 1, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        middle = df * (1.0 - 2.0 / (9.0 * df)) ** 3  # Wilson and Hilferty 1931
-        ratio = np.where(df > 0, windows.divergence[:, :, PEARSON] / middle, 0.0)
-    return np.asarray(np.median(ratio, axis=0), np.float64)
+def _joined(seasons: Seasons, joined: list[int]) -> str:
+    named = ", ".join(seasons.calendar.name(group) for group in joined[:2])
+    more = f" and {len(joined) - 2} more" if len(joined) > 2 else ""
+    return f"too little in the reference for each of {named}{more}, read together"
 
 
 def spendable(plan: ModelPlan, spec: WindowSpec) -> float:

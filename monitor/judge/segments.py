@@ -47,6 +47,7 @@ def judge_segments(windows: Mapping[str, Window], prepared: Prepared, plan: Mode
         if part is None or window.rows < plan.min_records:
             verdicts.append(_unjudged(name, window, prepared, plan))
             continue
+        part = part.of(window)
         evidence = weigh(
             extract(counts_of(window, part), part.frame, left_out=False),
             part.frame, part.tolerances, part.level, part.past,

@@ -39,6 +39,7 @@ def caveats(prepared: Prepared) -> tuple[str, ...]:
         )
     if not prepared.tolerances.learnt:
         found.append("tolerance assumed, not measured")
+    found += prepared.notes
     return tuple(found)
 
 

@@ -12,6 +12,8 @@ from kernels.layout import LATENCY_BINS
 from monitor.judge import catalogue as names
 from monitor.judge.extract import Counts, Extract, concatenate, extract
 from monitor.judge.frame import Frame
+from monitor.judge.mixture import left_out
+from monitor.judge.seasons import Seasons
 from monitor.plan import WindowSpec
 from monitor.reference.profile import Panes, Reference
 from monitor.window.grid import next_end, start_of
@@ -21,9 +23,10 @@ TOGETHER = 64
 
 
 def reference_windows(
-    reference: Reference, spec: WindowSpec, frame: Frame, *, min_rows: int
+    reference: Reference, spec: WindowSpec, frame: Frame, *, min_rows: int, seasons: Seasons | None = None
 ) -> Extract | None:
-    """The reference's own windows on the live grid, each compared with the rest; None without any.
+    """The reference's own windows on the live grid, each compared with the rest, or with the rest of
+    the `seasons` it covers; None without any.
 
     Whole windows with at least `min_rows` rows, cut at the same step as live ones, so sliding
     windows overlap as live ones do. Their ranks come in runs, on both sides of the comparison:
@@ -38,6 +41,9 @@ def reference_windows(
     first, last = first[kept], last[kept]
     if len(first) == 0:
         return None
+    if seasons is not None:
+        found = list(left_out(reference.panes, seasons, frame, first, last))
+        return concatenate(found) if found else None
     return concatenate(
         [extract(counts, frame, left_out=True) for counts in _cut(reference.panes, first, last, frame)]
     )

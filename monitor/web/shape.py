@@ -160,6 +160,7 @@ def _plan(plan: ModelPlan) -> dict[str, Any]:
         "lateness": plan.lateness / 1000,
         "min_records": plan.min_records,
         "champion": plan.champion,
+        "season": plan.season,
         "config": plan.config,
         "retrain": plan.retrain.mode,
         "rules": [asdict(rule) for rule in plan.raw_rules],

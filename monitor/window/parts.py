@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from kernels.layout import Layout
+from monitor.judge.prepare import Prepared
 from monitor.plan import ModelPlan, WindowSpec
 from monitor.segments import names, part_layout, part_plan
 from monitor.sketch import Sketch
 from monitor.verdict import Window
 from monitor.window.merge import merge
 from monitor.window.store import PaneStore
+
+
+def seasonal(window: Window, prepared: Prepared | None, store: PaneStore, plan: ModelPlan) -> Window:
+    """The same window, with its rows by season where the reference is read by season."""
+    if prepared is None or prepared.seasons is None:
+        return window
+    panes = store.by_pane(window.start, window.end, plan=plan)
+    return replace(window, seasons=prepared.seasons.calendar.rows_of(panes))
 
 
 class SegmentStores:
@@ -39,6 +49,15 @@ class SegmentStores:
             for name, store in self._stores.items()
         }  # fmt: skip
         return {name: window for name, window in found.items() if window.rows}
+
+    def seasonal(
+        self, windows: Mapping[str, Window], prepared: Mapping[str, Prepared], plan: ModelPlan
+    ) -> Mapping[str, Window]:
+        """The same windows, with their rows by season where the segment's reference is read by season."""
+        return {
+            name: seasonal(window, prepared.get(name), self._stores[name], plan)
+            for name, window in windows.items()
+        }
 
     def rows(self, start: int, end: int, *, variants: Collection[str]) -> int:
         return sum(store.rows(start, end, variants=variants) for store in self._stores.values())

@@ -34,6 +34,8 @@ class PaneStore:
         self._starts: list[int] = []
         """The panes that are held, ascending."""
         self._sums: dict[_Block, Sum] = {}
+        self._rows: dict[int, int] = {}
+        """Rows that belong to the plan, of panes that were asked for."""
         self._pane = 1
 
     def put(self, sketch: Sketch) -> bool:
@@ -49,6 +51,7 @@ class PaneStore:
         held[sketch.key] = sketch.compact()
         for level in range(HIGHEST + 1):
             self._sums.pop((level, pane // self._pane >> level), None)
+        self._rows.pop(pane, None)
         return True
 
     def oldest(self) -> int | None:
@@ -86,6 +89,16 @@ class PaneStore:
     def renew(self) -> None:
         """Forget the sums: what belongs to them is another matter from now on."""
         self._sums.clear()
+        self._rows.clear()
+
+    def by_pane(self, start: int, end: int, *, plan: ModelPlan) -> dict[int, int]:
+        """Rows of the sketches of [start, end) that belong to `plan`, by pane; see `sums`."""
+        for pane in (within := self._within(start, end)):
+            if pane not in self._rows:
+                held = self._panes[pane].values()
+                own = (sketch for sketch in held if belongs(sketch, plan, self._segment))
+                self._rows[pane] = sum(sketch.rows for sketch in own)
+        return {pane: self._rows[pane] for pane in within}
 
     def rows(self, start: int, end: int, *, variants: Collection[str]) -> int:
         """Rows of `variants` in [start, end), without unpacking a sketch."""
@@ -101,6 +114,7 @@ class PaneStore:
         gone = bisect_left(self._starts, before)
         for pane in self._starts[:gone]:
             del self._panes[pane]
+            self._rows.pop(pane, None)
         del self._starts[:gone]
         for block in [block for block in self._sums if (block[1] << block[0]) * self._pane < before]:
             del self._sums[block]

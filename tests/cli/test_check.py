@@ -317,3 +317,33 @@ def test_the_budget_and_the_reference(tmp_path: Path, panes: int, says: str) -> 
     assert says in shown
     assert "359 are needed" in shown
     assert ("5-95 %" in shown) == (panes == 720)
+    assert "seasons of m" not in shown
+
+
+@pytest.mark.parametrize(
+    ("rows", "panes", "says"),
+    [
+        (1000, 240, "√ seasons of m, hour_of_day in UTC: 10000 to 10000 rows and 10 to 10 days each"),
+        (
+            100,
+            240,
+            "1000 to 1000 rows and 10 to 10 days each; 1600 rows and 2 days are needed, so these are read together: ",
+        ),
+        (1000, 0, "~ seasons of m, hour_of_day in UTC: not read by season: the reference has no event times"),
+    ],
+)
+def test_seasons_of_the_reference(tmp_path: Path, rows: int, panes: int, says: str) -> None:
+    """What each season has, and which are read together for want of rows or days."""
+    from monitor.reference.file import write as store
+    from tests.judge import build
+
+    profile = build.numeric_profile("a", 20)
+    counts = np.zeros((max(panes, 1), profile.slots), np.int64)
+    counts[:, 3:-1] = np.random.default_rng(5).multinomial(rows, np.full(20, 0.05), size=max(panes, 1))
+    path = Path(write(tmp_path))
+    text = path.read_text(encoding="utf-8").replace(
+        "    features: {a: {path: a, kind: numeric}}", "    reference: m.ref\n    season: hour_of_day"
+    )
+    path.write_text(text, encoding="utf-8")
+    store(build.reference([profile], counts, timed=panes > 0), tmp_path / "m.ref")
+    assert says in run("-c", str(path), "--no-network")

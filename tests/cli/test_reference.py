@@ -161,6 +161,22 @@ def test_show_prints_and_draws(tmp_path):
     assert data["rows"] == 500
 
 
+def test_show_says_what_each_season_has(tmp_path):
+    """Rows and days, and what is read together; without event times there are no seasons."""
+    csv, timed, untimed = write_csv(tmp_path / "a.csv"), tmp_path / "a.ref", tmp_path / "b.ref"
+    run("build", "--from", csv, "-o", timed, "--model", "m", "--time", "ts")
+    run("build", "--from", csv, "-o", untimed, "--model", "m", "--exclude", "ts")
+    text = run("show", timed, "--season", "hour_of_day", "--timezone", "Europe/Berlin").output
+    assert "all" in text
+    assert "read together: too few rows or days of each" in text
+    found = json.loads(run("show", timed, "--season", "day_of_week", "--output", "json").output)["seasons"]
+    assert sum(one["rows"] for one in found) == 500
+    with pytest.raises(UsageError, match="no event times"):
+        run("show", untimed, "--season", "day_of_week")
+    with pytest.raises(UsageError, match="Mars"):
+        run("show", timed, "--season", "day_of_week", "--timezone", "Mars")
+
+
 def test_diff_finds_a_shift_and_can_fail_a_build(tmp_path):
     """`diff` ranks features by PSI and exits with 4 when asked to fail on drift."""
     for name, shift in (("a", 0.0), ("b", 1.0)):

@@ -283,6 +283,7 @@ MODEL_CASES = [
     ),
     ("tolerance: {'psi(': 1}", "bad-test", "models.m.tolerance.psi(", "'psi('", "psi(age)"),
     ("ratio_tolerance: 150%", "bad-share", "models.m.ratio_tolerance", "150%", "between 0 and 1"),
+    ("season: hour_of_dey", "bad-value", "models.m.season", "hour_of_dey", "`hour_of_day`"),
     ("detectors: [wassersteen]", "bad-value", "models.m.detectors[0]", "wassersteen", "`wasserstein`"),
     ("rules: {r: pzi(a) > 1}", "bad-rule", "models.m.rules.r.when", "pzi(a) > 1", "`psi`"),
     ("rules: {r: {when: psi(a) > 1, do: pge}}", "bad-value", "models.m.rules.r.do", "pge", "`page`"),

@@ -138,6 +138,7 @@ LIVE = [
     "champion: blue",
     "windows: {1h: {size: 1h}, 2h: {size: 2h, step: 1h}}",
     "detectors: [wasserstein]",
+    "season: hour_of_day",
     "features: {age: {tolerance: {psi: 0.1}}}",
     "features: {age: {}}",
 ]
@@ -239,6 +240,13 @@ def test_everything_of_a_model_arrives() -> None:
     retrain = plan.retrain
     assert (retrain.mode, retrain.windows, retrain.cooldown, retrain.max_per_day) == ("auto", 3, HOUR, 2)
     assert (retrain.min_records, retrain.target, plan.source, plan.pane) == (5, "t", "s", 60_000)
+
+
+def test_a_season_gives_short_windows_a_time_zone() -> None:
+    """Hours and days are those of the clock on the wall."""
+    plan = model_of("season: hour_of_week\nwindows: {1h: {size: 1h, timezone: Europe/Berlin}}")
+    assert (plan.season, plan.windows[0].timezone) == ("hour_of_week", "Europe/Berlin")
+    assert model_of().season == "none"
 
 
 def test_a_feature_may_learn_what_others_have_fixed() -> None:

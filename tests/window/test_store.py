@@ -72,6 +72,24 @@ def test_windows_made_of_kept_sums_are_those_made_of_sketches(steps) -> None:
         )
 
 
+def test_rows_by_pane_are_those_that_are_summed_up() -> None:
+    """Of all partitions, as new as the sketches; forgotten panes have none."""
+    store, plan = PaneStore(), replace(PLAN, name="m", config="c", pane=60_000)
+    other = sketch(60_000, 1, count=5)
+    for one in (
+        sketch(0, 1, count=3),
+        sketch(60_000, 1, count=4),
+        sketch(60_000, 1, count=2, partition=1),
+        replace(other, key=other.key._replace(variant="blue")),
+    ):
+        store.put(one)
+    assert store.by_pane(0, 120_000, plan=plan) == {0: 3, 60_000: 6}
+    store.put(sketch(0, 2, count=9))
+    assert store.by_pane(0, 60_000, plan=plan) == {0: 9}
+    store.forget(60_000)
+    assert store.by_pane(0, 120_000, plan=plan) == {60_000: 6}
+
+
 def test_panes_that_are_forgotten_leave_no_sum_behind() -> None:
     """A sum that holds a pane that is gone is gone too; so is every sum after a change of champion."""
     store = PaneStore()
