@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -48,7 +49,7 @@ class Recovery:
         self._accept_loss = accept_loss
         self._generations: dict[Source, int] = {}
         self._count = 0
-        self._todo: queue.SimpleQueue[tuple[Source, int] | None] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[Collection[tuple[Source, int]]] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[Recovered, int]] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recover", daemon=True)
@@ -65,10 +66,11 @@ class Recovery:
         for source in sources:
             self._count += 1
             self._generations[source] = self._count
-            if self.is_beside:
-                self._todo.put((source, self._count))
-            else:
-                self._done.put((self._try(source), self._count))
+        if self.is_beside:
+            self._todo.put([(source, self._generations[source]) for source in sources])
+            return
+        for source, recover in self._state.recovering(sources):
+            self._done.put((_try(source, recover), self._generations[source]))
 
     def forget(self, sources: Collection[Source]) -> None:
         """They were taken away. Called before the state log releases them: what is recovered of them after
@@ -104,41 +106,55 @@ class Recovery:
         """End the thread; a read that does not come back is left to itself. Repeating it does nothing."""
         self._generations.clear()
         self._stop.set()
-        self._todo.put(None)
+        self._todo.put(())
         if self.is_beside:
             self._thread.join(1.0)
 
     def _expected(self, source: Source) -> Recovered:
         """Look once more, as one who knows that there must be something."""
         self._state.expect(source)
-        return self._try(source)
+        return _try(source, partial(self._state.recover, source))
 
-    def _try(self, source: Source) -> Recovered:
-        try:
-            return Recovered(source, self._state.recover(source), None)
-        except Exception as error:  # noqa: BLE001 boundary: handed to the ingest thread
-            return Recovered(source, None, error)
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            todo = self._next()
+            for source, recover in self._state.recovering(list(todo)):
+                if self._stop.is_set():
+                    return
+                self._recover(source, todo[source], recover)
+
+    def _next(self) -> dict[Source, int]:
+        """All that are still wanted, with their generations: what the state log reads for one may serve the
+        others. Waits until something comes, which need not be one of these."""
+        found = [*self._todo.get()]
+        while not self._todo.empty():
+            found += self._todo.get()
+        return {source: number for source, number in found if not self._is_over(source, number)}
+
+    def _recover(self, source: Source, generation: int, recover: Callable[[], Checkpoint | None]) -> None:
+        if self._is_over(source, generation):
+            return
+        found = _try(source, recover)
+        if self._is_over(source, generation):
+            # Taken away, and released, while it was read: what the state log holds of it since is
+            # nobody's. One that came back waits for this thread.
+            self._state.release(source)
+        elif not isinstance(found.error, StateError) or isinstance(found.error, FINAL):
+            self._done.put((found, generation))
+        else:
+            log.warning("recovery_waits", source=str(source), error=str(found.error))
+            if not self._clock.wait(self._stop, AGAIN):
+                self._todo.put([(source, generation)])  # behind the others, whose state may lie elsewhere
 
     def _is_over(self, source: Source, generation: int) -> bool:
         return self._generations.get(source) != generation
 
-    def _run(self) -> None:
-        while (todo := self._todo.get()) is not None and not self._stop.is_set():
-            source, generation = todo
-            if self._is_over(source, generation):
-                continue
-            found = self._try(source)
-            if self._is_over(source, generation):
-                # Taken away, and released, while it was read: what the state log holds of it since is
-                # nobody's. One that came back waits for this thread.
-                self._state.release(source)
-                continue
-            if not isinstance(found.error, StateError) or isinstance(found.error, FINAL):
-                self._done.put((found, generation))
-                continue
-            log.warning("recovery_waits", source=str(source), error=str(found.error))
-            if not self._clock.wait(self._stop, AGAIN):
-                self._todo.put(todo)  # behind the others, whose state may lie elsewhere
+
+def _try(source: Source, recover: Callable[[], Checkpoint | None]) -> Recovered:
+    try:
+        return Recovered(source, recover(), None)
+    except Exception as error:  # noqa: BLE001 boundary: handed to the ingest thread
+        return Recovered(source, None, error)
 
 
 def refused_progress(source: Source, why: str, *, now: int) -> Progress:

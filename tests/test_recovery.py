@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +13,8 @@ from monitor.clock import SystemClock
 from monitor.errors import StateDamaged, StateError, StateMissing
 from monitor.names import Source
 from monitor.recovery import Recovered, Recovery, refused_progress
+from monitor.state.alone import Alone
+from monitor.state.kafka.shared import Shared
 from monitor.state.log import Checkpoint
 from tests.faults.cluster import COUNTS, SOURCES, Replica
 from tests.simulation.logs import SimulatedBroker
@@ -39,7 +40,8 @@ def nothing(sources: Collection[Source]) -> dict[Source, int]:
 
 def opened(recover: Callable[[Source], Checkpoint | None], *, accept_loss: bool = False) -> Recovery:
     """Recovers beside, from a state log that does no more."""
-    state: Any = SimpleNamespace(recover=recover, expect=lambda _source: None, release=lambda _source: None)
+    state: Any = Alone()
+    state.recover, state.expect = recover, lambda _source: None
     return Recovery(state, clock=SystemClock(), beside=True, accept_loss=accept_loss)
 
 
@@ -87,14 +89,14 @@ def test_what_was_recovered_of_a_partition_that_went_meanwhile_is_let_go() -> No
     Replica(broker, "former").work(SOURCES[0])
     state = Replica(broker, "ours").log
     gate, reads = threading.Event(), threading.Event()
-    recover = state.recover
+    recover = state._recover
 
-    def slowly(source: Source) -> Checkpoint | None:
+    def slowly(source: Source, shared: Shared | None) -> Checkpoint | None:
         reads.set()
         gate.wait(20)
-        return recover(source)
+        return recover(source, shared)
 
-    state.recover = slowly
+    state._recover = slowly
     recovery = Recovery(state, clock=SystemClock(), beside=True, accept_loss=False)
     recovery.begin(SOURCES[:3])
     assert reads.wait(20)

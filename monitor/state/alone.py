@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 
 from monitor.names import Source
+from monitor.state.log import Checkpoint, Recovering
 
 
 class Alone:
-    """The part of `StateLog` that is about sharing, where nobody else is there. `term` is its host's."""
+    """The part of `StateLog` that is about sharing, where nobody else is there. `term` and `recover` are its host's."""
 
     term: int
 
@@ -24,6 +26,12 @@ class Alone:
 
     def refused(self, models: Collection[str]) -> Mapping[str, str]:
         return {}
+
+    def recover(self, source: Source) -> Checkpoint | None:
+        raise NotImplementedError
+
+    def recovering(self, sources: Collection[Source]) -> Iterator[Recovering]:
+        return ((source, partial(self.recover, source)) for source in sources)
 
     def release(self, source: Source) -> None:
         """Nothing is held."""

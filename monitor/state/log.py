@@ -6,9 +6,9 @@ conformance suite runs over all of them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from monitor.names import SketchKey, Source
 from monitor.sketch import Sketch
@@ -89,6 +89,10 @@ class Checkpoint:
     sketches: tuple[Sketch, ...]
 
 
+Recovering: TypeAlias = tuple[Source, Callable[[], Checkpoint | None]]
+"""A source, and what recovers it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One ledger entry. `body` is JSON-able; None removes the entry.
@@ -146,6 +150,13 @@ class StateLog(Protocol):
         """The newest valid checkpoint; None when the partition was never checkpointed.
 
         Its sketches are those the marker `keeps`. Raises StateMissing, StateDamaged, StateTooNew.
+        """
+        ...
+
+    def recovering(self, sources: Collection[Source]) -> Iterator[Recovering]:
+        """Sources, in the order that costs least, each with what does the same as `recover` of it.
+
+        Called at once or not at all, before the next one is asked for. Raises nothing itself.
         """
         ...
 

@@ -29,7 +29,8 @@ from monitor.state.kafka.keys import (
 )
 from monitor.state.kafka.log import Topics
 from monitor.state.kafka.logs import Logs, Place, Record
-from monitor.state.kafka.recover import PASSES, Recovered, choose, read, survey
+from monitor.state.kafka.recover import Recovered, choose, survey
+from monitor.state.kafka.shared import PASSES, read
 from monitor.state.log import Ledger, Progress
 
 

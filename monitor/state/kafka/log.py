@@ -6,6 +6,7 @@ import contextlib
 import secrets
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import structlog
@@ -24,9 +25,10 @@ from monitor.state.kafka.ledger import unpack
 from monitor.state.kafka.logs import Logs, Place, Write
 from monitor.state.kafka.owner import LedgerOwner
 from monitor.state.kafka.recover import Recovered, markers, recover
+from monitor.state.kafka.shared import Shared, share
 from monitor.state.kafka.sketches import ProgressReader, SketchReader
 from monitor.state.kafka.writer import Writer
-from monitor.state.log import Checkpoint, Entry, Ledger, Marker, Progress
+from monitor.state.log import Checkpoint, Entry, Ledger, Marker, Progress, Recovering
 
 log = structlog.get_logger(__name__)
 
@@ -131,8 +133,15 @@ class KafkaLog:
             self._expected.add(source)
 
     def recover(self, source: Source) -> Checkpoint | None:
+        return self._recover(source, None)
+
+    def recovering(self, sources: Collection[Source]) -> Iterator[Recovering]:
+        for source, shared in share(self._logs, self._topics.state, sources):
+            yield source, partial(self._recover, source, shared)
+
+    def _recover(self, source: Source, shared: Shared | None) -> Checkpoint | None:
         self._refuse_closed()
-        found = recover(self._logs, self._topics.state, source, accept_loss=self._accept_loss)
+        found = recover(self._logs, self._topics.state, source, accept_loss=self._accept_loss, shared=shared)
         self._tell(found)
         writer = Writer(
             self._logs, source, state=self._topics.state, sketches=self._topics.sketches,
@@ -159,13 +168,9 @@ class KafkaLog:
             log.error("state_given_up", source=source, records=len(found.keys))
         if found.checkpoint is not None and found.passed_over:
             metrics.STATE_FALLBACKS_TOTAL.inc()
-            passed = {
-                f"{one.writer:016x}": f"{-1 if one.marker is None else one.marker.applied}: {one.why}"
-                for one in found.passed_over
-            }
-            log.error(
-                "state_fell_back", source=source, applied=found.checkpoint.marker.applied, passed_over=passed
-            )
+            passed = {f"{one.writer:016x}": one.why for one in found.passed_over}
+            applied = found.checkpoint.marker.applied
+            log.error("state_fell_back", source=source, applied=applied, passed_over=passed)
 
     def checkpoint(self, source: Source, sketches: Sequence[Sketch], marker: Marker) -> None:
         with self._lock:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from monitor.errors import StateDamaged, StateError
+from monitor.errors import StateDamaged
 from monitor.names import SketchKey, Source
 from monitor.sketch import Sketch
 from monitor.state.kafka.chunks import Joints, Sealed, read_part, unsealed
@@ -24,11 +24,10 @@ from monitor.state.kafka.keys import (
 )
 from monitor.state.kafka.logs import Logs, Place
 from monitor.state.kafka.manifest import Closed, manifest_of, mark_of, read_closed
+from monitor.state.kafka.shared import Shared, read
 from monitor.state.log import Checkpoint, Marker
 
 UNCLOSED = "it has no marker"
-PASSES = 20
-"""Reads of what came while reading; each is far shorter than the one before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +199,20 @@ def _farthest(writers: list[_Writer]) -> tuple[Checkpoint | None, tuple[Sealed, 
     return None, (), unreadable
 
 
-def recover(logs: Logs, topic: str, source: Source, *, accept_loss: bool = False) -> Recovered:
-    """Read what the state topic holds of a source, and choose.
+def recover(
+    logs: Logs, topic: str, source: Source, *, accept_loss: bool = False, shared: Shared | None = None
+) -> Recovered:
+    """Read what the state topic holds of a source, and choose. With `shared` it was read, but for what came since.
 
     Raises StateDamaged when it was checkpointed and no checkpoint is whole, unless the operator accepts
     the loss: then there is none, and the next writer takes away what is left. StateTooNew, StateError.
     """
-    place = Place(topic, partition_of_source(source, logs.partitions(topic)))
-    found = choose(source, read(logs, place, prefixes_of(source)))
+    if shared is None:
+        place = Place(topic, partition_of_source(source, logs.partitions(topic)))
+        found = choose(source, read(logs, place, prefixes_of(source)))
+    else:
+        place = shared.place
+        found = choose(source, shared.of(source))
     if found.is_damaged and not accept_loss:
         reasons = "; ".join(f"writer {written.writer:016x}: {written.why}" for written in found.writers)
         raise StateDamaged(
@@ -258,29 +263,3 @@ def _source_of(key: bytes) -> Source | None:
     except StateDamaged:
         return None
     return name.source if isinstance(name, MarkerKey) else name.sketch.source
-
-
-def read(logs: Logs, place: Place, prefixes: tuple[bytes, ...] = (b"",)) -> dict[bytes, bytes]:
-    """The newest values by key, of the keys that begin with one of `prefixes`. Raises StateError.
-
-    Reads on until nothing came meanwhile: compaction may take a record from under us because of one
-    that lies behind the end that we began with.
-    """
-    held: dict[bytes, bytes] = {}
-    start, end = 0, logs.end(place)
-    for _ in range(PASSES):
-        for record in logs.read(place, start):
-            start = record.offset + 1
-            if not record.key.startswith(prefixes):
-                continue
-            if record.value is None:
-                held.pop(record.key, None)
-            else:
-                held[record.key] = record.value
-        start = max(start, end)
-        end = logs.end(place)
-        if end <= start:
-            return held
-    raise StateError(
-        f"is written faster than it can be read - {place} - try again, or spread it over more brokers"
-    )

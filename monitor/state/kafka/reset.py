@@ -9,7 +9,7 @@ from monitor.names import Source
 from monitor.state.kafka.keys import partition_of_source, prefixes_of
 from monitor.state.kafka.log import Topics
 from monitor.state.kafka.logs import Logs, Place, Write
-from monitor.state.kafka.recover import read
+from monitor.state.kafka.shared import read
 
 
 def reset(logs: Logs, topics: Topics, source: Source, keys: Collection[bytes]) -> None:

@@ -17,7 +17,7 @@ from monitor.state.divergence import Divergences
 from monitor.state.kafka import keys
 from monitor.state.kafka.chunks import Joints, Sealed, read_part, unsealed
 from monitor.state.kafka.logs import Logs, Place, Record
-from monitor.state.kafka.recover import PASSES
+from monitor.state.kafka.shared import PASSES
 from monitor.state.log import Progress
 
 log = structlog.get_logger(__name__)

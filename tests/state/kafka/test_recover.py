@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import zlib
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.errors import StateDamaged, StateError, StateTooNew
+from monitor.names import Source
 from monitor.state import envelope
-from monitor.state.kafka.keys import MarkerKey, SlotKey, WriterId, decode_state, encode, prefixes_of
+from monitor.state.kafka.keys import (
+    MarkerKey,
+    SlotKey,
+    WriterId,
+    decode_state,
+    encode,
+    partition_of_source,
+    prefixes_of,
+)
 from monitor.state.kafka.logs import Place, Write
 from monitor.state.kafka.manifest import close, read_closed
-from monitor.state.kafka.recover import PASSES, choose, describe, markers, read, recover
+from monitor.state.kafka.recover import choose, describe, markers, recover
+from monitor.state.kafka.shared import PASSES, Shared, read, share
 from tests.state.kafka.memory import Logs
 from tests.state.kafka.oracle import A, B, check
 from tests.state.kafka.process import STATE, World
+
+C = Source("in", 2)
 
 
 def held(world, source=A):
@@ -245,3 +258,106 @@ def test_a_topic_is_described_by_source():
         check(one.checkpoint, source)
     farthest = markers(Logs(world.broker), "state")
     assert {source: marker.applied for source, marker in farthest.items()} == {A: 24, B: 18}
+
+
+def reading(world, places):
+    """A process of which it is noted what it reads."""
+    logs = Logs(world.broker)
+    read = logs.read
+
+    def noted(place, start):
+        places.append((place, start))
+        return read(place, start)
+
+    logs.read = noted
+    return logs
+
+
+def full_reads(places):
+    return sum(start == 0 for _, start in places)
+
+
+def test_one_read_serves_all_sources_of_a_partition():
+    """And each is as fresh as if it were read alone: what came since is read, too."""
+    world = World()
+    processes = {source: world.start(source) for source in (A, B, C)}
+    for count, process in enumerate(processes.values(), 9):
+        process.fold.apply(count)
+        process.checkpoint()
+    places = []
+    logs = reading(world, places)
+    for source, shared in share(logs, "state", processes):
+        for process in processes.values():  # the others go on, too, and compaction takes what was read
+            process.fold.apply(6)
+            process.checkpoint()
+        world.compact()
+        found = recover(logs, "state", source, shared=shared)
+        check(found.checkpoint, source)
+        alone = recover(Logs(world.broker), "state", source)
+        assert sorted(found.sealed) == sorted(alone.sealed)
+        assert set(found.keys) >= set(alone.keys)  # tombstones that nobody waits for were missed: no harm
+        assert found.checkpoint.marker.applied == processes[source].fold.applied
+    assert full_reads(places) == 1
+
+
+@pytest.mark.parametrize("limit", [0, 1500, 1 << 30])
+def test_those_that_do_not_fit_are_read_again(limit):
+    """What is kept of those that wait is bounded, and they are recovered all the same."""
+    world = World()
+    sources = [Source("in", number) for number in range(5)]
+    for source in sources:
+        process = world.start(source)
+        process.fold.apply(9)
+        process.checkpoint()
+    places = []
+    logs = reading(world, places)
+    shared = Shared(logs, STATE, sources, limit=limit)
+    for source in sources:
+        values = shared.of(source)
+        assert values == read(Logs(world.broker), STATE, prefixes_of(source))
+        kept = [key + value for held in shared._held.values() for key, value in held.items()]
+        assert sum(map(len, kept)) <= limit
+        assert sum(map(len, kept)) == sum(shared._sizes.values())
+    assert full_reads(places) == {0: 5, 1 << 30: 1}.get(limit, full_reads(places))
+    assert limit != 1500 or 1 < full_reads(places) < 5
+
+
+def test_a_read_that_breaks_off_goes_on_for_the_next():
+    """Nothing is read twice because of it, and nothing is missed."""
+    world = World()
+    for source in (A, B):
+        process = world.start(source)
+        process.fold.apply(9)
+        process.checkpoint()
+    places = []
+    logs = reading(world, places)
+    shared, left = Shared(logs, STATE, [A, B]), [5]
+
+    def between():
+        left[0] -= 1
+        if left[0] == 0:
+            raise StateError("no answer - broker - start it")
+
+    logs.between = between
+    with pytest.raises(StateError, match="no answer"):
+        shared.of(A)
+    assert shared.of(B) == held(world, B)
+    assert shared.of(A) == held(world, A)
+    assert full_reads(places) == 1
+
+
+def test_sources_are_grouped_by_partition():
+    """Also where the topic does not answer: then each asks for itself, and is told why."""
+    world = World()
+    world.broker.topics["state"] = 3
+    sources = [Source("in", number) for number in range(9)]
+    found = list(share(Logs(world.broker), "state", sources))
+    assert sorted(source for source, _ in found) == sources
+    places = [shared.place.partition for _, shared in found]
+    assert places == sorted(places)
+    assert len({id(shared) for _, shared in found}) == len(set(places)) > 1
+    for source, shared in found:
+        assert shared.place.partition == partition_of_source(source, 3)
+    logs = Logs(world.broker)
+    logs.partitions = Mock(side_effect=StateError("no answer - broker - start it"))
+    assert list(share(logs, "state", sources)) == [(source, None) for source in sources]
