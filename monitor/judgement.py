@@ -280,6 +280,8 @@ class Judgement:
             plan=plan, layout=layout, coverage=coverage, missing=missing, revision=revision,
         )  # fmt: skip
         verdict = self._verdict(spec, window)
+        if verdict.state is State.DRIFT:
+            window = replace(window, sample=self._store.sample(start, end, plan=plan, layout=layout))
         if missing and verdict.state is State.UNKNOWN and any(s not in progress for s in missing):
             verdict = replace(
                 verdict,

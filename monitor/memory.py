@@ -8,6 +8,7 @@ from typing import NamedTuple
 from kernels.layout import LATENCY_BINS, SUM_WORDS
 from monitor.names import REASONS
 from monitor.plan import ModelPlan
+from monitor.sample import cell_rows, row_bytes
 from monitor.segments import names
 
 DENSE_BYTES = 64 << 20
@@ -36,6 +37,8 @@ class CellBytes(NamedTuple):
     """At rest, at most."""
     sparse: int
     """At rest, with one slot in eight filled."""
+    sample: int = 0
+    """The rows that are kept of the whole, not of segments; twice that while rows come."""
 
 
 class Extent(NamedTuple):
@@ -58,8 +61,10 @@ class Extent(NamedTuple):
         return self.groups * (self.open_panes + self.window_panes) * self.partitions
 
 
-def cell_bytes(*, slots: int, numeric: int, words: int = 0, rules: int = 0) -> CellBytes:
-    """`slots`, `numeric` and `words` (`Vectors.words`) of a layout.
+def cell_bytes(
+    *, slots: int, numeric: int, words: int = 0, rules: int = 0, features: int = 0, sample: int = 0
+) -> CellBytes:
+    """`slots`, `numeric`, `words` (`Vectors.words`) and `features` of a layout; `sample`: of the plan.
 
     Names of novel categories, 64 for each categorical feature at most, come on top.
     """
@@ -69,6 +74,7 @@ def cell_bytes(*, slots: int, numeric: int, words: int = 0, rules: int = 0) -> C
         dense=8 * bins + fixed,
         packed=PACKED_SLOT * bins + fixed + OBJECTS,
         sparse=SPARSE_SLOT * ceil(bins / SPARSE_FILL) + fixed + OBJECTS,
+        sample=cell_rows(sample, features) * row_bytes(features),
     )
 
 
@@ -110,4 +116,5 @@ def _total(cell: CellBytes, size: Extent, *, dense: int, rest: int) -> int:
     ingest = awake * cell.dense + (open_cells - awake) * rest
     evaluate = size.groups * size.window_panes * rest
     sums = 2 * size.parts * size.window_panes * rest  # kept by blocks of 1, 2, 4, 8… panes
-    return size.partitions * (ingest + evaluate) + sums
+    samples = size.groups // size.parts * (2 * size.open_panes + size.window_panes) * cell.sample
+    return size.partitions * (ingest + evaluate + samples) + sums

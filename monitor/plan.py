@@ -116,6 +116,17 @@ class RawRule:
     """ticket | page | retrain"""
 
 
+class Shown(enum.StrEnum):
+    """What the text of a diagnosis may say of values."""
+
+    NAMES = "names"
+    """Categories by name, numbers by range."""
+    CODES = "codes"
+    """Which slot, not what lies in it."""
+    NONE = "none"
+    """Features alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class RetrainPlan:
     mode: str = "off"
@@ -162,6 +173,9 @@ class ModelPlan:
     """Consecutive ok windows that resolve an incident."""
     runbook: str = ""
     segments: tuple[SegmentPlan, ...] = ()
+    sample: int = 512
+    """Rows kept of each pane and source partition, as slot codes, for the diagnosis; 0: none."""
+    shown: Shown = Shown.NAMES
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ class Sketch:
 
     counts, latency: given as arrays or packed, read as arrays; `packed` and `add` do not unpack them.
     novel: categorical column → {category: count}, the NOVEL_KEPT categories of smallest hash.
+    sample: some of its rows as `monitor.sample.pack` writes them; b"": none were kept.
 
     Compared by identity; equal content is equal `state.codec.digest`.
     """
@@ -68,6 +69,7 @@ class Sketch:
     last: int
     novel: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     vectors: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    sample: bytes = b""
 
     def packed(self, name: str) -> Packed:
         """`counts` or `latency` as few bytes. Raises ValueError for a count below zero."""
@@ -88,4 +90,5 @@ class Sketch:
         """Bytes of its arrays as they are held."""
         held = (self.__dict__["_counts"], self.__dict__["_latency"], self.sums, self.extremes)
         flat = (self.violations, self.rejects, self.vectors)
-        return sum(len(a.data) if isinstance(a, Packed) else a.nbytes for a in (*held, *flat))
+        arrays = sum(len(a.data) if isinstance(a, Packed) else a.nbytes for a in (*held, *flat))
+        return arrays + len(self.sample)

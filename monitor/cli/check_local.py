@@ -151,7 +151,8 @@ def check_memory(plans: Plans, references: Mapping[str, Reference], partitions: 
             sums = (
                 f"{len(model.features)} features x {size.groups} segments and versions x ({size.open_panes} open panes"
                 f" + {size.window_panes} of the longest window) x {size.partitions} partitions"
-                f" = {size.cells} cells of {cell.sparse} bytes (sparse) to {cell.packed} (packed), {cell.dense} in use"
+                f" = {size.cells} cells of {cell.sparse} bytes (sparse) to {cell.packed} (packed), {cell.dense} in use,"
+                f" and {cell.sample} for sampled rows"
             )
             need[f"{source.name}, {model.name}"] = most(cell, size), likely(cell, size), sums
     total = _whole(sum(bytes_ for bytes_, _, _ in need.values()))
@@ -162,7 +163,7 @@ def check_memory(plans: Plans, references: Mapping[str, Reference], partitions: 
     if total <= plans.memory:
         return ok("memory", detail)
     largest = max(need, key=lambda name: need[name][0])
-    change = "raise memory.max, or take longer panes, a shorter longest window, fewer features, segments or partitions"
+    change = "raise memory.max, or take longer panes, a shorter longest window, fewer features, segments, sampled rows or partitions"
     return wrong("memory", f"{detail}; most of it {largest}: {need[largest][2]}; {change}")
 
 
@@ -173,14 +174,22 @@ def _whole(size: int) -> int:
 def _cell_bytes(model: ModelPlan, reference: Reference | None) -> CellBytes:
     from monitor.memory import cell_bytes
 
-    rules = len(model.rules)
+    rules, features = len(model.rules), len(model.features)
     if reference is None:
         words = sum(3 * feature.length for feature in model.features)
         return cell_bytes(
-            slots=5 * len(model.features), numeric=len(model.features), words=words, rules=rules
+            slots=5 * features,
+            numeric=features,
+            words=words,
+            rules=rules,
+            features=features,
+            sample=model.sample,
         )
     layout = reference.layout()
-    return cell_bytes(slots=layout.slots, numeric=layout.numeric, words=layout.vectors.words, rules=rules)
+    return cell_bytes(
+        slots=layout.slots, numeric=layout.numeric, words=layout.vectors.words, rules=rules,
+        features=features, sample=model.sample,
+    )  # fmt: skip
 
 
 def check_series(plans: Plans) -> Line:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from monitor.config.columns import plan_columns
 from monitor.config.crosscheck_model import WHOLE_MODEL, unknown_feature
+from monitor.config.diagnosed import shown
 from monitor.config.digest import config_digest
 from monitor.config.finding import Problem
 from monitor.config.load import refusal
@@ -233,6 +234,8 @@ def _model(settings: Settings, name: str, reference: Reference | None, problems:
         season=model.season,
         clear_after=model.clear_after,
         runbook=model.runbook,
+        sample=model.diagnosis.sample,
+        shown=shown(model.diagnosis, model.contract),
         segments=segments,
         raw_rules=tuple(RawRule(rule, *limit.when, limit.do) for rule, limit in model.rules.items()),
         retrain=_retrain(model),

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from monitor.config.base import Group, expand
+from monitor.config.diagnosed import Contract, Diagnosis
 from monitor.config.fields import (
     PLACEHOLDER,
     Choice,
@@ -322,6 +323,16 @@ class Model(Group):
         examples=[
             {"country": {"feature": "country", "top": 10}, "tier": {"path": "ctx.tier", "values": ["gold"]}}
         ],
+    )
+    contract: Contract = Field(
+        default=Contract(),
+        description="What holds for all columns; what holds for one stands with it.",
+        examples=[{"private": True}],
+    )
+    diagnosis: Diagnosis = Field(
+        default=Diagnosis(),
+        description="What a diagnosis is made of, and what it may say.",
+        examples=[{"sample": 512, "values": "names"}],
     )
     min_records: Annotated[Whole, bounded(1, 10**9)] = Field(
         default=50, description="Windows with fewer records are unknown.", examples=[50]

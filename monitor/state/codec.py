@@ -21,6 +21,7 @@ from kernels.layout import SUM_WORDS, Layout
 from monitor.errors import StateTooNew
 from monitor.names import REASONS, SketchKey, Source
 from monitor.pack import Packed, check, pack, unpack
+from monitor.sample import check as check_sample
 from monitor.sketch import Sketch
 from monitor.state.envelope import Form, damaged, seal, unseal
 from monitor.state.log import Marker, Progress
@@ -42,10 +43,13 @@ class Shape(NamedTuple):
     categorical: int
     rules: int
     words: int = 0
+    features: int = -1
+    """Of a sample; -1: any number."""
 
     @classmethod
     def of(cls, layout: Layout, rules: int) -> Shape:
-        return cls(layout.slots, layout.numeric, layout.categorical, rules, layout.vectors.words)
+        words = layout.vectors.words
+        return cls(layout.slots, layout.numeric, layout.categorical, rules, words, layout.features)
 
 
 class _Body(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -79,6 +83,12 @@ class _VectorBody(_Body, array_like=True, forbid_unknown_fields=True):
     vectors: bytes = pack(np.zeros(0, np.int64))
 
 
+class _SampleBody(_VectorBody, array_like=True, forbid_unknown_fields=True):
+    """Written only where rows were sampled."""
+
+    sample: bytes = b""
+
+
 class _Marker(msgspec.Struct, forbid_unknown_fields=True):
     source: tuple[str, _Count]
     applied: _Count
@@ -107,7 +117,7 @@ class _Progress(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _body_encoder = msgspec.msgpack.Encoder()
-_body_decoder = msgspec.msgpack.Decoder(_VectorBody)
+_body_decoder = msgspec.msgpack.Decoder(_SampleBody)
 
 
 def encode(record: Sketch | Marker | Progress) -> bytes:
@@ -197,12 +207,14 @@ def _sketch_body(sketch: Sketch) -> bytes:
         rejects=pack(np.trim_zeros(sketch.rejects, "b")),  # so that a new reason changes no digest
         novel=novel,
     )
-    if len(sketch.vectors):
+    if len(sketch.vectors) or sketch.sample:
         body = _VectorBody(**msgspec.structs.asdict(body), vectors=pack(sketch.vectors, signed=True))
+    if sketch.sample:
+        body = _SampleBody(**msgspec.structs.asdict(body), sample=sketch.sample)
     return _body_encoder.encode(body)
 
 
-def _sketch(body: _VectorBody) -> Sketch:
+def _sketch(body: _SampleBody) -> Sketch:
     arrays = {name: unpack(getattr(body, name), name) for name in _ARRAYS}
     for name in ("counts", "latency", "violations", "rejects"):
         check(getattr(body, name), name)
@@ -213,11 +225,14 @@ def _sketch(body: _VectorBody) -> Sketch:
     extremes = np.frombuffer(body.extremes, "<f8").astype(np.float64).reshape(-1, 2)
     if np.isnan(extremes).any():
         raise damaged(Form.SKETCH, "an extreme that is not a number")
+    if body.sample:
+        check_sample(body.sample)
     return Sketch(
         key=_key(body), applied=body.applied, rows=body.rows, errors=body.errors,
         counts=Packed(body.counts), sums=arrays["sums"].reshape(-1, SUM_WORDS), extremes=extremes,
         latency=Packed(body.latency), violations=arrays["violations"], rejects=_padded(arrays["rejects"]),
         first=body.first, last=body.last, novel=_novel(body), vectors=arrays["vectors"],
+        sample=body.sample,
     )  # fmt: skip
 
 
@@ -256,6 +271,8 @@ def _match(sketch: Sketch, expected: Shape) -> None:
         raise damaged(
             Form.SKETCH, f"{found} slots, numeric features, rules, words of vectors instead of {wanted}"
         )
+    if sketch.sample and expected.features not in (-1, check_sample(sketch.sample)):
+        raise damaged(Form.SKETCH, f"a sample that is not of {expected.features} features")
 
 
 def _plain(record: Marker | Progress) -> dict[str, Any]:

@@ -21,9 +21,11 @@ from monitor.memory import DENSE_BYTES
 from monitor.names import CHAMPION, REASONS, SketchKey, Source
 from monitor.novel import Sample, hash64
 from monitor.plan import ModelPlan
+from monitor.sample import Reservoir, pack
 from monitor.segments import WHOLE, by_code, part_layout
 from monitor.sketch import NOVEL_KEPT, Sketch
 from monitor.window.dense import DenseCells
+from monitor.window.sampling import Sampler
 
 GROUPS_PER_PANE = 64
 """Distinct (version, variant) per pane, each with all of its segments; the rest share two, one for the
@@ -50,6 +52,7 @@ class _Cell:
     is_touched: bool = False
     """Rows came since the last `confirm`."""
     novel: dict[int, Sample] = field(default_factory=dict)
+    sample: Reservoir | None = None
 
 
 class OpenCells:
@@ -88,6 +91,7 @@ class OpenCells:
         self._groups: dict[int, set[tuple[str, str]]] = {}
         """Pane → the versions and variants that have cells of their own in it."""
         self._pairs = _Pairs()
+        self._sampler = Sampler(plan, layout, source)
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -109,6 +113,8 @@ class OpenCells:
             place = np.empty(len(own), np.int32)
             if take_places(place, own, places):
                 broken += self._dense.fold(rows, place, places)
+        if self._segment < 0:
+            self._sampler.add(columns, number, [cell.sample for cell in cells])
         if len(columns.novel) and self._segment < 0:
             broken += self._add_named(columns, number, cells)
         return broken
@@ -148,9 +154,10 @@ class OpenCells:
             if key.config != self.plan.config or key.segment not in self._segments:
                 continue
             cell = self._open(((key.version, key.variant, key.segment), key.pane))
-            cell.rest = sketch.compact(novel={})
+            cell.rest = sketch.compact(novel={}, sample=b"")
             cell.rejects[:] = sketch.rejects
             cell.novel = {column: Sample(counts, NOVEL_KEPT) for column, counts in sketch.novel.items()}
+            cell.sample = self._sampler.restore(key, sketch.rows, sketch.sample)
 
     def _numbered(self, columns: Columns, panes: NDArray[np.int64]) -> tuple[NDArray[np.int32], list[_Cell]]:
         """The cells of the rows, each once, and int32[rows]: which of them a row belongs to, -1 for none.
@@ -205,6 +212,7 @@ class OpenCells:
                 key, self._dense.empty, np.zeros(len(REASONS), np.int64), breaches
             )
             group, pane = key
+            found.sample = self._sampler.open(*group[1:])
             if self._is_capped(group):
                 self._groups.setdefault(pane, set()).add(group[:2])
         return found
@@ -261,6 +269,7 @@ class OpenCells:
             violations=held.violations + cell.breaches,
             rejects=cell.rejects.copy(),
             novel={column: dict(sample.counts) for column, sample in cell.novel.items()},
+            sample=pack(cell.sample.read(), self.source) if cell.sample else b"",
         )
 
 

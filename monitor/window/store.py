@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from kernels.layout import Layout
 from monitor.names import SketchKey
 from monitor.plan import ModelPlan
+from monitor.sample import WINDOW_ROWS, Sample, bound_of, features_of, merged, unpack
 from monitor.segments import WHOLE
 from monitor.sketch import Sketch
 from monitor.window.merge import Sum, Total, belongs
@@ -108,6 +109,23 @@ class PaneStore:
             for sketch in self._panes[pane].values()
             if sketch.key.variant in variants
         )
+
+    def sample(self, start: int, end: int, *, plan: ModelPlan, layout: Layout) -> Sample | None:
+        """A uniform sample of the rows of [start, end) that belong to `plan`, of at most WINDOW_ROWS.
+
+        Made of the sketches each time: windows that drift are few. Sketches that no rows were sampled of
+        are left out; None where that is all.
+        """
+        held = [
+            sketch
+            for sketch in self.between(start, end)
+            if sketch.sample and belongs(sketch, plan) and features_of(sketch.sample) == layout.features
+        ]
+        if not held:
+            return None
+        bound = min(bound_of(sketch.sample) for sketch in held)
+        parts = (unpack(sketch.sample, sketch.key.source).below(bound) for sketch in held)
+        return merged(parts, layout.features, WINDOW_ROWS)
 
     def forget(self, before: int) -> None:
         """Drop panes that start before `before`."""
