@@ -18,6 +18,7 @@ from monitor.reference.paths import format_path
 from monitor.reference.segment_tally import SegmentDeclaration
 from monitor.reference.selection import PREDICTION, Selection
 from monitor.reference.table import FeatureDeclaration
+from monitor.sample import REFERENCE_ROWS
 
 QUARTER = 900_000
 """Local midnights lie at multiples of 15 minutes of UTC in every zone."""
@@ -40,7 +41,8 @@ def from_config(files: Sequence[str], *, model: str) -> tuple[Selection, BuildSe
     unit = common(spans)
     if any(window.timezone != "UTC" for window in windows):
         unit = common((unit, QUARTER))
-    kept = BuildSettings(window=min(window.size for window in windows), unit=unit)
+    sample = REFERENCE_ROWS if watched.diagnosis.sample else 0
+    kept = BuildSettings(window=min(window.size for window in windows), unit=unit, sample=sample)
     return _selection(settings, watched, model), kept, watched.pane or choose(spans)
 
 

@@ -16,12 +16,14 @@ from monitor.plan import LONGEST_VECTOR, Kind
 from monitor.reference.bins import GROUPS, LARGEST, QUANTILES, coarse_groups, numeric_edges
 from monitor.reference.design import block_effects, cluster_effects, window_size
 from monitor.reference.profile import FeatureProfile, Reference
+from monitor.reference.sampled import Keeper
 from monitor.reference.segment_tally import HIDDEN, SegmentDeclaration, segment_columns, tally_segments
 from monitor.reference.span import HOUR, MAX_PANES, pane_size, show_span
 from monitor.reference.survey import ColumnSurvey, Survey, ranked, survey
 from monitor.reference.table import FeatureDeclaration, Table
 from monitor.reference.tally import Encoder, Placement, summed, tally
 from monitor.reference.vector import profile_vectors, without_waves
+from monitor.sample import REFERENCE_ROWS
 
 Progress = Callable[[int], None]
 PANE = 300_000
@@ -39,6 +41,7 @@ class BuildSettings:
     window   size of the windows that will be judged, milliseconds; blocks inside them give the
              design effects. 0: an hour. See `design.window_size`
     unit     greatest common divisor of window sizes and steps; see `span.pane_size`
+    sample   rows that are kept as slot codes, at most: see `monitor.sample.reference_rows`
     """
 
     quantiles: int = QUANTILES
@@ -46,6 +49,7 @@ class BuildSettings:
     max_panes: int = MAX_PANES
     window: int = 0
     unit: int = 0
+    sample: int = REFERENCE_ROWS
 
 
 def build(
@@ -83,7 +87,8 @@ def build(
     size = pane_size(found.panes, pane=pane, unit=settings.unit, limit=settings.max_panes) if timed else 0
     profiles = tuple(_profile(column, settings, model=model) for column in found.columns)
     encoder = Encoder(declared, profiles, _bare(profiles).layout())
-    total = tally(chunks, encoder, _placement(size))
+    keeper = Keeper(encoder.layout, settings.sample)
+    total = tally(chunks, encoder, _placement(size), keeper)
     panes = total.panes(size)
     counts = summed(panes.indptr, panes.slots, panes.values, encoder.layout.slots)
     profiles = tuple(
@@ -106,6 +111,7 @@ def build(
         latency=summed(panes.latency_indptr, panes.latency_bins, panes.latency_values, LATENCY_BINS),
         notes=_notes(found, size=size, pane=pane, unit=settings.unit),
         vectors=np.zeros(encoder.layout.vectors.words, np.int64) + total.words,
+        sample=keeper.codes(),
         segments=tally_segments(
             chunks, segment_columns(segments, surveyed.columns, profiles), encoder, found.columns,
             _placement(size), panes, size,

@@ -14,6 +14,7 @@ from monitor.intake.times import LATEST_MS
 from monitor.plan import LONGEST_VECTOR, Kind
 from monitor.reference.bins import GROUPS
 from monitor.reference.profile import FeatureProfile, Reference
+from monitor.reference.sampled import fits
 from monitor.reference.segments import wrong
 from monitor.reference.vector import COARSEST, SMALLEST, mean_words, stacked
 
@@ -53,6 +54,12 @@ def check(reference: Reference, *, where: str) -> None:
     _check_sums(reference, slots=slots, where=where)
     _check_words(reference, where=where)
     _check_segments(reference, slots=slots, where=where)
+    _require(
+        fits(reference.sample, [profile.slots for profile in reference.features], reference.rows),
+        "sampled rows that do not fit the features",
+        where,
+        "a slot of every feature in each, and no more than there are rows",
+    )
 
 
 def _check_profile(profile: FeatureProfile, *, where: str) -> None:

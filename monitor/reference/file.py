@@ -26,14 +26,15 @@ from numpy.typing import NDArray
 from kernels.layout import FREQUENCIES
 from monitor.errors import ReferenceInvalid, ReferenceTooNew
 from monitor.plan import LONGEST_VECTOR, Kind
-from monitor.reference import segments
+from monitor.reference import sampled, segments
 from monitor.reference.check import check
 from monitor.reference.header import DTYPES, ArrayEntry, Header, entry_of, profile_of
 from monitor.reference.profile import FeatureProfile, Panes, Reference
 from monitor.reference.vector import VectorProfile
 
-VERSION = 3
-"""Newest format that is read. Written is the oldest that holds a reference: 2 has vector features, 3 segments."""
+VERSION = 4
+"""Newest format that is read. Written is the oldest that holds a reference: 2 has vector features, 3 segments,
+4 sampled rows."""
 MAGIC = b"driftline-reference "
 TRAILER = len(b"sha256 " + b"0" * 64 + b"\n")
 MAX_FILE = 1 << 30
@@ -129,9 +130,10 @@ def pack(reference: Reference) -> bytes:
         features=tuple(entry_of(profile) for profile in reference.features),
         arrays=tuple(entries),
         segments=segments.entries(reference),
+        sample=len(reference.sample),
     )
     text = msgspec.json.encode(header, order="deterministic")
-    version = 3 if header.segments else 2 if _has_vectors(header) else 1
+    version = 4 if header.sample else 3 if header.segments else 2 if _has_vectors(header) else 1
     body = b"".join([MAGIC, b"%d\n" % version, text, b"\n", *blobs])
     return body + b"sha256 " + hashlib.sha256(body).hexdigest().encode() + b"\n"
 
@@ -190,6 +192,7 @@ def _unpacked(header: Header, body: bytes, offset: int, *, where: str) -> dict[s
     total = 0
     expected = _PANES | _WHOLE | (_VECTORS if _has_vectors(header) else {})
     expected |= segments.ARRAYS if header.segments else {}
+    expected |= sampled.ARRAYS if header.sample else {}
     for entry in header.arrays:
         if expected.get(entry.name) != entry.dtype or entry.name in arrays:
             raise ReferenceInvalid(
@@ -266,6 +269,9 @@ def _assembled(header: Header, arrays: dict[str, NDArray[Any]], *, where: str) -
         notes=header.notes,
         vectors=arrays.get("vectors", np.zeros(0, np.int64)),
         segments=segments.assembled(header.segments, arrays, features=len(profiles), where=where),
+        sample=sampled.assembled(
+            arrays.get("sample"), rows=header.sample, features=len(profiles), where=where
+        ),
     )
 
 
@@ -356,7 +362,7 @@ def _arrays(reference: Reference) -> list[tuple[str, str, NDArray[Any]]]:
             "pane_vectors": reference.panes.vectors.ravel(),
         }
         found += [(name, dtype, own[name]) for name, dtype in _VECTORS.items()]
-    return found + segments.arrays(reference)
+    return found + segments.arrays(reference) + sampled.arrays(reference.sample)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -14,7 +14,7 @@ from monitor.reference.profile import FeatureProfile
 from monitor.reference.segments import SegmentEntry
 from monitor.reference.vector import VectorProfile
 
-DTYPES = {"<i2": np.int16, "<i4": np.int32, "<i8": np.int64, "<f8": np.float64}
+DTYPES = {"<u2": np.uint16, "<i2": np.int16, "<i4": np.int32, "<i8": np.int64, "<f8": np.float64}
 """The only element types that a file may hold."""
 
 
@@ -72,6 +72,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     features: tuple[FeatureEntry, ...]
     arrays: tuple[ArrayEntry, ...]
     segments: tuple[SegmentEntry, ...] = ()
+    sample: int = 0
+    """Rows that are kept."""
 
 
 def entry_of(profile: FeatureProfile) -> FeatureEntry:

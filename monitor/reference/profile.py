@@ -149,6 +149,8 @@ class Reference:
     notes: tuple[str, ...] = field(default_factory=tuple)
     vectors: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """int64[words of all vector features]: the sum over panes, squares included."""
+    sample: NDArray[np.uint16] = field(default_factory=lambda: np.zeros((0, 0), np.uint16))
+    """uint16[rows, features]: some of its rows, as slots within the features; none in files of format 3 and before."""
     segments: tuple[SegmentColumn, ...] = ()
 
     def categories(self) -> tuple[tuple[str, ...], ...]:

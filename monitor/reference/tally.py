@@ -12,6 +12,7 @@ from kernels.layout import FIRST_BIN, LATENCY_BINS, CellArrays, Layout, allocate
 from monitor.plan import Kind
 from monitor.reference.column import boolean_codes, category_codes, column_of, numbers, vectors_of
 from monitor.reference.profile import FeatureProfile, Panes
+from monitor.reference.sampled import Keeper
 from monitor.reference.table import FeatureDeclaration, Table
 from monitor.reference.vector import mean_words
 
@@ -36,12 +37,14 @@ class Encoder:
     layout: Layout
 
     def counted(
-        self, table: Table, cell: NDArray[np.int64]
+        self, table: Table, cell: NDArray[np.int64], *, keeper: Keeper | None = None
     ) -> Iterator[tuple[NDArray[np.int64], CellArrays]]:
-        """Counts of the table's rows by cell: (cell numbers, arrays with a row for each)."""
+        """Counts of the table's rows by cell: (cell numbers, arrays with a row for each); `keeper` sees them too."""
         from kernels.fold import fold  # compiles or loads the kernels
 
         columns, codes, vectors = self._arrays(table)
+        if keeper is not None:
+            keeper.add(columns, codes, vectors)
         latency = table.latency if table.latency is not None else np.full(len(table), np.nan)
         errors = table.errors if table.errors is not None else np.zeros(len(table), np.uint8)
         numbers_of, local = numbered(cell)
@@ -187,11 +190,13 @@ class PaneTally:
         )
 
 
-def tally(chunks: Iterable[Table], encoder: Encoder, place: Placement) -> PaneTally:
+def tally(
+    chunks: Iterable[Table], encoder: Encoder, place: Placement, keeper: Keeper | None = None
+) -> PaneTally:
     """Count all rows by pane."""
     total = PaneTally(mean_words(encoder.layout.vectors))
     for chunk in chunks:
-        for group, cells in encoder.counted(chunk, place(chunk)):
+        for group, cells in encoder.counted(chunk, place(chunk), keeper=keeper):
             total.add(group, cells)
     return total
 

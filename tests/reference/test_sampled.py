@@ -1,0 +1,70 @@
+"""Rows of a reference that are kept: a fair part of them, and untrusted when they come from a file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from monitor.errors import ReferenceInvalid
+from monitor.plan import Kind
+from monitor.reference.build import build
+from monitor.reference.file import pack, unpack
+from monitor.reference.table import FeatureDeclaration, Table
+from monitor.sample import REFERENCE_ROWS
+
+ROWS = 40_000
+DECLARED = (FeatureDeclaration("x", kind=Kind.NUMERIC), FeatureDeclaration("c", kind=Kind.CATEGORICAL))
+
+
+def table() -> Table:
+    rng = np.random.default_rng(1)
+    carrier = rng.choice(np.array(["9E", "EV", "B6"], object), ROWS, p=[0.2, 0.3, 0.5])
+    return Table({"x": rng.normal(size=ROWS) + (carrier == "9E"), "c": carrier})
+
+
+WHOLE = table()
+REFERENCE = build(WHOLE, model="m", name="r", features=DECLARED)
+
+
+def test_a_fair_part_of_the_rows_is_kept() -> None:
+    """Shares of slots are those of all rows, and values that occur together stay together."""
+    sample = REFERENCE.sample
+    assert sample.shape == (REFERENCE_ROWS, 2)
+    for feature, profile in enumerate(REFERENCE.features):
+        start = REFERENCE.layout().start[feature]
+        share = REFERENCE.counts[start : start + profile.slots] / ROWS
+        found = np.bincount(sample[:, feature], minlength=profile.slots) / len(sample)
+        assert np.abs(found - share).max() < 0.02
+    slot = 3 + REFERENCE.features[1].categories.index("9E")
+    own = sample[:, 1] == slot
+    assert sample[own, 0].mean() > sample[~own, 0].mean() + 40
+
+
+def test_cuts_of_the_table_change_nothing() -> None:
+    """The same rows are kept whatever chunks they come in; of few rows all are."""
+    parts = [
+        Table({name: column[low : low + 7_001] for name, column in WHOLE.columns.items()})
+        for low in range(0, ROWS, 7_001)
+    ]
+    again = build(parts, model="m", name="r", features=DECLARED)
+    assert pack(again) == pack(REFERENCE)
+    few = build(Table({n: c[:50] for n, c in WHOLE.columns.items()}), model="m", name="r", features=DECLARED)
+    assert len(few.sample) == 50
+
+
+def test_a_file_keeps_them_and_older_files_have_none() -> None:
+    """They come back to the bit; a reference without them is of the format that it was before."""
+    np.testing.assert_array_equal(unpack(pack(REFERENCE), where="x").sample, REFERENCE.sample)
+    old = pack(replace(REFERENCE, sample=np.zeros((0, 0), np.uint16)))
+    assert old.startswith(b"driftline-reference 1\n")
+    assert len(unpack(old, where="x").sample) == 0
+
+
+def test_codes_without_a_slot_are_refused() -> None:
+    """They number slots in arrays whose bounds nobody checks again."""
+    bad = REFERENCE.sample.copy()
+    bad[7, 1] = 6
+    with pytest.raises(ReferenceInvalid, match="sampled rows"):
+        unpack(pack(replace(REFERENCE, sample=bad)), where="x")
