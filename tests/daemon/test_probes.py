@@ -264,7 +264,7 @@ def test_an_address_that_is_taken_is_one_line_and_no_stack(make):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         made = make(web={"listen": f"127.0.0.1:{taken.getsockname()[1]}"})
         with made.process() as life:
-            assert life.process.wait(60) == 2
+            assert life.process.wait(150) == 2
             assert "web.listen" in life.output
             assert "Traceback" not in life.output
 

@@ -16,6 +16,7 @@ from monitor.deliver.backoff import Backoff
 from monitor.deliver.pagerduty import PagerDuty
 from monitor.deliver.webhook import Webhook
 from monitor.intake import rotation, watchdog
+from monitor.state.kafka.log import KafkaLog
 from monitor.window.completeness import Patience
 
 QUICK = Backoff(waits=(0.2,), jitter=0.0, attempts=100, total=600)
@@ -33,7 +34,23 @@ def slow_down(rush: Path) -> None:
     ingest.fold_batch, ingest.BATCH, pipeline.TOGETHER = slowly, 200, 200
 
 
+def hold_up(hold: Path) -> None:
+    """Recover nothing while `hold` is there; `<hold>.reached` has a line for each recovery that came to it."""
+    recover = KafkaLog.recover
+
+    def held(state, source):
+        with hold.with_suffix(".reached").open("a") as reached:
+            reached.write(f"{os.getpid()} {source}\n")
+        while hold.exists():
+            time.sleep(0.02)
+        return recover(state, source)
+
+    KafkaLog.recover = held
+
+
 if __name__ == "__main__":
+    if hold := os.environ.get("DRIFTLINE_HOLD"):
+        hold_up(Path(hold))
     if rush := os.environ.get("DRIFTLINE_RUSH"):
         slow_down(Path(rush))
     daemon.METADATA_EVERY = 0.5

@@ -177,7 +177,7 @@ def test_row_47_a_webhook_answers_in_every_odd_way(make):
         hooks.answer(*ODD)
         with scene.process(module=BRISK) as life:
             scene.send(sent[: len(sent) // 3])
-            hooks.wait_for(len(ODD), timeout=30)
+            hooks.wait_for(len(ODD), timeout=120)
             hooks.answer(
                 Answer(503, headers={"Retry-After": formatdate(time.time() + 4, usegmt=True)}),
                 Answer(act=flood),

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from monitor.clock import SystemClock
@@ -56,11 +56,15 @@ class Replicas:
         partitions: int = 4,
         properties: str = QUICK,
         checkpoint: str = "1s",
+        module: str = "monitor",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        """`module` is what is run, in this process's environment and `environment`."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.prefix = f"{topic}-own"
         self._bootstrap = bootstrap
+        self._module, self._environment = module, {**os.environ, **(environment or {})}
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._stopped: set[int] = set()
         write(reference, folder / "scores.ref")
@@ -97,8 +101,8 @@ class Replicas:
     def start(self, number: int) -> None:
         with (self.folder / f"replica-{number}.log").open("ab") as log:
             self._processes[number] = subprocess.Popen(
-                [sys.executable, "-m", "monitor", "run", "--config", str(self.config)],
-                stdout=log, stderr=log, env={**os.environ, "DRIFTLINE_MEMBER": f"replica-{number}"},
+                [sys.executable, "-m", self._module, "run", "--config", str(self.config)],
+                stdout=log, stderr=log, env={**self._environment, "DRIFTLINE_MEMBER": f"replica-{number}"},
             )  # fmt: skip
 
     def signal(self, number: int, kind: signal.Signals) -> None:
