@@ -58,6 +58,7 @@ GROUPS = {
     "recovery": Group("bench.recovery", 600),
     "start": Group("bench.start", 900, smoke=False),
     "gpu": Group("bench.gpu", 900),
+    "diagnosis": Group("bench.diagnosis", 3600, usual=False),
     "soak": Group("bench.soak", 3600, smoke=False, usual=False),
 }
 

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any
 
 from kernels.layout import Layout
+from monitor.diagnosed import diagnosed
 from monitor.incident.model import Incident, latest_incidents
 from monitor.incident.track import Transition, stand, track
 from monitor.judge.kept import Kept
@@ -310,7 +311,8 @@ class Judgement:
         if self.plan.season != "none":
             window = seasonal(window, prepared, self._store, self.plan)
             segments = self._segments.seasonal(segments, prepared.parts, self.plan)
-        return judge(window, prepared, self.plan, previous=self._previous(window), segments=segments)
+        verdict = judge(window, prepared, self.plan, previous=self._previous(window), segments=segments)
+        return diagnosed(verdict, window, prepared, self.plan, segments=segments)
 
     def _previous(self, window: Window) -> list[Verdict]:
         """As many verdicts before this window as the raw rules look at."""

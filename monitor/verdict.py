@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,6 +152,8 @@ class Verdict:
     """Features that could not be judged."""
     segments: tuple[SegmentVerdict, ...] = ()
     """Of every segment, in the order of the plan; each may be the reason for the state."""
+    diagnosis: Mapping[str, Any] = field(default_factory=dict)
+    """What changed, where and since when, JSON-able: `monitor.judge.diagnose`. Empty unless it is drift."""
 
     @property
     def named(self) -> tuple[Test, ...]:

@@ -145,6 +145,6 @@ def _details(incident: Incident) -> dict[str, Any]:
         "versions": list(incident.versions),
         **{
             name: evidence.get(name)
-            for name in ("window", "rows", "p", "alpha", "proven", "tests", "offsets")
+            for name in ("window", "rows", "p", "alpha", "proven", "diagnosis", "tests", "offsets")
         },
     }

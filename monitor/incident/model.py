@@ -16,6 +16,8 @@ from monitor.verdict import State, Test, Verdict
 DRIFT = "drift"
 """The rule of the judge's budgeted verdict; raw rules have the names that the operator gave them."""
 
+EXPLAINED = 3
+"""Features whose kind of change goes into the evidence; the verdict has them all."""
 CAUSES_KEPT = 20
 """Named tests kept in the evidence: 20 lines are what a person reads, and 20 × 200 bytes keeps
 a retraining request well under the 20 kB that Standard Webhooks recommends."""
@@ -181,7 +183,10 @@ def causes_of(verdict: Verdict) -> tuple[tuple[str, Test], ...]:
 
 
 def evidence_of(verdict: Verdict, rule: RawRule | None = None) -> dict[str, Any]:
-    """The key numbers of a verdict as JSON: no feature values, no NaN. `rule`: the raw limit that holds."""
+    """The key numbers of a verdict as JSON, no NaN. `rule`: the raw limit that holds.
+
+    Names of categories are in it as far as the verdict's diagnosis may tell them, and no other value of a row.
+    """
     named = causes_of(verdict)
     return {
         "rule": None if rule is None else _rule_json(rule, verdict),
@@ -202,9 +207,18 @@ def evidence_of(verdict: Verdict, rule: RawRule | None = None) -> dict[str, Any]
         "tests": [_test_json(test, segment) for segment, test in named[:CAUSES_KEPT]],
         "named": len(verdict.named) or sum(bool(segment) for segment, _ in named),
         "segments": _segments_json(verdict),
+        "diagnosis": _diagnosis_json(verdict.diagnosis),
         "versions": dict(verdict.versions),
         "offsets": {str(source): [first, last] for source, (first, last) in verdict.offsets.items()},
     }
+
+
+def _diagnosis_json(diagnosis: Mapping[str, Any]) -> dict[str, Any]:
+    if not diagnosis:
+        return {}
+    shown = ("segment", "feature", "kind", "title", "text", "share")
+    causes = [{name: one[name] for name in shown if name in one} for one in diagnosis["features"][:EXPLAINED]]
+    return {"causes": causes, "commands": list(diagnosis.get("commands", ()))}
 
 
 def finite(value: float) -> float | None:

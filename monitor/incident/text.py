@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -18,9 +18,9 @@ def summary(incident: Incident) -> str:
         return f"{subject}: rule {incident.rule} holds: {rule.get('when', incident.cause)}{_value(rule)}"
     tests = incident.evidence.get("tests", ())
     more = int(incident.evidence.get("named", 1)) - 1
-    return (
-        f"{subject} drifted: {_test(tests[0]) if tests else incident.cause}{f' and {more} more' * (more > 0)}"
-    )
+    first = _test(tests[0]) if tests else incident.cause
+    kind = next((f", {cause['title']}," * ("title" in cause) for cause in _causes(incident)), "")
+    return f"{subject} drifted: {first}{kind}{f' and {more} more' * (more > 0)}".rstrip(",")
 
 
 def description(incident: Incident) -> str:
@@ -33,6 +33,8 @@ def description(incident: Incident) -> str:
     lines = [f"{span}, {evidence.get('rows', 0)} rows, reference {incident.reference or 'none'}."]
     if evidence.get("detail"):
         lines.append(str(evidence["detail"]))
+    if diagnosis := diagnosed(incident):
+        lines.append(diagnosis)
     tests = evidence.get("tests", ())
     if tests:
         lines.append("Named: " + "; ".join(_test(test) for test in tests) + ".")
@@ -46,6 +48,24 @@ def description(incident: Incident) -> str:
     return " ".join(lines)
 
 
+def diagnosed(incident: Incident) -> str:
+    """The first cause in a sentence: what kind of change, how much of all, since when. "" when nobody knows."""
+    for cause in _causes(incident):
+        if "text" in cause:
+            share = f"{100 * float(cause.get('share', 0.0)):.0f} % of the excess"
+            where = f" in {cause['segment']}" if "segment" in cause else ""
+            what = f"{cause['feature']}{where}, {cause['title']}: {cause['text']}"
+            return f"First cause: {what} ({share}), since {rfc3339(incident.onset)}."
+    return ""
+
+
+def _causes(incident: Incident) -> Sequence[Mapping[str, Any]]:
+    if incident.rule != DRIFT:
+        return ()
+    causes: Sequence[Mapping[str, Any]] = (incident.evidence.get("diagnosis") or {}).get("causes", ())
+    return causes
+
+
 def annotate(incident: Incident, *, external_url: str) -> dict[str, str]:
     """All that may change during an incident without making it another alert. Values are strings."""
     evidence = incident.evidence
@@ -57,6 +77,7 @@ def annotate(incident: Incident, *, external_url: str) -> dict[str, str]:
         "incident": incident.id,
         "rule": incident.rule,
         "cause": incident.cause,
+        "diagnosis": diagnosed(incident),
         "features": ", ".join(incident.causes),
         "segments": ", ".join(one["segment"] for one in evidence.get("segments", ())),
         "score": number(first.get("score")),

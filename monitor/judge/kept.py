@@ -65,6 +65,7 @@ class Kept:
         return from_json(self.body())
 
     def bare(self) -> Self:
-        """Without tests, scores and the features that could not be judged."""
+        """Without tests, scores, diagnosis and the features that could not be judged."""
         segments = [{**segment, "tests": []} for segment in self.body().get("segments", ())]
-        return type(self).read(self.body() | {"tests": [], "scores": {}, "blind": [], "segments": segments})
+        less = {"tests": [], "scores": {}, "blind": [], "diagnosis": {}, "segments": segments}
+        return type(self).read(self.body() | less)

@@ -36,6 +36,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
         "versions": dict(verdict.versions),
         "blind": list(verdict.blind),
         "segments": [_segment_to_json(segment) for segment in verdict.segments],
+        "diagnosis": dict(verdict.diagnosis),
     }
 
 
@@ -60,6 +61,7 @@ def from_json(body: Mapping[str, Any]) -> Verdict:
         versions=dict(body["versions"]),
         blind=tuple(body["blind"]),
         segments=tuple(_segment_from_json(segment) for segment in body.get("segments", ())),
+        diagnosis=body.get("diagnosis", {}),
     )
 
 

@@ -81,6 +81,8 @@ def _card(model: ModelView) -> dict[str, Any]:
         **shaped,
         "strips": [_strip(model, name, shaped["windows"].get(name)) for name in shaped["plan"]["windows"]],
         "figures": _figures(model, verdict) if verdict else (),
+        "causes": _changes(verdict),
+        "commands": verdict.diagnosis.get("commands", ()) if verdict else (),
         "tests": [(test, min(test.x / X_FULL, 1.0) * 100) for test in tests],
         "tests_hidden": len(verdict.tests) - len(tests) if verdict else 0,
         "segments": _segments(verdict),
@@ -104,6 +106,12 @@ def _segments(verdict: Verdict | None) -> list[dict[str, Any]]:
         }
         for one in found[:SEGMENTS]
     ]
+
+
+def _changes(verdict: Verdict | None) -> list[Mapping[str, Any]]:
+    """The features of the diagnosis whose kind of change is known, largest first."""
+    causes = verdict.diagnosis.get("features", ()) if verdict else ()
+    return [one for one in causes if "text" in one]
 
 
 def _proof(verdict: Verdict | None) -> str:
@@ -196,7 +204,13 @@ def _incident(body: Mapping[str, Any]) -> dict[str, Any]:
         "detail": str(evidence.get("detail", "")),
         "rows": evidence.get("rows"),
         "offsets": _offsets(evidence.get("offsets") or {}),
+        "diagnosis": [one for one in _diagnosis(evidence)["causes"] if "text" in one],
+        "commands": _diagnosis(evidence)["commands"],
     }
+
+
+def _diagnosis(evidence: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"causes": (), "commands": (), **(evidence.get("diagnosis") or {})}
 
 
 def _retrain(body: Mapping[str, Any]) -> dict[str, Any]:

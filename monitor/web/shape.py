@@ -102,6 +102,7 @@ def window(verdict: Verdict) -> dict[str, Any]:
         "named": list(dict.fromkeys(test.feature for test in verdict.named)),
         "rules": verdict.rules,
         "blind": verdict.blind,
+        "diagnosis": dict(verdict.diagnosis),
         "versions": dict(verdict.versions),
         "offsets": {str(source): list(span) for source, span in verdict.offsets.items()},
         "segments": [_segment(one) for one in verdict.segments],

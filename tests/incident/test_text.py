@@ -40,6 +40,24 @@ def test_the_description_holds_the_evidence():
     assert "Budget not proven" in text
 
 
+def test_the_first_cause_is_told_with_kind_share_and_onset():
+    """Summary and description say what kind of change it was; a rule of the operator's own has no diagnosis."""
+    found = {"feature": "dep_delay", "kind": "missing", "title": "missing values", "share": 0.82,
+             "text": "42 % missing, 0.1 % in the reference"}  # fmt: skip
+    diagnosis = {"features": [found | {"x": 9.0, "figures": {}}], "commands": ["kcat"]}
+    one = replace(verdict(0), diagnosis=diagnosis)
+    incident = opened(one)
+    assert incident.evidence["diagnosis"] == {"causes": [found], "commands": ["kcat"]}
+    assert summary(incident) == "flights drifted: missing(dep_delay) 0.51 > 0.02429, missing values"
+    sentence = (
+        "First cause: dep_delay, missing values: 42 % missing, 0.1 % in the reference (82 % of the excess), "
+        "since 2013-02-09T00:00:00.000Z."
+    )
+    assert sentence in description(incident)
+    assert annotate(incident, external_url="http://x")["diagnosis"] == sentence
+    assert "First cause" not in description(opened(replace(one, rules=("limit",)), rule="limit"))
+
+
 def test_a_closed_incident_says_why():
     """The reason of a superseded incident is in its description."""
     (closed,) = supersede({DRIFT: opened()}, "new reference")

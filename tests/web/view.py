@@ -15,6 +15,7 @@ from monitor.reference.profile import FeatureProfile, Panes, Reference
 from monitor.state.log import Progress
 from monitor.verdict import State, Test, Unknown, Verdict, Window
 from monitor.view import ModelView, View
+from tests.web.diagnosis import DIAGNOSIS
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -236,7 +237,9 @@ def incident(model: str, *, state: str = "firing", age: int = HOUR, cause: str =
         streaks={"1h": Streak(drifting=2, clear=0, end=NOW)},
         reference="train-2026-10",
         versions=("7",),
-        evidence=evidence_of(verdict(model, "1h", tests, state=State.DRIFT, detail=detail)),
+        evidence=evidence_of(
+            verdict(model, "1h", tests, state=State.DRIFT, detail=detail, diagnosis=DIAGNOSIS)
+        ),
         closed_because="" if state == "firing" else str(Closed.RECOVERED),
     ).to_json()
 
@@ -273,7 +276,7 @@ def drifting() -> ModelView:
     name = "churn"
     latest = {
         "1h": verdict(
-            name, "1h", tests, state=State.DRIFT,
+            name, "1h", tests, state=State.DRIFT, diagnosis=DIAGNOSIS,
             detail="57.0 % of 48 210 rows miss age (2.0 % in the reference); tenure_months and country moved with it.",
         ),
         "1d": verdict(name, "1d", tests[4:], state=State.OK, detail="No feature moved beyond its tolerance."),

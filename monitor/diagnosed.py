@@ -1,0 +1,51 @@
+"""A drift verdict with its diagnosis. It never costs the verdict: what goes wrong here is counted and left out."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from monitor import metrics
+from monitor.incident.text import rfc3339
+from monitor.judge.diagnose import NONE, diagnose
+from monitor.judge.prepare import Prepared
+from monitor.plan import ModelPlan
+from monitor.verdict import State, Verdict, Window
+
+log = structlog.get_logger(__name__)
+
+
+def diagnosed(
+    verdict: Verdict,
+    window: Window,
+    prepared: Prepared,
+    plan: ModelPlan,
+    *,
+    segments: Mapping[str, Window] = NONE,
+) -> Verdict:
+    """The verdict, and if it is drift what changed, where and since when. Raises nothing."""
+    if verdict.state is not State.DRIFT:
+        return verdict
+    try:
+        found = diagnose(window, verdict, prepared, segments=segments, values=plan.shown)
+        return replace(verdict, diagnosis=found | {"commands": list(commands(found, plan))})
+    except Exception:
+        # boundary: a verdict without a diagnosis pages all the same
+        metrics.INTERNAL_ERRORS_TOTAL.labels("diagnose").inc()
+        log.exception("diagnose_raised", model=plan.name, window=window.name)
+        return verdict
+
+
+def commands(diagnosis: Mapping[str, Any], plan: ModelPlan) -> Iterator[str]:
+    """Lines for a shell: the records of each listed partition, then a replay of the span, with what came late."""
+    for one in diagnosis["records"]:
+        count = one["last"] - one["first"] + 1
+        topic = shlex.quote(one["topic"])
+        yield f"kcat -b BROKER -C -t {topic} -p {one['partition']} -o {one['first']} -c {count}"
+    since, until = diagnosis["since"]["start"], diagnosis["since"]["end"] + plan.lateness
+    source = shlex.quote(plan.source)
+    yield f"driftline replay --source {source} --from {rfc3339(since)} --to {rfc3339(until)}"
