@@ -21,8 +21,9 @@ SELECTOR = re.compile(r"(driftline_[a-z0-9_]+)\{([^}]*)\}")
 VALUES = {"$__rate_interval": "1m", "$__range": "1h", "$__interval": "15s"}
 ALL = {"job": ".+", "instance": ".+", "model": ".*", "window": ".*", "feature": ".*"}
 
-EMPTY = {"Records rejected", "Distance of vectors"}
-"""Panels that show nothing while all is well, as their queries end in a comparison, or for models without vectors."""
+EMPTY = {"Records rejected", "Distance of vectors", "Segments"}
+"""Panels that show nothing while all is well, as their queries end in a comparison, or for models without vectors
+or segments."""
 
 
 def filled(expr: str) -> str:
