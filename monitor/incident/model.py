@@ -218,7 +218,9 @@ def _diagnosis_json(diagnosis: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     shown = ("segment", "feature", "kind", "title", "text", "share")
     causes = [{name: one[name] for name in shown if name in one} for one in diagnosis["features"][:EXPLAINED]]
-    return {"causes": causes, "commands": list(diagnosis.get("commands", ()))}
+    found = {"causes": causes, "commands": list(diagnosis.get("commands", ()))}
+    where = diagnosis.get("where") or {}
+    return found | ({"where": where["text"]} if where.get("text") else {})
 
 
 def finite(value: float) -> float | None:

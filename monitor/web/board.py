@@ -82,6 +82,8 @@ def _card(model: ModelView) -> dict[str, Any]:
         "strips": [_strip(model, name, shaped["windows"].get(name)) for name in shaped["plan"]["windows"]],
         "figures": _figures(model, verdict) if verdict else (),
         "causes": _changes(verdict),
+        "where": ((verdict.diagnosis.get("where") or {}).get("text", "")) if verdict else "",
+        "parts": _parts(verdict),
         "commands": verdict.diagnosis.get("commands", ()) if verdict else (),
         "tests": [(test, min(test.x / X_FULL, 1.0) * 100) for test in tests],
         "tests_hidden": len(verdict.tests) - len(tests) if verdict else 0,
@@ -106,6 +108,19 @@ def _segments(verdict: Verdict | None) -> list[dict[str, Any]]:
         }
         for one in found[:SEGMENTS]
     ]
+
+
+def _parts(verdict: Verdict | None) -> Mapping[str, Any]:
+    """Which segments carry the change and which do not; empty without segments."""
+    found = verdict.diagnosis.get("segments") if verdict else None
+    if not found or not found["guilty"]:
+        return {}
+    of = found["of"]
+    return {
+        "guilty": [one["segment"] for one in found["guilty"]],
+        "innocent": found["innocent"],
+        "hidden": of["innocent"] - len(found["innocent"]),
+    }
 
 
 def _changes(verdict: Verdict | None) -> list[Mapping[str, Any]]:
