@@ -27,13 +27,14 @@ def read_range(
     until_ms: int | None = None,
     clock: Clock | None = None,
     oauth: OAuth | None = None,
+    direct: bool = False,
 ) -> Iterator[Batch]:
     """Records with record timestamps in [since_ms, until_ms), each partition in offset order.
 
     None is the start, or the end, of what the topic holds now: records that are written during
-    the read are left out. Raises IntakeError when the topic cannot be read.
+    the read are left out. `direct`: as of `SpanReader`. Raises IntakeError when the topic cannot be read.
     """
-    reader = SpanReader(properties, clock=clock or SystemClock(), oauth=oauth)
+    reader = SpanReader(properties, clock=clock or SystemClock(), oauth=oauth, direct=direct)
     try:
         spans = {source: _span(reader, source, since_ms, until_ms) for source in reader.sources(topic)}
         for batches in reader.read(spans):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from monitor.clock import Clock
 from monitor.columns import Batch
 from monitor.errors import IntakeError
-from monitor.intake.batch import batches_of, run_of
+from monitor.intake.batch import Fault, Taken, batches_of, taken_of
 from monitor.intake.client import (
     OUT_OF_RANGE,
     PARTITION_END,
@@ -21,11 +21,20 @@ from monitor.intake.client import (
     client_properties,
     refusal,
 )
+from monitor.intake.member import TUNED
+from monitor.intake.steering import Steering
+from monitor.intake.trouble import stopped
 from monitor.names import Source
+
+if TYPE_CHECKING:
+    from monitor.intake.fetch import Queue
 
 log = structlog.get_logger(__name__)
 
-BATCH = 5_000
+BATCH = 10_000
+"""Records per call, as many as the daemon asks for."""
+APART = 1_000
+"""As many of the client library's own: with 5,000 a call is a fifth slower a record."""
 STALL_SECONDS = 60.0
 """Without a record for so long the read is given up: longer than a broker takes to fail over."""
 QUERY_SECONDS = 10.0
@@ -33,6 +42,7 @@ QUERY_SECONDS = 10.0
 Span = tuple[int, int]
 """First offset and the offset to stop before."""
 
+_DEFAULTS = {**TUNED, "client.id": "driftline", "check.crcs": True}
 _OURS = {
     "group.id": "driftline-read",
     "enable.auto.commit": False,
@@ -46,15 +56,24 @@ _OURS = {
 class SpanReader:
     """A client that reads spans. Belongs to one thread; close it."""
 
-    def __init__(self, properties: Mapping[str, Any], *, clock: Clock, oauth: OAuth | None = None) -> None:
+    def __init__(
+        self, properties: Mapping[str, Any], *, clock: Clock, oauth: OAuth | None = None, direct: bool = False
+    ) -> None:
+        """`direct`: take records from librdkafka itself where that is possible, which needs compiled kernels."""
         self._clock = clock
         self._listener = Listener(oauth=oauth)
         self._brokers = str(properties.get("bootstrap.servers", ""))
         chosen = {name: value for name, value in properties.items() if not name.startswith("group.")}
+        chosen = {**_DEFAULTS, **chosen, **_OURS}
+        self._queue: Queue | None = None
         try:
-            self.client = Consumer(client_properties({**chosen, **_OURS}, self._listener))
+            self.client = Consumer(client_properties(chosen, self._listener))
         except REFUSALS as error:
             raise IntakeError(f"no kafka client - {refusal(error, self._listener)}") from error
+        if direct:
+            from monitor.intake.fetch import open_queue  # whoever reads a few records needs no compiler
+
+            self._queue = open_queue(self.client, str(chosen["client.id"]), BATCH)
 
     def sources(self, topic: str) -> tuple[Source, ...]:
         """The partitions of a topic. Raises IntakeError when there is none or no answer."""
@@ -87,14 +106,16 @@ class SpanReader:
         """
         position = {source: start for source, (start, end) in spans.items() if start < end}
         ends = {source: spans[source][1] for source in position}
-        self.client.assign([TopicPartition(*source, at) for source, at in position.items()])
+        steering = Steering(self.client, self._queue, place=lambda s: position.get(s, 0), paused=())
+        self.client.unassign()  # what an earlier read left behind
+        steering.assign([TopicPartition(*source, at) for source, at in position.items()])
         deadline = self._clock.monotonic() + stall
         while position:
-            records = self.client.consume(BATCH, 0.2)
+            taken = self._taken(steering, position)
             failure = self._listener.failure()
             if failure is not None:
                 raise failure
-            batches = self._take(records, position)
+            batches = self._take(taken, position)
             done = [source for source, at in position.items() if at >= ends[source]]
             for source in done:
                 del position[source]
@@ -108,41 +129,54 @@ class SpanReader:
                 raise IntakeError(f"no records for {stall:g} s - {names} - broker must answer")
         self.client.unassign()
 
-    def _take(self, records: list[Message], position: dict[Source, int]) -> list[Batch]:
-        taken: dict[Source, list[Message]] = {}
+    def _taken(self, steering: Steering, position: Mapping[Source, int]) -> Taken:
+        """What the client has. A record that came past the queue is fetched again, as by the daemon's consumer."""
+        if self._queue is None:
+            return taken_of(self.client.consume(APART, 0.2))
+        past = taken_of(self.client.consume(APART, 0))
+        strays = {run.source for run in past.runs}
+        strays.update(fault.source for fault in past.faults if fault.code == PARTITION_END)
+        steering.rewind(strays & position.keys())
+        taken = self._queue.take(BATCH, 0.2)
+        faults = [fault for fault in past.faults if fault.code != PARTITION_END]
+        return taken._replace(faults=[*faults, *taken.faults])
+
+    def _take(self, taken: Taken, position: dict[Source, int]) -> list[Batch]:
         ends: dict[Source, int] = {}
-        for record in records:
-            source = Source(record.topic() or "", record.partition() or 0)
-            error = record.error()
-            if error is None:
-                taken.setdefault(source, []).append(record)
-            elif error.code() == PARTITION_END:
-                ends[source] = record.offset() or 0
+        for fault in taken.faults:
+            if fault.code == PARTITION_END:
+                ends[fault.source] = fault.offset
             else:
-                self._mend(source, error, position)
+                self._mend(fault, position)
         batches = []
-        for source, mine in taken.items():
+        for run in taken.runs:
+            source = run.source
             if source in position:
-                batches.extend(batches_of(run_of(source, mine), start=position[source]))
-                position[source] = max(position[source], (mine[-1].offset() or 0) + 1)
+                batches.extend(batches_of(run, start=position[source]))
+                position[source] = max(position[source], int(run.offsets[-1]) + 1)
         for source, end in ends.items():
             if source in position:
                 position[source] = max(position[source], end)
         return batches
 
-    def _mend(self, source: Source, error: KafkaError, position: dict[Source, int]) -> None:
-        if error.fatal():
-            raise IntakeError(f"kafka client stopped - {source} - {error.str()}")
-        if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            raise IntakeError(f"may not be read ({error.str()}) - {source} - the right to read it")
-        log.warning("partition_error", topic=source.topic, partition=source.partition, text=error.str())
-        if source in position and error.code() in OUT_OF_RANGE:
+    def _mend(self, fault: Fault, position: dict[Source, int]) -> None:
+        source = fault.source
+        if self._listener.fatal is not None:
+            raise stopped(self._listener.fatal.str())
+        if fault.code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            raise IntakeError(f"may not be read ({fault.text}) - {source} - the right to read it")
+        log.warning("partition_error", topic=source.topic, partition=source.partition, text=fault.text)
+        if source in position and fault.code in OUT_OF_RANGE:
             low, _ = self.bounds(source)
             position[source] = max(position[source], low)
             self.client.incremental_unassign([TopicPartition(*source)])
             self.client.incremental_assign([TopicPartition(*source, position[source])])
+            if self._queue is not None:
+                self._queue.forward([source])
 
     def close(self) -> None:
+        if self._queue is not None:
+            self._queue.close()
         self.client.close()
 
 

@@ -28,16 +28,19 @@ def read(broker, topic, **rest):
     return list(read_range(properties(broker), topic, **rest))
 
 
-def test_a_whole_topic_is_read_once(broker, topic):
-    """Every partition in offset order, up to the end that was sampled at the start."""
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_whole_topic_is_read_once(broker, topic, direct):
+    """Every partition in offset order, up to the end that was sampled at the start, either way."""
     timed(broker, topic, range(1000, 4000))
-    batches = read_range(properties(broker), topic)
+    batches = read_range(properties(broker), topic, direct=direct)
     found = [next(batches)]
     timed(broker, topic, [1])  # too late
     found.extend(batches)
     for partition in range(3):
         offsets = [o for b in found if b.source == Source(topic, partition) for o in b.offsets.tolist()]
         assert offsets == list(range(1000))
+        values = [v for b in found if b.source == Source(topic, partition) for v in b.values]
+        assert values == [b"%d" % number for number in range(partition, 3000, 3)]
     assert sources_of(properties(broker), topic) == tuple(Source(topic, p) for p in range(3))
 
 
@@ -49,12 +52,13 @@ def test_a_range_of_time_is_half_open(broker, topic):
     assert read(broker, topic, since_ms=1_000_000) == []
 
 
-def test_deleted_records_are_passed_over(broker, topic):
+@pytest.mark.parametrize("direct", [False, True])
+def test_deleted_records_are_passed_over(broker, topic, direct):
     """A read begins at the oldest record that is left, also when it was deleted meanwhile."""
     fill(broker, topic, [b"x"] * 100, partition=0)
     broker.delete_records(topic, 0, before=60)
     assert sum(map(len, read(broker, topic))) == 40
-    reader = SpanReader(properties(broker), clock=SystemClock())
+    reader = SpanReader(properties(broker), clock=SystemClock(), direct=direct)
     batches = [b for found in reader.read({Source(topic, 0): (10, 100)}) for b in found]
     assert next(b.offsets[0] for b in batches) == 60
     assert sum(map(len, batches)) == 40
