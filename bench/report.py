@@ -22,6 +22,7 @@ GOALS = (
      "≥ 8 × searchsorted + bincount; cost within 1.5 × between 16 and 4,096 bins"),
     ("stream", "records from a real Kafka to counts, the daemon as configured by default",
      "≥ 0.8 × a bare loop; CPU-seconds per million records ≤ 1.6 × its; ≥ 5 × the fastest stream framework"),
+    ("replay", "`driftline replay` of 24-feature records, from a real Kafka and from a file", "≥ 0.7 × the daemon"),
     ("drift", "1 M × 20 in memory, one thread",
      "reference + fold + scores ≥ 100 × Evidently; fold + scores ≥ 500 ×, ≥ 20 × NannyML's, ≥ 5 × its calculate alone"),
     ("memory", "bytes per numeric feature, pane and source partition",
@@ -39,7 +40,7 @@ GOALS = (
 """Group, what, goal: the table of what the product set out to reach."""
 TITLES = {
     "decode": "Bytes to counts", "binning": "Binning", "counting": "Counting, other products",
-    "stream": "From a real Kafka", "drift": "Whole drift runs", "memory": "Memory", "scaling": "Cost against size",
+    "stream": "From a real Kafka", "replay": "Replay", "drift": "Whole drift runs", "memory": "Memory", "scaling": "Cost against size",
     "recovery": "Recovery from Kafka", "start": "Start", "soak": "Soak", "vectors": "Vectors",
     "judging": "Judging a window", "seasons": "References read by season", "gpu": "GPU",
 }  # fmt: skip

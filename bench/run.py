@@ -49,6 +49,7 @@ GROUPS = {
     "binning": Group("bench.binning", 600),
     "counting": Group("bench.counting", 600),
     "stream": Group("bench.stream", 1800, smoke=False),
+    "replay": Group("bench.replay", 1800, smoke=False),
     "drift": Group("bench.drift", 1800),
     "memory": Group("bench.memory", 900),
     "scaling": Group("bench.scaling", 1200),

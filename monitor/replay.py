@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from monitor.columns import Batch
-from monitor.intake.decode import Decoder
+from monitor.columns import Batch, Columns
+from monitor.intake.decode import Decoder, Scanned
 from monitor.judgement import Context, Judged, Judgement
 from monitor.names import Source
 from monitor.partition import Model, Partition
 from monitor.plan import SourcePlan
 from monitor.state.log import Progress
 from monitor.window.completeness import Patience
+from monitor.window.grid import floor_pane
 
-CHUNK = 5_000
 END_OF_TIME = 1 << 60
 """Wall time of a replay: everything that will come has come."""
+Change = Callable[[Columns], Columns]
+"""What is done to rows between scan and fold."""
 
 
 @dataclass(slots=True)
@@ -41,59 +41,121 @@ class Feed:
     models: Mapping[str, Model]
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way to judge what a feed counts."""
+
+    name: str
+    contexts: Mapping[str, Context]
+    change: Change | None = None
+    """Candidates with the same change share counts."""
+
+
 class Replay:
-    """Folds batches and judges their windows, in the order a daemon would have.
+    """Scans batches once, folds them once for each change, and judges their windows for every candidate, in the
+    order a daemon would have.
 
     Verdicts are those of the daemon to the last digit, given the same partitions and offsets:
     both call `Partition.fold` and `Judgement.due`.
     """
 
-    def __init__(self, feed: Feed, contexts: Mapping[str, Context], *, sources: Collection[Source]) -> None:
+    def __init__(self, feed: Feed, candidates: Sequence[Candidate], *, sources: Collection[Source]) -> None:
         """`sources` are all partitions that will be fed; none may be missing."""
+        self.feed = feed
         self.tally = Tally()
-        self._feed = feed
-        self._expected = tuple(sources)
-        self._partitions = {
-            source: Partition(source, feed.plan, feed.models, position=0) for source in sources
-        }
-        self._judgements = {
-            name: Judgement(context, patience=Patience(settle=0)) for name, context in contexts.items()
-        }
-        self._progress: dict[Source, Progress] = {}
+        changes = list(dict.fromkeys(candidate.change for candidate in candidates))
+        self._lanes = [
+            _Lane(feed, [one for one in candidates if one.change is change], change, tuple(sources))
+            for change in changes
+        ]
 
-    def run(self, batches: Iterable[Batch], seen: Callable[[Batch], None] | None = None) -> Iterator[Judged]:
-        """Verdicts in the order of their windows' completion; `seen` is called after each batch."""
-        for batch in batches:
-            self._fold(batch)
-            if seen is not None:
-                seen(batch)
-            yield from self._due(now=0)
-        for source in self._expected:
-            self._observe(source, idle=True)
-        yield from self._due(now=END_OF_TIME)
-
-    def _fold(self, batch: Batch) -> None:
+    def take(self, batch: Batch) -> Iterator[tuple[Candidate, Judged]]:
+        """What one batch brings about."""
         if not len(batch):
             return
+        scanned = self.feed.decoder.scan(batch)
+        self.tally.records += len(batch)
+        for reject in scanned.rejects:
+            reason = str(reject.reason)
+            self.tally.rejects[reason] = self.tally.rejects.get(reason, 0) + 1
+        for lane in self._lanes:
+            lane.fold(batch, scanned, self.tally if lane is self._lanes[0] else None)
+            yield from lane.due(batch.source)
+
+    def finish(self) -> Iterator[tuple[Candidate, Judged]]:
+        """What follows when nothing more will come."""
+        for lane in self._lanes:
+            yield from lane.finish()
+
+
+def run(
+    replays: Sequence[Replay], batches: Iterable[Batch], seen: Callable[[Batch], None] | None = None
+) -> Iterator[tuple[Candidate, Judged]]:
+    """Verdicts in the order of their windows' completion; `seen` is called after each batch."""
+    for batch in batches:
+        for replay in replays:
+            yield from replay.take(batch)
+        if seen is not None:
+            seen(batch)
+    for replay in replays:
+        yield from replay.finish()
+
+
+class _Lane:
+    """Counts of one feed, and the judgements that are made of them."""
+
+    def __init__(
+        self, feed: Feed, candidates: Sequence[Candidate], change: Change | None, expected: tuple[Source, ...]
+    ) -> None:
+        self._feed = feed
+        self._change = change
+        self._expected = expected
+        self._partitions = {
+            source: Partition(source, feed.plan, feed.models, position=0) for source in expected
+        }
+        self._judgements = [
+            (candidate, name, Judgement(context, patience=Patience(settle=0)))
+            for candidate in candidates
+            for name, context in candidate.contexts.items()
+        ]
+        self._progress: dict[Source, Progress] = {}
+        self._reached: dict[Source, tuple[int, ...]] = {}
+        """Pane that each model's counts are final before, when the partition was last looked at."""
+
+    def fold(self, batch: Batch, scanned: Scanned, tally: Tally | None) -> None:
         partition = self._partitions[batch.source]
         if partition.records == 0:
             partition.start = int(batch.offsets[0])
-        scanned = self._feed.decoder.scan(batch)
-        folded = partition.fold(batch, scanned.columns, scanned.rejects)
-        tally = self.tally
-        tally.records += folded.records
-        tally.rows += folded.rows
-        tally.late += sum(folded.late.values())
-        tally.future += sum(folded.future.values())
-        for reject in scanned.rejects:
-            tally.rejects[str(reject.reason)] = tally.rejects.get(str(reject.reason), 0) + 1
-        self._observe(batch.source, idle=False)
+        columns = scanned.columns
+        if self._change is not None:
+            columns = tuple(map(self._change, columns))
+        folded = partition.fold(batch, columns, scanned.rejects)
+        if tally is not None:
+            tally.rows += folded.rows
+            tally.late += sum(folded.late.values())
+            tally.future += sum(folded.future.values())
+
+    def due(self, source: Source) -> Iterator[tuple[Candidate, Judged]]:
+        """Verdicts that the counts of `source` complete. They are looked at when a pane becomes final or may be
+        looked into, not after every batch: no verdict depends on when they are."""
+        mark = self._partitions[source].watermark
+        plans = [model.plan for model in self._feed.models.values()]
+        reached = tuple(floor_pane(mark - delay, plan.pane) for plan in plans for delay in (0, plan.lateness))
+        if self._reached.get(source) != reached:
+            self._reached[source] = reached
+            self._observe(source, idle=False)
+            yield from self._due(now=0)
+
+    def finish(self) -> Iterator[tuple[Candidate, Judged]]:
+        for source in self._expected:
+            self._observe(source, idle=True)
+        yield from self._due(now=END_OF_TIME)
 
     def _observe(self, source: Source, *, idle: bool) -> None:
         partition = self._partitions[source]
         sketches, marker = partition.checkpoint()
         partition.confirm(marker)
-        for name, judgement in self._judgements.items():
+        for _, name, judgement in self._judgements:
             judgement.observe([sketch for sketch in sketches if sketch.key.model == name])
         self._progress[source] = Progress(
             source=source,
@@ -105,38 +167,8 @@ class Replay:
             observed=END_OF_TIME if idle else 0,
         )
 
-    def _due(self, *, now: int) -> Iterator[Judged]:
-        for judgement in self._judgements.values():
+    def _due(self, *, now: int) -> Iterator[tuple[Candidate, Judged]]:
+        for candidate, _, judgement in self._judgements:
             for judged in judgement.due(expected=self._expected, progress=self._progress, now=now):
                 judgement.accept(judged)
-                yield judged
-
-
-def read_lines(lines: Iterable[bytes], source: Source) -> Iterator[Batch]:
-    """Batches of a JSON lines file: one record per line, its offset the line number from 0.
-
-    There is no record timestamp, so `max_future` cannot apply. Empty lines are skipped.
-    """
-    values: list[bytes] = []
-    offsets: list[int] = []
-    for number, line in enumerate(lines):
-        record = line.strip()
-        if record:
-            values.append(record)
-            offsets.append(number)
-        if len(values) == CHUNK:
-            yield _batch(source, values, offsets)
-            values, offsets = [], []
-    if values:
-        yield _batch(source, values, offsets)
-
-
-def _batch(source: Source, values: list[bytes], offsets: list[int]) -> Batch:
-    return Batch(
-        source=source,
-        values=values,
-        keys=[None] * len(values),
-        headers=[None] * len(values),
-        offsets=np.array(offsets, np.int64),
-        timestamps=np.full(len(values), -1, np.int64),
-    )
+                yield candidate, judged

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from monitor.cli.options import Exit, config_option, emit, keep_log_quiet, output_option
 
 if TYPE_CHECKING:
-    from monitor.assembly import Assembly
+    from monitor.backtest.summary import Seen
+    from monitor.cli.replay_plans import Variant
     from monitor.columns import Batch
-    from monitor.judgement import Judged
-    from monitor.plan import SourcePlan
+    from monitor.names import Source
     from monitor.replay import Replay
+
+TOLD_EVERY = 1_000_000
+"""Records between two lines of progress where nobody knows how many there will be."""
 
 
 @click.command("replay")
 @config_option
+@click.option(
+    "--against",
+    multiple=True,
+    metavar="FILE[,FILE…]",
+    help="Another configuration to judge the same records by, side by side; of several files later ones are merged "
+    "over earlier ones. Repeatable.",
+)
+@click.option(
+    "--budget",
+    "budgets",
+    multiple=True,
+    metavar='"PAGES per PERIOD"',
+    help="False pages to accept instead of the configured ones; repeat to compare.",
+)
 @click.option(
     "--file",
     "path",
@@ -26,177 +45,122 @@ if TYPE_CHECKING:
     help="Records of a JSON lines file instead of the topic; - reads stdin.",
 )
 @click.option("--source", "name", help="Which of `sources`; may be left out when there is one.")
-@click.option(
-    "--from",
-    "since",
-    default="earliest",
-    show_default=True,
-    help="Record time: earliest, RFC 3339, 30d ago, or ms.",
-)
-@click.option("--to", "until", default="now", show_default=True, help="Record time: now, RFC 3339, or ms.")
+@click.option("--from", "since", help="Record time: earliest (the default), RFC 3339, 30d ago, or ms.")
+@click.option("--to", "until", help="Record time: now (the default), RFC 3339, or ms.")
 @click.option("--fail-on", type=click.Choice(["drift"]), help="Exit with 4 when a window drifted.")
 @output_option
 def command(
-    *, config: tuple[str, ...], path: str | None, name: str | None, since: str, until: str,
-    fail_on: str | None, output: str,
+    *, config: tuple[str, ...], against: tuple[str, ...], budgets: tuple[str, ...], path: str | None,
+    name: str | None, since: str | None, until: str | None, fail_on: str | None, output: str,
 ) -> None:  # fmt: skip
     """Fold and judge again what a topic or a file holds, with the configuration as it is now.
 
     The same fold and the same judge as the daemon's, from an empty state, so the verdicts are the
     daemon's to the last digit. Nothing is stored, nothing is sent, no group is joined.
+
+    With several configurations or budgets the log is read once, and a table says for each how many
+    windows would have drifted, how many pages would have been sent, and how long after the onset.
     """
     from monitor.cli.warm import warm_shown
 
     keep_log_quiet()
     warm_shown()
-    from monitor.assembly import assemble  # imports kernels: only now, so that compiling is seen
+    from monitor.cli import replay_text  # imports kernels: only now, so that compiling is seen
+    from monitor.cli.replay_plans import variants
 
-    assembly = assemble(config)
-    plan = _chosen(assembly, name)
-    replay, batches, total = _opened(assembly, plan, path=path, since=since, until=until)
-    judged = list(_watched(replay, batches, total))
-    emit(_data(replay, judged), _text(replay, judged), output=output)
-    if fail_on and any(item.verdict.state == "drift" for item in judged):
+    found = variants(config, against, budgets, source=name)
+    with ExitStack() as stack:
+        sources, batches, total = _log(found[0], stack, path=path, since=since, until=until)
+        replays = _replays(found, sources)
+        seen = _judged(found, replays, batches, total)
+    tally = replays[0].tally
+    emit(replay_text.data(tally, seen), replay_text.text(tally, seen), output=output)
+    if fail_on and any(item.verdict.state == "drift" for items in seen.values() for item in items):
         raise SystemExit(Exit.DRIFT)
 
 
-def _chosen(assembly: Assembly, name: str | None) -> SourcePlan:
-    from monitor.errors import UsageError
-
-    sources = {source.name: source for source in assembly.plans.sources}
-    if name is None and len(sources) == 1:
-        return next(iter(sources.values()))
-    if name not in sources:
-        raise UsageError(
-            f"which source to replay is not clear - --source - one of {', '.join(sorted(sources))}"
-        )
-    return sources[name]
-
-
-def _opened(
-    assembly: Assembly, plan: SourcePlan, *, path: str | None, since: str, until: str
-) -> tuple[Replay, Iterator[Batch], int]:
-    """The replay, its batches, and how many records there will be (0 when unknown)."""
+def _log(
+    variant: Variant, stack: ExitStack, *, path: str | None, since: str | None, until: str | None
+) -> tuple[Sequence[Source], Iterator[Batch], BinaryIO | None]:
+    """Partitions, their batches, and the file that they come from, if any."""
     from monitor.names import Source
-    from monitor.replay import Feed, Replay, read_lines
 
-    feed = Feed(plan, assembly.decoder(plan), assembly.models_of(plan))
-    contexts = {name: assembly.contexts[name] for name in plan.models}
+    topic = variant.source.topic
     if path is not None:
-        source = Source(plan.topic, 0)
-        lines = _lines(path)
-        return Replay(feed, contexts, sources=[source]), read_lines(lines, source), len(lines)
+        from monitor.intake.lines import read_lines
+
+        file = stack.enter_context(_opened(path))
+        return [Source(topic, 0)], read_lines(file, Source(topic, 0)), file
     from monitor.intake.range import read_range, sources_of
 
-    properties = assembly.plans.kafka.client()
-    sources = sources_of(properties, plan.topic)
-    batches = read_range(properties, plan.topic, since_ms=_time(since), until_ms=_time(until))
-    return Replay(feed, contexts, sources=sources), batches, 0
+    properties = variant.assembly.plans.kafka.client()
+    sources = sources_of(properties, topic)
+    batches = read_range(properties, topic, since_ms=_time(since), until_ms=_time(until), direct=True)
+    return sources, batches, None
 
 
-def _lines(path: str) -> list[bytes]:
+def _opened(path: str) -> BinaryIO:
     from monitor.errors import UsageError
 
     try:
-        with click.open_file(path, "rb") as file:
-            return file.readlines()
+        return click.open_file(path, "rb")  # type: ignore[return-value]
     except OSError as error:
         raise UsageError(
             f"the file cannot be read ({error.strerror}) - {path} - a file of JSON lines is right"
         ) from error
 
 
-def _time(text: str) -> int | None:
+def _time(text: str | None) -> int | None:
     """Milliseconds of a record time; None for `earliest` and `now`."""
     from monitor.cli.topic import record_time
     from monitor.clock import SystemClock
 
-    return record_time("" if text in {"earliest", "now"} else text, now=SystemClock().now_ms())
+    return record_time("" if text in {None, "earliest", "now"} else str(text), now=SystemClock().now_ms())
 
 
-def _watched(replay: Replay, batches: Iterator[Batch], total: int) -> Iterator[Judged]:
-    """Run with progress on stderr: a bar on a terminal, else a line for every tenth.
+def _replays(found: Sequence[Variant], sources: Sequence[Source]) -> list[Replay]:
+    """One for all that share counts."""
+    from monitor.cli.replay_plans import groups
+    from monitor.replay import Candidate, Feed, Replay
 
-    Where nobody knows how many records there are, a line for every 100,000.
-    """
-    import sys
-
-    if sys.stderr.isatty():
-        from rich.progress import Progress
-
-        with Progress(transient=True) as progress:
-            task = progress.add_task("replaying", total=total or None)
-            yield from replay.run(batches, lambda batch: progress.advance(task, len(batch)))
-        return
-    step = max(total // 10, 1) if total else 100_000
-    told = 0
-
-    def tell(_batch: Batch) -> None:
-        nonlocal told
-        if replay.tally.records // step > told:
-            told = replay.tally.records // step
-            of = f" of {total:,}" if total else ""
-            click.echo(f"replayed {replay.tally.records:,}{of} records", err=True)
-
-    yield from replay.run(batches, tell)
+    replays = []
+    for group in groups(found):
+        assembly, plan = group[0].assembly, group[0].source
+        feed = Feed(plan, assembly.decoder(plan), assembly.models_of(plan))
+        candidates = [Candidate(variant.name, variant.contexts) for variant in group]
+        replays.append(Replay(feed, candidates, sources=sources))
+    return replays
 
 
-def _data(replay: Replay, judged: list[Judged]) -> dict[str, object]:
-    from monitor.judge.record import to_json
+def _judged(
+    found: Sequence[Variant], replays: Sequence[Replay], batches: Iterator[Batch], file: BinaryIO | None
+) -> dict[str, list[Seen]]:
+    """What was judged for each candidate. Progress is told on stderr: of a file as its share, of a topic in records."""
+    from monitor.backtest.summary import Seen
+    from monitor.cli.progress import progress
+    from monitor.replay import run
 
-    tally = replay.tally
-    return {
-        "records": tally.records,
-        "rows": tally.rows,
-        "late": tally.late,
-        "future": tally.future,
-        "rejects": tally.rejects,
-        "pages": sum(transition.pages for item in judged for transition in item.transitions),
-        "verdicts": [to_json(item.verdict) for item in judged],
-        "incidents": [
-            {"kind": str(transition.kind), "incident": transition.incident.to_json()}
-            for item in judged
-            for transition in item.transitions
-            if str(transition.kind) != "update"
-        ],
-    }
+    seen: dict[str, list[Seen]] = {variant.name: [] for variant in found}
+    size, told = _size(file), 0
+    with progress("replaying") as tell:
+
+        def after(_batch: Batch) -> None:
+            nonlocal told
+            if file is not None and size:
+                tell(min(file.tell() / size, 1.0))
+            elif (reached := replays[0].tally.records // TOLD_EVERY) > told and not sys.stderr.isatty():
+                told = reached
+                click.echo(f"replayed {replays[0].tally.records:,} records", err=True)
+
+        for candidate, judged in run(replays, batches, after):
+            seen[candidate.name].append(Seen.of(judged))
+    return seen
 
 
-def _text(replay: Replay, judged: list[Judged]) -> str:
-    from datetime import UTC, datetime
+def _size(file: BinaryIO | None) -> int:
+    import os
 
-    from monitor.incident.model import cause_of, causes_of
-
-    fine = any(ms % 60_000 for item in judged for ms in (item.verdict.start, item.verdict.end))
-    seconds = ":%S" if fine else ""
-
-    def moment(ms: int) -> str:
-        return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%dT%H:%M{seconds}Z}"
-
-    lines = []
-    months: dict[str, list[str]] = {}
-    for item in judged:
-        verdict = item.verdict
-        named = [(where, test) for where, test in causes_of(verdict)[:3] if test.x > 1]
-        causes = ", ".join(f"{cause_of(test, where)} {test.score:.3g}" for where, test in named)
-        state = str(verdict.state) + (f"({verdict.reason})" if verdict.reason else "")
-        lines.append(
-            f"{verdict.model}  {verdict.window}  {moment(verdict.start)} – {moment(verdict.end)}"
-            f"  {verdict.rows:>9,}  {state:<28} p={verdict.p:.4f}  {causes}".rstrip()
-        )
-        for transition in item.transitions:
-            if str(transition.kind) in {"open", "resolve"}:
-                lines.append(f"    incident {transition.kind}: {transition.incident.cause}")
-            if transition.pages:
-                months.setdefault(moment(verdict.end)[:7], []).append(transition.incident.cause)
-    tally = replay.tally
-    rejects = ", ".join(f"{reason} {count:,}" for reason, count in sorted(tally.rejects.items())) or "none"
-    lines.append(
-        f"\n{tally.records:,} records: {tally.rows:,} rows, {tally.late:,} late, {tally.future:,} future;"
-        f" rejects: {rejects}"
-    )
-    pages = sum(len(causes) for causes in months.values())
-    lines.append(
-        f"{pages} pages" + "".join(f"\n  {month}: {', '.join(causes)}" for month, causes in months.items())
-    )
-    return "\n".join(lines)
+    try:
+        return os.fstat(file.fileno()).st_size if file is not None and file.seekable() else 0
+    except (OSError, ValueError):
+        return 0

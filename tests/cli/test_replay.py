@@ -1,0 +1,119 @@
+"""`driftline replay` of a file: candidates side by side, and verdicts that depend on nothing but the records."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+
+from monitor.cli.options import Exit
+from monitor.cli.replay import command
+from monitor.errors import ConfigError, UsageError
+from monitor.intake import lines
+from tests.daemon.build import MODEL, merged, scene, stream
+
+NOWHERE = SimpleNamespace(bootstrap="127.0.0.1:9")
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A configuration, its reference, and a log of 14 windows of which three drift."""
+    found = scene(tmp_path / "scene", NOWHERE, create=False)
+    records = stream(range(14), drifting=range(5, 8))
+    records.sort(key=lambda one: one.timestamp)
+    (found.folder / "log.jsonl").write_bytes(b"\n".join(one.value or b"" for one in records))
+    return found
+
+
+def run(made, *options, code=0):
+    result = CliRunner().invoke(
+        command, ["-c", str(made.config), "--file", str(made.folder / "log.jsonl"), *options],
+        catch_exceptions=False,
+    )  # fmt: skip
+    assert result.exit_code == code, result.output
+    return result.stdout
+
+
+def as_json(made, *options):
+    return json.loads(run(made, *options, "--output", "json"))
+
+
+def other(made, name, **change):
+    """Another configuration of the same model."""
+    path = made.folder / name
+    path.write_text(json.dumps(merged(made.settings, {"models": {MODEL: change}})))
+    return str(path)
+
+
+def test_a_log_is_judged_and_summed_up(made):
+    """Every verdict, then windows by state, pages and how long after the onset they came."""
+    found = as_json(made)
+    states = [body["state"] for body in found["verdicts"]]
+    assert [at for at, state in enumerate(states) if state == "drift"] == [5, 6, 7]
+    (only,) = found["candidates"]
+    (row,) = only["windows"]
+    assert (row["windows"], row["drift"], row["pages"], found["pages"]) == (14, 3, 1, 1)
+    assert row["mean_delay_ms"] == row["worst_delay_ms"] == 300_000
+    text = run(made, "--fail-on", "drift", code=Exit.DRIFT)
+    assert text.count("drift ") >= 3
+    assert "incident open: missing(amount)" in text
+    assert "5m" in text
+    assert "1 pages" in text
+
+
+def test_verdicts_do_not_depend_on_batches(made, monkeypatch):
+    """Windows are looked at now and then, in batches of any size, with the same result to the last digit."""
+    whole = as_json(made)
+    monkeypatch.setattr(lines, "CHUNK", 37)
+    assert as_json(made) == whole
+
+
+def test_budgets_are_compared(made):
+    """Each budget is a candidate: its level is what a window may spend, and counts are the same."""
+    found = as_json(made, "--budget", "2 per 30d", "--budget", "200 per 30d")
+    names = [body["candidate"] for body in found["candidates"]]
+    assert names == ["2 per 30d", "200 per 30d"]
+    assert found["verdicts"] == as_json(made)["verdicts"]
+    text = run(made, "--budget", "2 per 30d", "--budget", "200 per 30d")
+    assert "candidate" in text
+    assert "200 per 30d" in text
+    with pytest.raises(UsageError, match="--budget"):
+        run(made, "--budget", "often")
+    with pytest.raises(UsageError, match="the same twice"):
+        run(made, "--budget", "2 per 30d", "--budget", "2 per 30d")
+
+
+def test_configurations_are_compared(made):
+    """Candidates that count the same share one fold, others have their own; each is as it would be alone."""
+    blind = other(made, "blind.json", tolerance={"missing": 0.9, "psi": 9.0, "ks": 0.9})
+    wide = other(made, "wide.json", windows={"5m": None, "10m": {"size": "10m"}}, pane="5m")
+    found = as_json(made, "--against", blind, "--against", wide)
+    pages = {body["candidate"]: body["pages"] for body in found["candidates"]}
+    assert pages == {str(made.config): 1, blind: 0, wide: 1}
+    assert [body["windows"][0]["window"] for body in found["candidates"]] == ["5m", "5m", "10m"]
+    alone = json.loads(
+        CliRunner().invoke(
+            command, ["-c", wide, "--file", str(made.folder / "log.jsonl"), "--output", "json"],
+        ).stdout
+    )  # fmt: skip
+    assert alone["candidates"][0]["windows"] == found["candidates"][2]["windows"]
+    patched = made.folder / "patch.json"
+    patched.write_text(json.dumps({"models": {MODEL: {"budget": "9 per 30d"}}}))
+    both = as_json(made, "--against", f"{made.config},{patched}")
+    assert len(both["candidates"]) == 2
+
+
+def test_what_cannot_be_compared_is_refused(made, tmp_path):
+    """One log is read, so candidates have one topic; a configuration must stand on its own."""
+    path = made.folder / "other.json"
+    path.write_text(json.dumps(merged(made.settings, {"sources": {"predictions": {"topic": "others"}}})))
+    with pytest.raises(UsageError, match="several topics"):
+        run(made, "--against", str(path))
+    with pytest.raises(ConfigError):
+        run(made, "--against", str(tmp_path / "none.yaml"))
+    with pytest.raises(UsageError, match="cannot be read"):
+        CliRunner().invoke(
+            command, ["-c", str(made.config), "--file", str(tmp_path / "none.jsonl")], catch_exceptions=False
+        )
