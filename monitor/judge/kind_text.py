@@ -65,10 +65,14 @@ def told(change: Change, profile: FeatureProfile, words: Words, novel: Mapping[s
     """{kind, title, text, figures, also}, JSON-able. `novel` are the new categories that are known, with their rows."""
     text = _TEXTS[change.kind](change, profile, words, novel)
     figures: dict[str, Any] = {
-        name: value for name, value in change.figures.items() if name not in _VALUES and np.isfinite(value)
+        name: float(value)
+        for name, value in change.figures.items()
+        if name not in _VALUES and np.isfinite(value)
     }
     if words.values is Shown.NAMES and change.kind in (Kind.STUCK, Kind.CLIPPING):
-        figures |= {name: change.figures[name] for name in ("value", "limit") if name in change.figures}
+        figures |= {
+            name: float(change.figures[name]) for name in ("value", "limit") if name in change.figures
+        }
     if change.pairs:
         figures["renamed"] = [_pair(pair, i, profile, words) for i, pair in enumerate(change.pairs)]
     also = [told(other, profile, words, novel) for other in change.also]

@@ -6,6 +6,7 @@ import functools
 import json
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -82,6 +83,7 @@ def some(values, rng, share, other):
 def test_the_kind_of_change_is_named_with_its_figures(kind, change, words):
     """One change of one feature: its kind, and the numbers that say it."""
     cause = first(change)
+    msgspec.msgpack.encode(cause)  # as verdicts are kept, which takes no numbers of numpy
     assert cause["kind"] == kind
     assert cause["share"] > 0.9
     assert any(word in cause["text"] for word in words), cause["text"]
