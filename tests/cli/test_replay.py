@@ -117,3 +117,75 @@ def test_what_cannot_be_compared_is_refused(made, tmp_path):
         CliRunner().invoke(
             command, ["-c", str(made.config), "--file", str(tmp_path / "none.jsonl")], catch_exceptions=False
         )
+
+
+def test_changes_are_put_into_a_log(made):
+    """Each change is folded beside the log as it is: when it drifts, and how many rows that took."""
+    found = as_json(made, "--inject", "missing:returning=0.7@20m", "--inject", "shift:amount=0.001@20m")
+    assert found["verdicts"] == as_json(made)["verdicts"]
+    large, small = found["inject"]
+    assert (large["found"], large["windows"]) == (True, 1)
+    assert 0 < large["delay_ms"] <= 300_000
+    assert 300 < large["rows"] <= 360
+    assert small["change"] == "shift:amount=0.001@20m"
+    assert small["windows"] == 2  # what drifts on its own in window 5 is found instead
+    text = run(made, "--inject", "rename:country", "--budget", "2 per 30d", "--budget", "20 per 30d")
+    assert text.count("rename:country=0.5") == 2
+    assert "found after" in text
+    with pytest.raises(UsageError, match="no time"):
+        run(made, "--inject", "missing:amount=0.5@soon")
+    with pytest.raises(UsageError, match="no feature"):
+        run(made, "--inject", "missing:age=0.5")
+
+
+def drawn(made, *options):
+    return CliRunner().invoke(command, ["-c", str(made.config), *options], catch_exceptions=False)
+
+
+def test_a_reference_says_what_a_budget_comes_to(made):
+    """Without a log: false pages of months that are drawn, how large a change must be, and the seed of it all."""
+    options = [
+        "--null",
+        "--inject",
+        "missing:amount=0.5",
+        "--runs",
+        "2",
+        "--months",
+        "0.01",
+        "--budget",
+        "9 per 30d",
+    ]
+    body = json.loads(drawn(made, *options, "--output", "json").stdout)
+    (one,) = body["drawn"]
+    assert body["seed"] == 1
+    assert one["null"]["budget"] == 9.0
+    assert one["null"]["runs"] == len(one["null"]["pages"]) == 2
+    assert one["inject"][0]["found"] == 1.0
+    assert one["smallest"] == ["missing:amount=0.5"]
+    text = drawn(made, *options, "--seed", "7").stdout
+    assert "seed 7" in text
+    assert "60 blocks of 5m of ordinary" in text
+    assert "missing:amount=0.5" in text
+
+
+def test_what_cannot_be_drawn_is_refused(made):
+    """A time needs a log, and drawing reads none."""
+    with pytest.raises(UsageError, match="a log"):
+        drawn(made, "--inject", "missing:amount=0.5@1d")
+    with pytest.raises(UsageError, match="--null"):
+        drawn(made, "--null", "--from", "earliest")
+    with pytest.raises(UsageError, match="nothing to draw"):
+        drawn(made, "--inject", "missing:amount=0.5", "--runs", "1", "--svg", str(made.folder / "none.svg"))
+
+
+def test_a_picture_is_written(made):
+    """Of a log with its changes, and of months that are drawn; a folder that is not there is told."""
+    path = made.folder / "log.svg"
+    run(made, "--svg", str(path), "--inject", "missing:amount=0.5")
+    text = path.read_text()
+    assert text.startswith("<svg")
+    assert "missing:amount=0.5 · scores · 5m" in text
+    drawn(made, "--null", "--runs", "2", "--months", "0.01", "--svg", str(path))
+    assert "run 2" in path.read_text()
+    with pytest.raises(UsageError, match="cannot be written"):
+        run(made, "--svg", str(made.folder / "none" / "log.svg"))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from tests.rules.tree import imports, report, sources, within
 
-PURE = ("judge", "incident", "window", "labels", "compare")
+PURE = ("judge", "incident", "window", "labels", "compare", "backtest")
 EFFECTS = (
     *("confluent_kafka", "urllib3", "http", "socket", "ssl", "sqlite3"),
     *("threading", "time", "os", "subprocess", "structlog"),

@@ -1,0 +1,182 @@
+"""Changes that are put into rows or counts, to see when they are found. Pure.
+
+    shift:FEATURE=0.2     every value moves by 0.2 standard deviations of the reference
+    scale:FEATURE=1.1     every value is multiplied by 1.1
+    missing:FEATURE=0.05  5 % of the values are missing
+    novel:FEATURE=0.05    5 % of the categories are one that the reference never saw
+    rename:FEATURE=0.05   one category is called otherwise: the most frequent of those with at most 5 % of the rows
+
+Counts do not say where in its bin a value lies: it is taken to lie anywhere in it alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.layout import BELOW, FIRST_BIN, MISSING, NOVEL, OTHER
+from monitor.errors import UsageError
+from monitor.plan import Kind
+from monitor.reference.profile import CATEGORIES, FeatureProfile, Reference
+
+SIZES: dict[str, tuple[float, ...]] = {
+    "shift": (0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
+    "scale": (1.01, 1.02, 1.05, 1.1, 1.2, 1.5, 2.0),
+    "missing": (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+    "novel": (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+    "rename": (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
+}
+"""What is tried where no size is given."""
+_OF = {
+    "shift": {Kind.NUMERIC},
+    "scale": {Kind.NUMERIC},
+    "missing": {Kind.NUMERIC, *CATEGORIES},
+    "novel": set(CATEGORIES),
+    "rename": set(CATEGORIES),
+}
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """One change of one feature; `when` is as it was written, "" for the usual time."""
+
+    kind: str
+    feature: str
+    size: float
+    when: str = ""
+    usual: bool = False
+    """The size was not given: it is left out where a reference cannot have it."""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.feature}={self.size:g}" + (f"@{self.when}" if self.when else "")
+
+
+def parse(text: str) -> list[Injection]:
+    """KIND:FEATURE[=SIZE][@WHEN], of every usual size where none is given. Raises UsageError."""
+    kind, _, rest = text.partition(":")
+    rest, _, when = rest.partition("@")
+    feature, _, size = rest.partition("=")
+    if kind not in SIZES or not feature:
+        raise UsageError(
+            f"{text!r} is no change - --inject - KIND:FEATURE[=SIZE][@WHEN] with one of {', '.join(SIZES)}"
+        )
+    if not size:
+        return [Injection(kind, feature, usual, when, usual=True) for usual in SIZES[kind]]
+    try:
+        value = float(size.removesuffix("%")) / (100 if size.endswith("%") else 1)
+    except ValueError:
+        value = float("nan")
+    right = np.isfinite(value) and (kind == "shift" or (value > 0 and (kind == "scale" or value <= 1)))
+    if not right:
+        wanted = {"shift": "standard deviations", "scale": "a factor above 0"}.get(kind, "a share up to 1")
+        raise UsageError(f"{size!r} is no size - --inject {text} - {wanted}")
+    return [Injection(kind, feature, value, when)]
+
+
+def possible(reference: Reference, injections: Sequence[Injection]) -> list[Injection]:
+    """Those of a feature that the reference has; of usual sizes by which one category is renamed, the first."""
+    names = {profile.name for profile in reference.features}
+    found, slots = [], set()
+    for injection in injections:
+        if injection.feature not in names:
+            continue
+        if injection.usual and injection.kind == "rename":
+            slot = renamed(reference, owner_of(reference, injection), injection.size)
+            if slot < 0 or (injection.feature, slot) in slots:
+                continue
+            slots.add((injection.feature, slot))
+        found.append(injection)
+    return found
+
+
+def owner_of(reference: Reference, injection: Injection) -> int:
+    """Number of the feature that is changed. Raises UsageError where there is none, or not of such a kind."""
+    names = [profile.name for profile in reference.features]
+    if injection.feature not in names:
+        raise UsageError(
+            f"no feature {injection.feature!r} - --inject {injection} - one of {', '.join(names[:20])}"
+        )
+    owner = names.index(injection.feature)
+    kind = reference.features[owner].kind
+    if kind not in _OF[injection.kind]:
+        right = ", ".join(sorted(str(one) for one in _OF[injection.kind]))
+        raise UsageError(
+            f"{injection.feature} is {kind} - --inject {injection} - a feature that is {right} is right"
+        )
+    is_given = not injection.usual
+    if is_given and injection.kind == "rename" and renamed(reference, owner, injection.size) < 0:
+        raise UsageError(
+            f"no category has so few rows - --inject {injection} - a share that one of {injection.feature} is below"
+        )
+    return owner
+
+
+def renamed(reference: Reference, owner: int, size: float) -> int:
+    """Slot of the category that is called otherwise, within its feature; -1 where all have more rows."""
+    start = int(reference.layout().start[owner])
+    own = reference.counts[start : start + reference.features[owner].slots]
+    shares = own / max(int(own.sum()), 1)
+    fit = [slot for slot in range(FIRST_BIN, len(own)) if 0 < shares[slot] <= size]
+    return max(fit, key=lambda slot: (int(own[slot]), -slot), default=-1)
+
+
+class CountChange:
+    """A change of the counts of panes. The same counts change the same way, whatever was changed before."""
+
+    def __init__(self, reference: Reference, injection: Injection, *, seed: int) -> None:
+        owner = owner_of(reference, injection)
+        start = reference.layout().start
+        self._slots = slice(int(start[owner]), int(start[owner + 1]))
+        self._seed = seed
+        self._moves = moves(reference, owner, injection)
+
+    def __call__(self, counts: Counts) -> Counts:
+        own = counts[self._slots]
+        rng = np.random.default_rng([self._seed, *own.tolist()])
+        filled = np.flatnonzero(own)
+        changed = counts.copy()
+        changed[self._slots] = rng.multinomial(own[filled], self._moves[filled]).sum(axis=0)
+        return changed
+
+
+def moves(reference: Reference, owner: int, injection: Injection) -> NDArray[np.float64]:
+    """float64[slots, slots]: the share of each slot's rows that is counted in each slot afterwards."""
+    profile, size = reference.features[owner], injection.size
+    count = profile.slots
+    found = np.eye(count)
+    if injection.kind == "missing":
+        found *= 1 - size
+        found[:, MISSING] += size
+    elif injection.kind == "novel":
+        found[OTHER:] *= 1 - size
+        found[OTHER:, NOVEL] += size
+    elif injection.kind == "rename":
+        slot = renamed(reference, owner, size)
+        found[slot] = 0
+        found[slot, NOVEL] = 1
+    elif injection.kind == "shift":
+        _move(found, profile, 1.0, size * profile.std)
+    else:
+        _move(found, profile, size, 0.0)
+    return found
+
+
+def _move(found: NDArray[np.float64], profile: FeatureProfile, factor: float, by: float) -> None:
+    """Rows of the bins as if they lay evenly in them; those outside the reference's range stay where they are."""
+    edges = profile.edges
+    low, high = edges[:-1] * factor + by, edges[1:] * factor + by
+    low, high = np.minimum(low, high), np.maximum(low, high)
+    all_edges = np.concatenate([[-np.inf], edges, [np.inf]])
+    for at in range(len(edges) - 1):
+        width = high[at] - low[at]
+        slot = FIRST_BIN + at
+        found[slot] = 0
+        if width <= 0 or not np.isfinite(width):
+            found[slot, BELOW + int(np.searchsorted(edges, low[at], side="right"))] = 1
+            continue
+        part = np.clip(all_edges[1:], low[at], high[at]) - np.clip(all_edges[:-1], low[at], high[at])
+        found[slot, BELOW:] = part / part.sum()
