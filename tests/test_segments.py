@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,11 @@ from monitor.assembly import Assembly, assemble
 from monitor.cli.reference import command
 from monitor.errors import ConfigError
 from monitor.incident.text import annotate, description, summary
+from monitor.intake.lines import read_lines
 from monitor.judgement import Judged
 from monitor.names import Source
 from monitor.plan import SegmentPlan
-from monitor.replay import Feed, Replay, read_lines
+from monitor.replay import Candidate, Feed, Replay, run
 from monitor.segments import names
 from monitor.verdict import State, Unknown
 
@@ -72,11 +74,17 @@ def build(config: Path, rows: Path, out: Path) -> None:
     assert done.exit_code == 0, done.output
 
 
-def replayed(assembly: Assembly, lines: list[bytes]) -> list[Judged]:
+def opened(assembly: Assembly, lines: list[bytes]) -> tuple[Replay, list[Judged]]:
     (plan,) = assembly.plans.sources
     feed = Feed(plan, assembly.decoder(plan), assembly.models_of(plan))
     source = Source("predictions", 0)
-    return list(Replay(feed, assembly.contexts, sources=[source]).run(read_lines(lines, source)))
+    replay = Replay(feed, [Candidate("m", assembly.contexts)], sources=[source])
+    batches = read_lines(io.BytesIO(b"\n".join(lines)), source)
+    return replay, [judged for _, judged in run([replay], batches)]
+
+
+def replayed(assembly: Assembly, lines: list[bytes]) -> list[Judged]:
+    return opened(assembly, lines)[1]
 
 
 def test_the_reference_says_which_values_are_segments(folder) -> None:
@@ -125,23 +133,20 @@ def test_where_only_a_segment_drifts_the_cause_names_it(folder) -> None:
 
 def test_a_sketch_of_a_segment_that_comes_late_revises_its_window(folder) -> None:
     """Where the whole was read before its segments were; once, and never for what was judged without segments."""
-    assembly = assemble([str(folder / "m.yaml")])
-    (plan,) = assembly.plans.sources
-    source = Source("predictions", 0)
-    feed = Feed(plan, assembly.decoder(plan), assembly.models_of(plan))
-    replay = Replay(feed, assembly.contexts, sources=[source])
-    verdicts = [j.verdict for j in replay.run(read_lines(records(2, 2, first=100), source))]
-    (model,) = replay._judgements.values()
+    replay, judged = opened(assemble([str(folder / "m.yaml")]), records(2, 2, first=100))
+    verdicts = [one.verdict for one in judged]
+    (lane,) = replay._lanes
+    ((_, _, model),) = lane._judgements
     sketch = [*model._segments._stores["tier=gold"].between(0, verdicts[-1].end)][-1]
     late = replace(sketch, applied=sketch.applied + 1, rows=sketch.rows + 1)
     model.observe([late])
-    (revised,) = (j.verdict for j in replay._due(now=0))
+    (revised,) = (one.verdict for _, one in lane._due(now=0))
     assert revised.revision == 1
     assert revised.rows == verdicts[-1].rows
     rows = [{one.segment: one.rows for one in v.segments}["tier=gold"] for v in (verdicts[-1], revised)]
     assert rows[1] == rows[0] + 1
     model.observe([late])
-    assert list(replay._due(now=0)) == []
+    assert list(lane._due(now=0)) == []
 
 
 def test_without_segments_in_the_reference_the_model_is_judged_as_ever(folder) -> None:
