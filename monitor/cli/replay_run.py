@@ -14,7 +14,7 @@ import click
 from monitor.backtest.altered import RowChange
 from monitor.backtest.picture import Lane, lanes_of, picture
 from monitor.backtest.summary import Seen
-from monitor.cli import replay_backtest, replay_text
+from monitor.cli import replay_backtest, replay_found, replay_text
 from monitor.cli.progress import progress
 from monitor.cli.replay_plans import Variant, groups, variants
 from monitor.cli.topic import record_time
@@ -78,8 +78,8 @@ def drawn(options: Options) -> Result:
         for lane in lanes_of(f"{one.candidate} · run {number + 1}" if several else f"run {number + 1}", items)
     ]
     title = f"without a change, seed {options.seed}"
-    data = replay_backtest.data(found, seed=options.seed)
-    return Result(data, replay_backtest.text(found, seed=options.seed), title, tuple(lanes))
+    data = replay_found.data(found, seed=options.seed)
+    return Result(data, replay_found.text(found, seed=options.seed), title, tuple(lanes))
 
 
 def replayed(options: Options, *, path: str | None, since: str | None, until: str | None) -> Result:
@@ -102,8 +102,8 @@ def replayed(options: Options, *, path: str | None, since: str | None, until: st
     tally = replays[0].tally
     data, text = replay_text.data(tally, plain), replay_text.text(tally, plain)
     if puts:
-        data["inject"] = replay_backtest.put_data(puts)
-        text = "\n".join([text, "", *replay_backtest.put_text(puts)])
+        data["inject"] = replay_found.put_data(puts)
+        text = "\n".join([text, "", *replay_found.put_text(puts)])
     several = len(plain) > 1
     lanes = [lane for name, items in plain.items() for lane in lanes_of(name if several else "", items)]
     for put in puts:
