@@ -40,8 +40,9 @@ def variable(name: str) -> dict:
     return next(one for one in DASHBOARD["templating"]["list"] if one["name"] == name)
 
 
-def test_the_json_is_what_the_script_writes():
+def test_the_json_is_what_the_script_writes(monkeypatch):
     """The committed dashboard is the generated one: run `python configs/grafana/generate.py` after a change."""
+    monkeypatch.syspath_prepend(DIRECTORY)  # the script finds what lies beside it
     spec = importlib.util.spec_from_file_location("generate", DIRECTORY / "generate.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
