@@ -38,10 +38,23 @@ def nothing(sources: Collection[Source]) -> dict[Source, int]:
     return dict.fromkeys(sources, -1)
 
 
+class Only(Alone):
+    """A state log that recovers, and does no more."""
+
+    term = 1
+
+    def __init__(self, recover: Callable[[Source], Checkpoint | None]) -> None:
+        self._recover = recover
+
+    def recover(self, source: Source) -> Checkpoint | None:
+        return self._recover(source)
+
+    def expect(self, source: Source) -> None:
+        """Nothing follows from it."""
+
+
 def opened(recover: Callable[[Source], Checkpoint | None], *, accept_loss: bool = False) -> Recovery:
-    """Recovers beside, from a state log that does no more."""
-    state: Any = Alone()
-    state.recover, state.expect = recover, lambda _source: None
+    state: Any = Only(recover)
     return Recovery(state, clock=SystemClock(), beside=True, accept_loss=accept_loss)
 
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from functools import partial
+from typing import Protocol
 
 from monitor.names import Source
 from monitor.state.log import Checkpoint, Recovering
 
 
+class Recovers(Protocol):
+    """What the host of `Alone` has."""
+
+    def recover(self, source: Source) -> Checkpoint | None: ...
+
+
 class Alone:
-    """The part of `StateLog` that is about sharing, where nobody else is there. `term` and `recover` are its host's."""
+    """The part of `StateLog` that is about sharing, where nobody else is there."""
 
     term: int
 
@@ -27,10 +34,7 @@ class Alone:
     def refused(self, models: Collection[str]) -> Mapping[str, str]:
         return {}
 
-    def recover(self, source: Source) -> Checkpoint | None:
-        raise NotImplementedError
-
-    def recovering(self, sources: Collection[Source]) -> Iterator[Recovering]:
+    def recovering(self: Recovers, sources: Collection[Source]) -> Iterator[Recovering]:
         return ((source, partial(self.recover, source)) for source in sources)
 
     def release(self, source: Source) -> None:
