@@ -218,9 +218,7 @@ def _diagnosis_json(diagnosis: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     shown = ("segment", "feature", "kind", "title", "text", "share")
     causes = [{name: one[name] for name in shown if name in one} for one in diagnosis["features"][:EXPLAINED]]
-    found = {"causes": causes, "commands": list(diagnosis.get("commands", ()))}
-    where = diagnosis.get("where") or {}
-    return found | ({"where": where["text"]} if where.get("text") else {})
+    return {"causes": causes, "commands": list(diagnosis.get("commands", ()))}
 
 
 def finite(value: float) -> float | None:

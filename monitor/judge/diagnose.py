@@ -10,7 +10,6 @@ from monitor.judge import catalogue as names
 from monitor.judge.kind_text import Words, told, told_beside
 from monitor.judge.kinds import Kind, Subject, change_of
 from monitor.judge.prepare import Prepared
-from monitor.names import Source
 from monitor.plan import Shown
 from monitor.reference.profile import CATEGORIES
 from monitor.verdict import State, Test, Verdict, Window
@@ -38,9 +37,8 @@ features  the named ones, largest x first: feature, test, x, share, and of the f
 more      how many named features are not listed
 segments  where the model has any: guilty (segment, x, rows, feature, and of the first few kind, title, text, figures), innocent
           (names of those that are ok), of how many each
-since     start, end of the window, ms, and onset where it is known: start of the pane since which there was a change
-where     by whoever finds it: text, the condition on rows that explains most of the excess
-records   topic, partition, first and last offset, of at most PARTITIONS partitions; from the onset on where it is known
+since     start, end of the window, ms
+records   topic, partition, first and last offset, of at most PARTITIONS partitions
 commands  to look at the records, and to judge them again; `monitor.diagnosed` adds them
 """
 
@@ -81,25 +79,17 @@ def diagnose(
         found: dict[str, Any] = {"segment": one.segment} if one.segment else {}
         found |= {"feature": one.feature, "test": one.tests[0].test, "x": one.tests[0].x, "share": share}
         features.append(found | (explained(one) if rank < EXPLAINED else {}))
-    onset, spans = _since(verdict)
     records = [
         {"topic": source.topic, "partition": source.partition, "first": first, "last": last}
-        for source, (first, last) in sorted(spans.items())[:PARTITIONS]
+        for source, (first, last) in sorted(verdict.offsets.items())[:PARTITIONS]
     ]
     return {
         "features": features,
         "more": max(len(named) - RANKED, 0),
         **({"segments": _segments(verdict, explained)} if verdict.segments else {}),
-        "since": {"start": verdict.start, "end": verdict.end} | ({"onset": onset} if onset >= 0 else {}),
+        "since": {"start": verdict.start, "end": verdict.end},
         "records": records,
     }
-
-
-def _since(verdict: Verdict) -> tuple[int, Mapping[Source, tuple[int, int]]]:
-    """The onset, -1 where it is not known, and the offsets from there on, or those of the window."""
-    onset: int = getattr(verdict, "onset", -1)
-    spans: Mapping[Source, tuple[int, int]] = getattr(verdict, "since", {}) if onset >= 0 else {}
-    return onset, spans or verdict.offsets
 
 
 def _segments(verdict: Verdict, explained: Callable[[_Named], dict[str, Any]]) -> dict[str, Any]:

@@ -82,7 +82,6 @@ def _card(model: ModelView) -> dict[str, Any]:
         "strips": [_strip(model, name, shaped["windows"].get(name)) for name in shaped["plan"]["windows"]],
         "figures": _figures(model, verdict) if verdict else (),
         "causes": _changes(verdict),
-        "where": ((verdict.diagnosis.get("where") or {}).get("text", "")) if verdict else "",
         "parts": _parts(verdict),
         "commands": verdict.diagnosis.get("commands", ()) if verdict else (),
         "tests": [(test, min(test.x / X_FULL, 1.0) * 100) for test in tests],

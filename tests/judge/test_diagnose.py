@@ -180,23 +180,6 @@ def test_a_verdict_with_its_diagnosis_survives_json():
     assert from_json(old) == replace(verdict, diagnosis={})
 
 
-def test_a_known_onset_narrows_the_records():
-    """Offsets and replay begin where the change did; without an onset with the window."""
-
-    class Dated:
-        """A verdict that says since when."""
-
-        onset, since = 7_000, {Source("t", 0): (1_500, 1_999)}
-        offsets, start, end = {Source("t", 0): (1_000, 1_999)}, 5_000, 9_000
-        named, tests, segments, scores = (), (), (), {}
-
-    own = model()
-    said = diagnose(window(own, draw(np.random.default_rng(3), own.rows)), Dated(), own.prepared)
-    assert said["since"] == {"start": 5_000, "end": 9_000, "onset": 7_000}
-    assert said["records"] == [{"topic": "t", "partition": 0, "first": 1_500, "last": 1_999}]
-    assert "--from 1970-01-01T00:00:07.000Z" in list(boundary.commands(said, own.plan))[-1]
-
-
 def test_commands_are_bounded_and_quoted():
     """Twenty partitions, whatever the topic; a name is one word of a shell."""
     offsets = {Source("t t", n): (n, n + 9) for n in range(30)}
