@@ -173,7 +173,7 @@ class ModelPlan:
     """Consecutive ok windows that resolve an incident."""
     runbook: str = ""
     segments: tuple[SegmentPlan, ...] = ()
-    sample: int = 512
+    sample: int = 0
     """Rows kept of each pane and source partition, as slot codes, for the diagnosis; 0: none."""
     shown: Shown = Shown.NAMES
 

@@ -43,6 +43,7 @@ PLAN = ModelPlan(
     budget=Budget(2, 30 * 86_400_000),
     config="abc",
     lateness=2 * MINUTE,
+    sample=64,
 )
 SEGMENTED = replace(
     PLAN, segments=(SegmentPlan("k", ("k",), values=("a", "b")), SegmentPlan("l", ("l",), values=("a", "b")))

@@ -17,10 +17,11 @@ class Diagnosis(Group):
     """Where a drift lies, from a sample of rows."""
 
     sample: Annotated[Whole, bounded(0, MOST_ROWS)] = Field(
-        default=512,
+        default=0,
         description="Rows kept of each pane and source partition, as numbers of bins and categories, so that the "
         "condition that drifts can be named; fewer where there are more than 60 features. 0: none, neither here nor "
-        "in a reference that is built with this configuration.",
+        "in a reference that is built with this configuration. No verdict names a condition yet, so that nothing is "
+        "kept where nothing is said.",
         examples=[512],
     )
     values: Annotated[str, Choice(tuple(Shown))] = Field(

@@ -23,7 +23,6 @@ from monitor.reference.survey import ColumnSurvey, Survey, ranked, survey
 from monitor.reference.table import FeatureDeclaration, Table
 from monitor.reference.tally import Encoder, Placement, summed, tally
 from monitor.reference.vector import profile_vectors, without_waves
-from monitor.sample import REFERENCE_ROWS
 
 Progress = Callable[[int], None]
 PANE = 300_000
@@ -49,7 +48,7 @@ class BuildSettings:
     max_panes: int = MAX_PANES
     window: int = 0
     unit: int = 0
-    sample: int = REFERENCE_ROWS
+    sample: int = 0
 
 
 def build(

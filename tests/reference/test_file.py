@@ -91,7 +91,7 @@ def test_equal_references_are_equal_bytes(tmp_path):
 def test_the_header_is_plain_text():
     """Two lines of the file say what it is, to people as well."""
     magic, header, _ = CONTENT.split(b"\n", 2)
-    assert magic == b"driftline-reference 4"
+    assert magic == b"driftline-reference 1"
     assert json.loads(header)["model"] == "churn"
 
 
@@ -119,7 +119,7 @@ def test_an_inconsistent_reference_is_not_written(tmp_path):
 
 def test_a_newer_format_is_refused_as_such():
     """A later version is told apart from damage."""
-    body = CONTENT[: -reference_file.TRAILER].replace(b"reference 4\n", b"reference 5\n", 1)
+    body = CONTENT[: -reference_file.TRAILER].replace(b"reference 1\n", b"reference 5\n", 1)
     with pytest.raises(ReferenceTooNew, match="format 5"):
         unpack(sealed(body), where="x")
 

@@ -9,13 +9,16 @@ import pytest
 
 from monitor.errors import ReferenceInvalid
 from monitor.plan import Kind
-from monitor.reference.build import build
+from monitor.reference.build import BuildSettings, build
 from monitor.reference.file import pack, unpack
 from monitor.reference.table import FeatureDeclaration, Table
 from monitor.sample import REFERENCE_ROWS
 
 ROWS = 40_000
 DECLARED = (FeatureDeclaration("x", kind=Kind.NUMERIC), FeatureDeclaration("c", kind=Kind.CATEGORICAL))
+
+
+SAMPLED = BuildSettings(sample=REFERENCE_ROWS)
 
 
 def table() -> Table:
@@ -25,7 +28,7 @@ def table() -> Table:
 
 
 WHOLE = table()
-REFERENCE = build(WHOLE, model="m", name="r", features=DECLARED)
+REFERENCE = build(WHOLE, model="m", name="r", features=DECLARED, settings=SAMPLED)
 
 
 def test_a_fair_part_of_the_rows_is_kept() -> None:
@@ -48,9 +51,15 @@ def test_cuts_of_the_table_change_nothing() -> None:
         Table({name: column[low : low + 7_001] for name, column in WHOLE.columns.items()})
         for low in range(0, ROWS, 7_001)
     ]
-    again = build(parts, model="m", name="r", features=DECLARED)
+    again = build(parts, model="m", name="r", features=DECLARED, settings=SAMPLED)
     assert pack(again) == pack(REFERENCE)
-    few = build(Table({n: c[:50] for n, c in WHOLE.columns.items()}), model="m", name="r", features=DECLARED)
+    few = build(
+        Table({n: c[:50] for n, c in WHOLE.columns.items()}),
+        model="m",
+        name="r",
+        features=DECLARED,
+        settings=SAMPLED,
+    )
     assert len(few.sample) == 50
 
 
