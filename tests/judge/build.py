@@ -128,3 +128,8 @@ def segmented(whole, columns):
             panes.append(Part(own, np.zeros(len(whole.features))))
         found.append(SegmentColumn(name, tuple(values), tuple(panes)))
     return replace(whole, segments=tuple(found))
+
+
+OWN = [numeric_profile("age", 64), categorical_profile("city", [f"k{i}" for i in range(12)])]
+CHANCES = [uniform(OWN[0]), zipf(OWN[1])]
+"""A small model, and the probabilities of its slots."""

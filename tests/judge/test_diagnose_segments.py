@@ -16,19 +16,16 @@ from monitor.judge.prepare import prepare
 from monitor.plan import SegmentPlan
 from monitor.verdict import State
 from tests.judge.build import (
-    categorical_profile,
+    CHANCES,
+    OWN,
     draw,
-    numeric_profile,
     plan,
     reference,
     segmented,
     uniform,
     window,
-    zipf,
 )
 
-OWN = [numeric_profile("age", 64), categorical_profile("city", [f"k{i}" for i in range(12)])]
-CHANCES = [uniform(OWN[0]), zipf(OWN[1])]
 LOW = [np.concatenate([np.zeros(3), np.full(32, 1 / 32), np.zeros(33)]), CHANCES[1]]
 """Of the young alone: a segment whose ordinary is not that of the whole."""
 ROWS = {"DE": 1_500, "FR": 1_500, "other": 1_200}

@@ -15,20 +15,16 @@ from monitor.plan import Rule, RuleKind, SegmentPlan
 from monitor.verdict import State, Unknown
 from tests.judge import segment_pages
 from tests.judge.build import (
-    categorical_profile,
+    CHANCES,
+    OWN,
     draw,
-    numeric_profile,
     plan,
     reference,
     segmented,
-    uniform,
     window,
-    zipf,
 )
 from tests.judge.pages import summary
 
-OWN = [numeric_profile("age", 64), categorical_profile("city", [f"k{i}" for i in range(12)])]
-CHANCES = [uniform(OWN[0]), zipf(OWN[1])]
 SEGMENTS = (SegmentPlan("country", ("country",), values=("DE", "FR")),)
 ROWS = {"DE": 1_500, "FR": 300, "other": 1_200, "missing": 0}
 

@@ -65,11 +65,9 @@ def rows_of(
         yield event, amount, None if row % 97 == 0 else country, round(float(scores[row]), 4)
 
 
-def records_of(
-    window: int, partition: int, rows: int = ROWS, strange: int = STRANGE
-) -> Iterator[tuple[bytes, int]]:
+def records_of(window: int, partition: int, rows: int = ROWS) -> Iterator[tuple[bytes, int]]:
     """(value, timestamp) of the records of one window and partition; a few cannot be read."""
-    for row, (event, amount, country, score) in enumerate(rows_of(window, partition, rows, strange)):
+    for row, (event, amount, country, score) in enumerate(rows_of(window, partition, rows)):
         if row % 83 == 41:
             yield b'{"ts": %d, "score": ' % event, event
         record = {
@@ -89,14 +87,13 @@ def produce(
     *,
     partitions: int = PARTITIONS,
     rows: int = ROWS,
-    strange: int = STRANGE,
 ) -> int:
     """Write the records of `windows` to the topic; how many."""
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20, "log_level": 0})
     sent = 0
     for window in windows:
         for partition in range(partitions):
-            for value, timestamp in records_of(window, partition, rows, strange):
+            for value, timestamp in records_of(window, partition, rows):
                 producer.produce(topic, value, partition=partition, timestamp=timestamp)
                 sent += 1
         producer.poll(0)
