@@ -36,16 +36,20 @@ def slow_down(rush: Path) -> None:
 
 def hold_up(hold: Path) -> None:
     """Recover nothing while `hold` is there; `<hold>.reached` has a line for each recovery that came to it."""
-    recover = KafkaLog.recover
+    recovering = KafkaLog.recovering
 
-    def held(state, source):
+    def wait(source, recover):
         with hold.with_suffix(".reached").open("a") as reached:
             reached.write(f"{os.getpid()} {source}\n")
         while hold.exists():
             time.sleep(0.02)
-        return recover(state, source)
+        return recover()
 
-    KafkaLog.recover = held
+    def held(state, sources):
+        for source, recover in recovering(state, sources):
+            yield source, functools.partial(wait, source, recover)
+
+    KafkaLog.recovering = held
 
 
 if __name__ == "__main__":
