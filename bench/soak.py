@@ -71,10 +71,12 @@ class Line(NamedTuple):
 
 
 class Load(NamedTuple):
-    """`pace`: event time to wall time; `rate`: records a second, 0 for as many as the daemon takes."""
+    """`pace`: event time to wall time; `rate`: records a second, 0 for as many as the daemon takes;
+    `backlog`: records that may wait for it."""
 
     pace: float = PACE
     rate: float = 0.0
+    backlog: float = BACKLOG
 
 
 class Readings(NamedTuple):
@@ -90,7 +92,7 @@ class Readings(NamedTuple):
 
 
 class Traffic(threading.Thread):
-    """Produces records of this moment whenever fewer than BACKLOG wait."""
+    """Produces records of this moment whenever fewer wait than may."""
 
     def __init__(self, bootstrap: str, topic: str, load: Load, *, start: int = START) -> None:
         super().__init__(name="traffic", daemon=True)
@@ -111,7 +113,7 @@ class Traffic(threading.Thread):
         begin, start = time.monotonic(), self.reached
         while not self.ends.is_set():
             passed = time.monotonic() - begin
-            if self.sent - self.applied > BACKLOG or (
+            if self.sent - self.applied > self._load.backlog or (
                 self._load.rate and self.sent > self._load.rate * passed
             ):
                 self._producer.poll(0.02)

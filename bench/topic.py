@@ -91,9 +91,14 @@ class Running:
         """When a record was last folded, seconds since the epoch."""
         return self._sample("last_record_processed_timestamp_seconds")
 
-    def _sample(self, name: str) -> float:
-        lines = get(f"{self.url}/metrics")[1].splitlines()
-        return next((float(x.rpartition(" ")[2]) for x in lines if x.startswith(f"driftline_{name}{{")), 0.0)
+    def checkpoints(self) -> int:
+        """How many have been made."""
+        return int(self._sample("stage_duration_seconds_count", 'stage="checkpoint"'))
+
+    def _sample(self, name: str, labels: str = "") -> float:
+        """Of the first series whose labels begin with these; 0 while there is none."""
+        lines, begin = get(f"{self.url}/metrics")[1].splitlines(), f"driftline_{name}{{{labels}"
+        return next((float(x.rpartition(" ")[2]) for x in lines if x.startswith(begin)), 0.0)
 
     def cpu(self) -> float:
         return cpu(self.process.pid)
