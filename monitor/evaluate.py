@@ -27,7 +27,7 @@ from monitor.plan import ModelPlan
 from monitor.removed import Removed
 from monitor.restoring import Restoring
 from monitor.retrain.rules import requests
-from monitor.state.log import Progress, StateLog
+from monitor.state.log import Counted, Progress, StateLog
 from monitor.verdict import State, Verdict
 from monitor.view import ModelView
 from monitor.window.completeness import Patience
@@ -290,7 +290,7 @@ class Evaluate:
         """Whether a partition is counted for a model as we would judge it; while replicas are replaced one by
         one, some still count by the configuration before."""
         counted = self.progress[source].counted
-        return counted is None or counted.get(plan.name, ("", -1))[0] == plan.config
+        return counted is None or counted.get(plan.name, Counted("")).config == plan.config
 
     def _commit(self, judgement: Judgement, judged: Judged) -> None:
         """Step 11: durable first, then taken as judged."""

@@ -24,7 +24,7 @@ from monitor.names import CHAMPION, Source
 from monitor.plan import ModelPlan, WindowSpec
 from monitor.reference.profile import Reference
 from monitor.sketch import Sketch
-from monitor.state.log import Entry, Ledger, Progress
+from monitor.state.log import Counted, Entry, Ledger, Progress
 from monitor.verdict import State, Unknown, Verdict, Window
 from monitor.window.completeness import Patience, assess
 from monitor.window.grid import ends_holding, floor_pane, next_end, start_of
@@ -92,8 +92,6 @@ class Judgement:
         self._held: dict[tuple[str, int], int] = {}
         self._quiet: dict[tuple[str, int], int] = {}
         self._revise: set[tuple[str, int]] = set()
-        self._others: dict[int, set[Source]] = {}
-        """Pane → source partitions of which rows in it were counted under another configuration."""
         self._whole = -1
         """Panes before this were forgotten: what comes for them later is not all that there was."""
 
@@ -126,8 +124,6 @@ class Judgement:
         """Take newer sketches; windows already judged that they change will be revised."""
         for sketch in sketches:
             if sketch.key.config != self.plan.config:
-                if sketch.rows:
-                    self._others.setdefault(sketch.key.pane, set()).add(sketch.key.source)
                 continue
             store = self._segments if sketch.key.segment else self._store
             if not store.put(sketch):
@@ -269,10 +265,7 @@ class Judgement:
         progress: Mapping[Source, Progress],
     ) -> Judged:
         start = start_of(spec, end)
-        others = {s for pane in range(start, end, self.plan.pane) for s in self._others.get(pane, ())}
-        covered = {s: self._covered(progress[s]) for s in expected if s in progress}
-        # Rows are ahead of what was reached when counting began: some of a later window are with the others.
-        partial = [s for s, since in covered.items() if since > start or (since >= 0 and s in others)]
+        partial = [s for s in expected if s in progress and not self._covers(progress[s], start, end)]
         total = max(len(expected), 1)
         coverage = 1.0 - (len(missing) + len(set(partial) - set(missing))) / total
         plan, layout = self.plan, self.context.layout
@@ -296,10 +289,12 @@ class Judgement:
         transitions = track(self.incidents, verdict, self.plan)
         return Judged(verdict, window, transitions, Entry("cursor", spec.name, {"end": end}))
 
-    def _covered(self, seen: Progress) -> int:
-        """The event time from which on a partition is counted for this model; -1: all of it."""
-        _, since = (seen.counted or {}).get(self.plan.name, ("", -1))
-        return max(seen.since, since, self._since)
+    def _covers(self, seen: Progress, start: int, end: int) -> bool:
+        """Whether all rows of a partition in a window are counted for this model; as it is configured, says the caller."""
+        counted = (seen.counted or {}).get(self.plan.name, Counted(""))
+        return max(seen.since, counted.since, self._since) <= start and not any(
+            start <= pane < end for pane in counted.ahead
+        )
 
     def _verdict(self, spec: WindowSpec, window: Window) -> Verdict:
         prepared = self.context.prepared.get(spec.name)
@@ -367,8 +362,6 @@ class Judgement:
         self._whole = max(self._whole, floor_pane(keep, self.plan.pane))
         self._store.forget(self._whole)
         self._segments.forget(self._whole)
-        for pane in [pane for pane in self._others if pane < self._whole]:
-            del self._others[pane]
 
 
 def verdict_entry(verdict: Verdict) -> Entry:

@@ -19,7 +19,7 @@ from monitor.memory import DENSE_BYTES
 from monitor.names import REASONS, Reason, SketchKey, Source
 from monitor.plan import ModelPlan, SourcePlan
 from monitor.sketch import Sketch
-from monitor.state.log import AGREE, Checkpoint, Marker
+from monitor.state.log import AGREE, Checkpoint, Counted, Marker
 from monitor.window.cells import OpenCells
 from monitor.window.grid import floor_pane
 
@@ -90,8 +90,7 @@ class Partition:
         self._ledger: dict[int, NDArray[np.int64]] = {}
         self._ledger_dirty: set[int] = set()
         self._tallies: dict[str, int] = {}
-        self.counted = {name: (model.plan.config, -1) for name, model in models.items()}
-        """Model → (config, the event time from which on it is counted; -1: from the start)."""
+        self.counted = {name: Counted(model.plan.config) for name, model in models.items()}
 
     @property
     def watermark(self) -> int:
@@ -110,9 +109,10 @@ class Partition:
         self._largest[:] = marker.largest
         self._tallies = dict(marker.tallies or {})
         if marker.counted is not None:
-            for name, (config, _) in self.counted.items():
-                stored, since = marker.counted.get(name, ("", -1))
-                self.counted[name] = (config, since if stored == config else marker.reached)
+            for name, model in self._models.items():
+                stored, config = marker.counted.get(name), model.plan.config
+                anew = Counted(config, marker.reached, marker.ahead(model.plan.pane))
+                self.counted[name] = stored if stored and stored.config == config else anew
         for name, cells in self._every():
             cells.restore(sketch for sketch in checkpoint.sketches if sketch.key.model == name)
         for sketch in checkpoint.sketches:

@@ -18,7 +18,7 @@ from monitor.incident.intend import acknowledge
 from monitor.judgement import Context
 from monitor.names import REASONS, SketchKey
 from monitor.sketch import Sketch
-from monitor.state.log import AGREE, Ledger, Marker
+from monitor.state.log import AGREE, Counted, Ledger, Marker
 from monitor.state.simulated import SimulatedLog
 from monitor.verdict import State
 from tests.test_judgement import MINUTE, PATIENCE, START, WINDOWS, A, progress, sketch
@@ -91,12 +91,12 @@ def test_partitions_that_count_by_another_configuration_are_waited_for() -> None
     clock = ManualClock(START)
     state = SimulatedLog(0, clock=clock)
     state.checkpoint(A, [sketch(0, 500), sketch(5, 500)], marker(1, START))
-    state.report(replace(progress(A, 7), counted={"m": ("old", -1)}))
+    state.report(replace(progress(A, 7), counted={"m": Counted("old")}))
     loop = evaluate(state, clock)
     assert loop.tick() == 0
     state.report(replace(progress(A, 8), counted={}))  # a replica that does not know the model
     assert loop.tick() == 0
-    state.report(replace(progress(A, 12), counted={"m": (PLAN.config, START + MINUTE)}))
+    state.report(replace(progress(A, 12), counted={"m": Counted(PLAN.config, START + MINUTE)}))
     assert loop.tick() == 2
     first, second = loop.verdicts("m")
     assert first.coverage == 0

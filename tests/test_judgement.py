@@ -11,7 +11,7 @@ from monitor.judgement import DETAILED, Context, Judged, Judgement, verdict_entr
 from monitor.names import REASONS, SketchKey, Source
 from monitor.plan import Budget, WindowSpec
 from monitor.sketch import Sketch
-from monitor.state.log import Ledger, Progress
+from monitor.state.log import Counted, Ledger, Progress
 from monitor.verdict import State, Unknown
 from monitor.window.completeness import Patience
 from tests.test_partition import LAYOUT, PLAN
@@ -240,21 +240,15 @@ def test_what_is_kept_of_wide_verdicts_is_small() -> None:
     assert max(len(kept.packed) for kept in bare) < 600
 
 
-def test_windows_with_rows_of_another_configuration_are_not_whole() -> None:
-    """A few rows are ahead of what was reached when the configuration changed: where they are no window is whole,
-    by the partition that has them; and it is where everything was counted anew since."""
-    model = judgement(WINDOWS[0])
-    model.observe([sketch(minute, 50) for minute in range(15)])
-    before = sketch(7, 3)
-    model.observe([replace(before, key=before.key._replace(config="before"))])
-    model.observe([replace(sketch(12, 0), key=sketch(12, 0).key._replace(config="before"))])
-    counted = {"m": (PLAN.config, START + 4 * MINUTE)}
-    first, second, third = due(model, replace(progress(A, 17), counted=counted))
-    assert [one.verdict.coverage for one in (first, second, third)] == [0.0, 0.0, 1.0]
-    again = judgement(WINDOWS[0])
-    again.observe([sketch(minute, 50) for minute in range(15)])
-    again.observe([replace(before, key=before.key._replace(config="before"))])
-    whole = due(again, replace(progress(A, 17), counted={"m": (PLAN.config, -1)}))
-    assert [one.verdict.coverage for one in whole] == [1.0, 1.0, 1.0]
-    due(model, replace(progress(A, 60), counted=counted))
-    assert not model._others
+def test_windows_of_which_rows_were_not_counted_are_not_whole() -> None:
+    """A replica counts from a later time on, but for panes of which it lacks a few rows."""
+    for counted, coverage in (
+        ({"m": Counted(PLAN.config, START + 4 * MINUTE, (START + 7 * MINUTE,))}, [0.0, 0.0, 1.0]),
+        ({"m": Counted(PLAN.config, START, (START + 15 * MINUTE,))}, [1.0, 1.0, 1.0]),
+        ({"m": Counted(PLAN.config)}, [1.0, 1.0, 1.0]),
+        (None, [1.0, 1.0, 1.0]),
+    ):
+        model = judgement(WINDOWS[0])
+        model.observe([sketch(minute, 50) for minute in range(15)])
+        judged = due(model, replace(progress(A, 17), counted=counted))
+        assert [one.verdict.coverage for one in judged] == coverage

@@ -18,7 +18,7 @@ from monitor.plan import Budget, FeaturePlan, Kind, ModelPlan, SegmentPlan, Sour
 from monitor.segments import names
 from monitor.sketch import Sketch
 from monitor.state.codec import encode_key
-from monitor.state.log import AGREE, Checkpoint, Marker
+from monitor.state.log import AGREE, Checkpoint, Counted, Marker
 from monitor.window.cells import GROUPS_PER_PANE, OVERFLOW, OpenCells
 
 SOURCE = Source("predictions", 3)
@@ -288,24 +288,35 @@ def test_a_partition_of_another_configuration_starts_anew() -> None:
 
 
 def test_a_marker_says_since_when_a_configuration_is_counted() -> None:
-    """A new one from what was reached then on; the same one, and all before this was noted, unchanged."""
+    """A new one from what was reached then on, but for the panes of rows that were ahead of that; the same one, and
+    all before this was noted, unchanged."""
     partition = opened()
     fold(partition, log_of(3, 200), [])
     sketches, marker = partition.checkpoint()
-    assert marker.counted == {"m": ("abc", -1)}
-    for config, written, since in (
-        ("abc", marker, -1),
-        ("new", marker, marker.reached),
-        ("new", replace(marker, counted=None), -1),
-        ("new", replace(marker, counted={}), marker.reached),
+    assert marker.counted == {"m": Counted("abc")}
+    anew = Counted("new", marker.reached, marker.ahead(MINUTE))
+    for config, written, counted in (
+        ("abc", marker, Counted("abc")),
+        ("abc", replace(marker, counted={"m": anew._replace(config="abc")}), anew._replace(config="abc")),
+        ("new", marker, anew),
+        ("new", replace(marker, counted=None), Counted("new")),
+        ("new", replace(marker, counted={}), anew),
     ):
         other = Partition(SOURCE, INTAKE, {"m": Model(replace(PLAN, config=config), LAYOUT)}, position=0)
         other.restore(Checkpoint(written, tuple(sketches)))
-        assert other.checkpoint()[1].counted == {"m": (config, since)}
+        assert other.checkpoint()[1].counted == {"m": counted}
     assert marker.reached > START
+    first = marker.reached // MINUTE * MINUTE
+    far = (first + 9 * MINUTE + 7, first + MINUTE + 2, first + MINUTE + 1, *[marker.reached] * (AGREE - 3))
+    assert replace(marker, largest=far).ahead(MINUTE) == (first + MINUTE, first + 9 * MINUTE)
+    assert replace(marker, largest=far).ahead(5 * MINUTE) == tuple(
+        sorted({event // (5 * MINUTE) * 5 * MINUTE for event in far[:3]})
+    )
     few = (START, *[-1] * (AGREE - 1))
     assert replace(marker, largest=few, watermark=-1).reached == 0
-    assert replace(marker, largest=(-1,) * AGREE, watermark=-1).reached == -1
+    assert replace(marker, largest=few, watermark=-1).ahead(MINUTE) == (START,)
+    none = replace(marker, largest=(-1,) * AGREE, watermark=-1)
+    assert (none.reached, none.ahead(MINUTE)) == (-1, ())
 
 
 def rows_of(versions: Sequence[str], variants: Sequence[str]) -> Columns:

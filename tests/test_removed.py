@@ -17,7 +17,7 @@ from monitor.removed import LOOK_EVERY, SETTLED
 from monitor.secret import Secret
 from monitor.state.kafka.log import KafkaLog
 from monitor.state.local import LocalLog
-from monitor.state.log import Progress, StateLog
+from monitor.state.log import Counted, Progress, StateLog
 from tests.incident.cases import plan, verdict
 from tests.simulation.ledger import PARTITIONS, TOPICS
 from tests.simulation.logs import SimulatedBroker
@@ -68,7 +68,7 @@ def test_a_restart_without_a_model_closes_its_incidents(tmp_path) -> None:
     drifted(before, clock.now_ms())
     before.close()
     state = LocalLog(tmp_path, clock=clock)
-    mine = replace(progress(A, 7), counted={"m": (PLAN.config, -1)})
+    mine = replace(progress(A, 7), counted={"m": Counted(PLAN.config)})
     loop = started(state, clock, "m")
     loop.tick()
     assert loop.removed == {MODEL}
@@ -111,7 +111,7 @@ def test_replicas_that_count_a_model_still_keep_its_incidents_open(cluster, says
     identity = drifted(old, clock.now_ms())
     share(new, generation=2)
     loop = started(new, clock, "m")
-    theirs = replace(progress(A, 7), counted={MODEL: ("c", -1)} if says == "the model" else None)
+    theirs = replace(progress(A, 7), counted={MODEL: Counted("c")} if says == "the model" else None)
     lived(loop, clock, 3 * SETTLED, theirs)
     assert incident(new).firing
     lived(loop, clock, SETTLED + PATIENCE.stall / 1000 - LOOK_EVERY)
@@ -131,7 +131,7 @@ def test_a_model_that_comes_back_is_not_closed(cluster) -> None:
     share(new, generation=2)
     loop = started(new, clock, "m")
     lived(loop, clock, SETTLED)
-    loop._state.report(replace(progress(A, 7), counted={MODEL: ("c", -1)}, observed=clock.now_ms()))
+    loop._state.report(replace(progress(A, 7), counted={MODEL: Counted("c")}, observed=clock.now_ms()))
     lived(loop, clock, SETTLED)
     assert incident(new).firing
 

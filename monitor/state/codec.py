@@ -24,7 +24,7 @@ from monitor.pack import Packed, check, pack, unpack
 from monitor.sample import check as check_sample
 from monitor.sketch import Sketch
 from monitor.state.envelope import Form, damaged, seal, unseal
-from monitor.state.log import Marker, Progress
+from monitor.state.log import Counted, Marker, Progress
 
 _INT64 = (1 << 63) - 1
 _ARRAYS = ("sums", "violations", "rejects", "vectors")
@@ -100,7 +100,7 @@ class _Marker(msgspec.Struct, forbid_unknown_fields=True):
     records: _Count
     tallies: dict[str, _Count] | None
     epoch: _Integer
-    counted: dict[str, tuple[str, _Integer]] | None = None
+    counted: dict[str, Counted] | None = None
     topic_id: str = ""
 
 
@@ -113,7 +113,7 @@ class _Progress(msgspec.Struct, forbid_unknown_fields=True):
     paused: str
     observed: _Integer
     since: _Integer
-    counted: dict[str, tuple[str, _Integer]] | None = None
+    counted: dict[str, Counted] | None = None
 
 
 _body_encoder = msgspec.msgpack.Encoder()
@@ -277,6 +277,8 @@ def _match(sketch: Sketch, expected: Shape) -> None:
 
 def _plain(record: Marker | Progress) -> dict[str, Any]:
     fields = {name: getattr(record, name) for name in type(record).__slots__}
+    if record.counted is not None:  # what is not ahead is not written: older processes can read that
+        fields["counted"] = {name: one if one.ahead else one[:2] for name, one in record.counted.items()}
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in fields.items()}
 
 

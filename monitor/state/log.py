@@ -8,13 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from monitor.names import SketchKey, Source
 from monitor.sketch import Sketch
 
 AGREE = 20
 """How many event times must agree before they move the watermark of a CreateTime topic."""
+
+
+class Counted(NamedTuple):
+    """How much of a source partition is counted for one model, as it is configured."""
+
+    config: str
+    since: int = -1
+    """The event time from which on it counts; -1: all that there was."""
+    ahead: tuple[int, ...] = ()
+    """Starts of later panes that lack some rows too: those that were ahead of the others when counting began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +50,8 @@ class Marker:
     tallies: Mapping[str, int] | None = None
     epoch: int = -1
     """Leader epoch of the last record, -1 when unknown."""
-    counted: Mapping[str, tuple[str, int]] | None = None
-    """Model → (config, the event time from which on it counts; -1: all that there was). None in markers
-    that were written before this was noted."""
+    counted: Mapping[str, Counted] | None = None
+    """By model. None in markers that were written before this was noted."""
     topic_id: str = ""
     """What Kafka calls the topic: one that is deleted and made anew has another. "" where it is not told."""
 
@@ -51,6 +60,10 @@ class Marker:
         """The event time that was agreed on, whatever the timestamps of the topic are; 0 while too few rows agree,
         -1: there is none."""
         return max(self.watermark, self.largest[-1], min(self.largest[0], 0))
+
+    def ahead(self, pane: int) -> tuple[int, ...]:
+        """Starts of the panes, of `pane` ms, that rows ahead of `reached` lie in."""
+        return tuple(sorted({event // pane * pane for event in self.largest if event > self.reached}))
 
     def keeps(self, key: SketchKey) -> bool:
         """True when the sketch can still change: `recover` returns it and `prune` spares it.
@@ -77,7 +90,7 @@ class Progress:
     observed: int
     """Wall time of this report, milliseconds."""
     since: int = -1
-    counted: Mapping[str, tuple[str, int]] | None = None
+    counted: Mapping[str, Counted] | None = None
     """As in the marker."""
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from monitor.state.log import Entry
+from monitor.state.log import Counted, Entry
 from tests.state.cases import OTHER, SOURCE, contents, make_key, make_marker, make_progress, make_sketch
 
 
 def test_what_says_what_it_counts_has_no_say_in_what_was_reached(log):
     """Only of what was written before that was told it is not known since when a model was counted."""
-    counted = {"fraud": ("c", -1)}
+    counted = {"fraud": Counted("c")}
     marker = make_marker(watermark=50, counted=counted)
     log.checkpoint(SOURCE, [], marker)
     log.report(make_progress(SOURCE, watermark=50, counted=counted))
