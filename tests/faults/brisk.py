@@ -16,8 +16,8 @@ from monitor.deliver.backoff import Backoff
 from monitor.deliver.pagerduty import PagerDuty
 from monitor.deliver.webhook import Webhook
 from monitor.intake import rotation, watchdog
-from monitor.state.kafka.log import KafkaLog
 from monitor.window.completeness import Patience
+from tests.faults.hold import HOLD, MOMENT, MOMENTS, Hold
 
 QUICK = Backoff(waits=(0.2,), jitter=0.0, attempts=100, total=600)
 
@@ -34,27 +34,9 @@ def slow_down(rush: Path) -> None:
     ingest.fold_batch, ingest.BATCH, pipeline.TOGETHER = slowly, 200, 200
 
 
-def hold_up(hold: Path) -> None:
-    """Recover nothing while `hold` is there; `<hold>.reached` has a line for each recovery that came to it."""
-    recovering = KafkaLog.recovering
-
-    def wait(source, recover):
-        with hold.with_suffix(".reached").open("a") as reached:
-            reached.write(f"{os.getpid()} {source}\n")
-        while hold.exists():
-            time.sleep(0.02)
-        return recover()
-
-    def held(state, sources):
-        for source, recover in recovering(state, sources):
-            yield source, functools.partial(wait, source, recover)
-
-    KafkaLog.recovering = held
-
-
 if __name__ == "__main__":
-    if hold := os.environ.get("DRIFTLINE_HOLD"):
-        hold_up(Path(hold))
+    if file := os.environ.get(HOLD):
+        MOMENTS[os.environ[MOMENT]](Hold(Path(file)))
     if rush := os.environ.get("DRIFTLINE_RUSH"):
         slow_down(Path(rush))
     daemon.METADATA_EVERY = 0.5

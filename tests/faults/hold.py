@@ -1,0 +1,93 @@
+"""Moments at which the daemon's process can be held: in the middle of a recovery, of a read of the state, of a rebalance."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import threading
+import time
+from pathlib import Path
+
+from monitor.ingest import Ingest
+from monitor.state.kafka import broker
+from monitor.state.kafka.log import KafkaLog
+from monitor.state.kafka.reader import Reader
+
+HOLD = "DRIFTLINE_HOLD"
+"""Names the file that holds, see `Hold`."""
+MOMENT = "DRIFTLINE_HOLD_AT"
+"""What it holds: one of `MOMENTS`."""
+
+
+class Hold:
+    """Holds while its file is there; the first passes are let through, as many as stand in it.
+
+    `<file>.reached` has a line for each pass: the process, and what came by.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._passes = 0
+
+    def wait(self, what: object) -> None:
+        self._passes += 1
+        with self._file.with_suffix(".reached").open("a") as reached:
+            reached.write(f"{os.getpid()} {what}\n")
+        while self._is_closed():
+            time.sleep(0.02)
+
+    def _is_closed(self) -> bool:
+        try:
+            return self._passes > int(self._file.read_text() or 0)
+        except FileNotFoundError:
+            return False
+
+
+def hold_recoveries(hold: Hold) -> None:
+    """Before each partition whose state is recovered."""
+    recovering = KafkaLog.recovering
+
+    def wait(source, recover):
+        hold.wait(source)
+        return recover()
+
+    def held(state, sources):
+        for source, recover in recovering(state, sources):
+            yield source, functools.partial(wait, source, recover)
+
+    KafkaLog.recovering = held
+
+
+def hold_reads(hold: Hold) -> None:
+    """Before each record of the state that a recovery reads, of which hardly any are fetched ahead."""
+    read = Reader.read
+    broker.READING = {**broker.READING, "queued.min.messages": 1, "fetch.message.max.bytes": 1000}
+
+    def held(reader, place, start, end):
+        with contextlib.closing(read(reader, place, start, end)) as records:
+            for record in records:
+                if threading.current_thread().name == "recover":
+                    hold.wait(f"{place} {record.offset}")
+                yield record
+
+    Reader.read = held
+
+
+def hold_callback(name: str, hold: Hold) -> None:
+    """In a callback of a rebalance, before anything is done in it."""
+    callback = getattr(Ingest, name)
+
+    def held(ingest, sources):
+        hold.wait(name)
+        return callback(ingest, sources)
+
+    setattr(Ingest, name, held)
+
+
+MOMENTS = {
+    "recovery": hold_recoveries,
+    "read": hold_reads,
+    "assigned": functools.partial(hold_callback, "positions"),
+    "revoked": functools.partial(hold_callback, "revoked"),
+}
