@@ -45,14 +45,15 @@ models:
 
 def records(seed: int, hours: int, *, shifted: str = "", first: int = 0) -> list[bytes]:
     """2,000 an hour; ages of the tier `shifted` are higher in the last hour."""
-    rng = np.random.default_rng(seed)
+    rng, count = np.random.default_rng(seed), hours * 2_000
+    tiers = rng.choice(np.array(("gold", "basic", None)), count, p=(0.3, 0.6, 0.1)).tolist()
+    cities = rng.choice(("Rome", "Oslo", "Bonn", "Wien"), count, p=(0.5, 0.3, 0.15, 0.05)).tolist()
+    ages, new = rng.normal(40, 10, count).round(2).tolist(), (rng.random(count) < 0.5).tolist()
     lines = []
-    for at in range(hours * 2_000):
-        tier = ("gold", "basic", None)[rng.choice(3, p=(0.3, 0.6, 0.1))]
-        age = rng.normal(40, 10) + (8 if shifted and tier == shifted and at >= (hours - 1) * 2_000 else 0)
-        city = ("Rome", "Oslo", "Bonn", "Wien")[rng.choice(4, p=(0.5, 0.3, 0.15, 0.05))]
-        record = {"ts": START + (first * HOUR) + at * HOUR // 2_000, "age": round(age, 2), "city": city}
-        lines.append(json.dumps({**record, "new": bool(rng.random() < 0.5), "ctx": {"tier": tier}}).encode())
+    for at, (tier, city, age) in enumerate(zip(tiers, cities, ages, strict=True)):
+        moved = 8 if shifted and tier == shifted and at >= count - 2_000 else 0
+        record = {"ts": START + (first * HOUR) + at * HOUR // 2_000, "age": age + moved, "city": city}
+        lines.append(json.dumps({**record, "new": new[at], "ctx": {"tier": tier}}).encode())
     return lines
 
 

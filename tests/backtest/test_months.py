@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from monitor.backtest import null
 from monitor.backtest.months import draw, pool_of, rows_between, simulate
@@ -68,6 +69,7 @@ def test_breaches_of_the_contract_are_those_of_the_reference():
     assert max(x) < 1.5
 
 
+@pytest.mark.slow
 def test_false_pages_of_a_null_are_near_the_budget():
     """Twelve pages a month are accepted; over months drawn from three references about as many are sent.
 

@@ -60,6 +60,7 @@ def test_no_bytes_lead_out_of_bounds():
     fuzzed(12_000, DRIFTLINE_BOUNDSCHECK="1")
 
 
+@pytest.mark.slow
 def test_nothing_depends_on_the_compiler():
     """The kernels read the same as plain Python."""
     fuzzed(2_000, NUMBA_DISABLE_JIT="1")

@@ -132,6 +132,7 @@ def test_a_change_in_any_file_compiles_all_anew(tmp_path):
     assert len(set(seen)) == 2
 
 
+@pytest.mark.slow
 def test_garbage_in_the_cache_is_compiled_over(tmp_path):
     """Empty, cut and foreign files, and what does not unpickle, cost one compilation each."""
     environment = {"NUMBA_CACHE_DIR": str(tmp_path)}
@@ -148,6 +149,7 @@ def test_garbage_in_the_cache_is_compiled_over(tmp_path):
         assert python("-c", PROBE, **environment).stdout.startswith("0 2")
 
 
+@pytest.mark.slow
 def test_processes_that_start_cold_together_agree(tmp_path):
     """Three starts on an empty cache, one killed in the middle: the others succeed, and the next is warm."""
     copy = package(tmp_path, only=("place", "cut"))
