@@ -21,6 +21,7 @@ from monitor.config.settings import Settings
 from monitor.config.values import Plans
 from monitor.intake.dead_letter import DeadLetters
 from monitor.intake.decode import Decoder
+from monitor.judge.beside import Neighbour, rebinned
 from monitor.judge.prepare import prepare
 from monitor.judgement import Context
 from monitor.partition import Model
@@ -90,8 +91,15 @@ def assemble(files: Sequence[str]) -> Assembly:
             if reference is not None
             else {}
         )
-        contexts[plan.name] = Context(plan, layout, reference, prepared)
+        contexts[plan.name] = Context(plan, layout, reference, prepared, _others(plan, reference))
     return Assembly(settings, plans, references, models, contexts, render(settings), backend)
+
+
+def _others(plan: ModelPlan, reference: Reference | None) -> dict[str, Neighbour]:
+    """The references that are shown beside, in the slots of the model's own."""
+    if reference is None:
+        return {}
+    return {name: rebinned(read(path), reference) for name, path in plan.beside.items() if path}
 
 
 def open_state(assembly: Assembly, *, clock: Clock, accept_loss: bool = False) -> StateLog:

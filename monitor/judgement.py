@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 from kernels.layout import Layout
+from monitor.beside import Besides, reach
 from monitor.diagnosed import diagnosed
 from monitor.incident.model import Incident, latest_incidents
 from monitor.incident.track import Transition, stand, track
+from monitor.judge.beside import Neighbour
 from monitor.judge.kept import Kept
 from monitor.judge.policy import judge, judge_without_reference
 from monitor.judge.prepare import Prepared
@@ -58,6 +60,8 @@ class Context:
     reference: Reference | None
     prepared: Mapping[str, Prepared]
     """By window name; empty without a reference."""
+    others: Mapping[str, Neighbour] = field(default_factory=dict)
+    """What the plan names beside it, of those that have a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ class Judgement:
         self._patience = patience
         self._store = PaneStore()
         self._segments = SegmentStores(context.plan)
+        self._besides = Besides(self._store, context.layout)
         self._cursor: dict[str, int] = {}
         self._since = -1
         self._held: dict[tuple[str, int], int] = {}
@@ -164,6 +169,7 @@ class Judgement:
         if newest is None or verdict.end >= newest.end:
             self.latest[name] = verdict
         self.windows[name] = judged.window
+        self._besides.remember(judged.window, self.context.prepared.get(name), self.plan)
         self.incidents = stand(self.incidents, judged.transitions)
         self.pages += sum(transition.pages for transition in judged.transitions)
 
@@ -307,7 +313,11 @@ class Judgement:
             window = seasonal(window, prepared, self._store, self.plan)
             segments = self._segments.seasonal(segments, prepared.parts, self.plan)
         verdict = judge(window, prepared, self.plan, previous=self._previous(window), segments=segments)
-        return diagnosed(verdict, window, prepared, self.plan, segments=segments)
+        verdict = diagnosed(verdict, window, prepared, self.plan, segments=segments)
+        return self._besides.show(
+            verdict, window, prepared, plan=self.plan, others=self.context.others,
+            judged=self.history.get(spec.name, ()), since=self._whole,
+        )  # fmt: skip
 
     def _previous(self, window: Window) -> list[Verdict]:
         """As many verdicts before this window as the raw rules look at."""
@@ -356,7 +366,7 @@ class Judgement:
         if any(spec.name not in self._cursor for spec in self.plan.windows):
             return
         keep = min(
-            start_of(spec, self._cursor[spec.name]) - spec.step - self.plan.lateness
+            reach(spec, start_of(spec, self._cursor[spec.name]), self.plan) - spec.step - self.plan.lateness
             for spec in self.plan.windows
         )
         self._whole = max(self._whole, floor_pane(keep, self.plan.pane))

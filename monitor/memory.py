@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from kernels.layout import LATENCY_BINS, SUM_WORDS
 from monitor.names import REASONS
-from monitor.plan import ModelPlan
+from monitor.plan import PREVIOUS, ModelPlan
 from monitor.sample import cell_rows, row_bytes
 from monitor.segments import names
 
@@ -49,7 +49,7 @@ class Extent(NamedTuple):
     open_panes: int
     """Panes that can still change, per source partition."""
     window_panes: int
-    """Panes of the longest window and of corrections to it."""
+    """Panes of the longest window, of corrections to it, and of the one before where that is shown beside."""
     partitions: int
     columns: int = 0
     """Columns that make segments; the dense cells of each are counted apart."""
@@ -87,7 +87,7 @@ def dense_limit(dense: int, columns: int = 0) -> int:
 
 def extent(plan: ModelPlan, bound: int, *, groups: int, partitions: int) -> Extent:
     """`bound`: the watermark bound of the model's source; `groups`: versions and variants side by side."""
-    longest = max(window.size for window in plan.windows)
+    longest = max(window.size for window in plan.windows) * (2 if PREVIOUS in plan.beside else 1)
     parts = 1 + len(names(plan))
     return Extent(
         groups=groups * parts,

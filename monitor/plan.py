@@ -21,6 +21,8 @@ class TimeUnit(enum.StrEnum):
     RFC3339 = "rfc3339"
 
 
+PREVIOUS, LAST_WEEK = "previous_window", "same_window_last_week"
+"""Names of `ModelPlan.beside` that have no file."""
 LONGEST_VECTOR = 8_192
 """Numbers in one vector: the longest embeddings in use have 4,096."""
 
@@ -165,6 +167,8 @@ class ModelPlan:
     ratio_tolerance: float = 0.005
     detectors: tuple[str, ...] = ()
     """Extra scores that vote, by name."""
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """What windows are also compared with, without a vote: PREVIOUS, LAST_WEEK, or a name and its reference file."""
     season: str = "none"
     """none | hour_of_day | day_of_week | hour_of_week: what of the reference a window is compared with."""
     raw_rules: tuple[RawRule, ...] = ()

@@ -115,6 +115,21 @@ class SegmentVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """How far a window lies from something else than its reference; without scores where that is not known."""
+
+    name: str
+    start: int
+    end: int
+    """-1 of what is no window."""
+    rows: int
+    detail: str
+    """Why there are no scores; "" when there are."""
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Feature → score name → value, those of `monitor.judge.beside.SHOWN`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The judgement of one closed window. JSON-able with `monitor.judge.record.to_json`."""
 
@@ -154,6 +169,8 @@ class Verdict:
     """Of every segment, in the order of the plan; each may be the reason for the state."""
     diagnosis: Mapping[str, Any] = field(default_factory=dict)
     """What changed, where and since when, JSON-able: `monitor.judge.diagnose`. Empty unless it is drift."""
+    beside: tuple[Beside, ...] = ()
+    """In the order of the plan; they have no say in the state."""
 
     @property
     def named(self) -> tuple[Test, ...]:

@@ -70,6 +70,7 @@ def examine(settings: Settings, *, network: bool) -> Iterator[Line]:
         yield local.check_series(plans)
     for plan in plans.models:
         if plan.name in references:
+            yield from local.check_beside(plan, references[plan.name])
             yield from check_seasons(plan, references[plan.name])
             yield from local.check_budget(plan, references[plan.name])
     if network:

@@ -59,6 +59,26 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
+def check_beside(plan: ModelPlan, reference: Reference) -> Iterator[Line]:
+    """References that windows are shown beside can be read, and which features they have."""
+    from monitor.errors import ReferenceInvalid
+    from monitor.reference.file import read
+
+    own = {(profile.name, profile.kind) for profile in reference.features}
+    for name, path in plan.beside.items():
+        if not path:
+            continue
+        subject = f"beside {plan.name}, {name}"
+        try:
+            other = read(path)
+        except (ReferenceInvalid, OSError) as error:
+            yield wrong(subject, _reason(error))
+            continue
+        both = own & {(profile.name, profile.kind) for profile in other.features}
+        has = f"{other.name}, {other.rows} rows, {len(both)} of {len(own)} features"
+        yield ok(subject, has) if len(both) == len(own) else doubtful(subject, has)
+
+
 def check_backend(settings: Settings) -> Line:
     """Where counts will be kept. Raises ConfigError where that cannot be had."""
     from monitor.assembly import backend_of

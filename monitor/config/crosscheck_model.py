@@ -11,8 +11,11 @@ from monitor.config.quantity import format_duration
 from monitor.config.rule import GrammarError, parse_test
 from monitor.config.settings import Settings
 from monitor.config.watched import Column, Feature, Model, Outcome
+from monitor.plan import LAST_WEEK, PREVIOUS
 
 DAY = 86_400_000
+WEEK = 7 * DAY
+OWN_WINDOWS = (PREVIOUS, LAST_WEEK)
 OWN_FEATURES = ("prediction", "label", "latency", "error")
 """Names that rules may use beside the model's features; inputs cannot be called so."""
 WHOLE_MODEL = ("latency", "error")
@@ -23,6 +26,7 @@ def check_model(settings: Settings, name: str, names: Mapping[str, AbstractSet[s
     model, steps = settings.models[name], ("models", name)
     yield from _source(model, steps, names["sources"])
     yield from _windows(model, steps)
+    yield from _beside(model, steps)
     yield from _columns(model, steps)
     yield from _rules(model, steps)
     yield from _retrain(model, steps, names["targets"])
@@ -78,6 +82,36 @@ def _windows(model: Model, steps: Steps) -> Iterator[Problem]:
             f"models.{steps[1]}: {error}",
             at_key=not model.pane,
             help=f"greatest common divisor of sizes and steps: {format_duration(pane.common(spans))}",
+        )
+
+
+def _beside(model: Model, steps: Steps) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, one in enumerate(model.beside):
+        at = (*steps, "beside", index)
+        if one.name in seen:
+            yield Problem("duplicate-name", at, f"`{one.name}` stands twice")
+        if (one.name in OWN_WINDOWS) == bool(one.file):
+            wrong = "is a window and has no file" if one.file else "is no window that is known here"
+            yield Problem(
+                "bad-beside",
+                at,
+                f"`{one.name}` {wrong}",
+                suggestion="" if one.file else nearest(one.name, OWN_WINDOWS),
+                help=f"{', '.join(OWN_WINDOWS)}, or another name with the file of a reference; `training` is what every "
+                "window is compared with, and no variant but the champion is judged",
+            )
+        if one.name == LAST_WEEK:
+            for name, window in model.windows.items():
+                if WEEK % (window.step or window.size):
+                    yield Problem("bad-beside", at, f"a week is no whole number of steps of window `{name}`")
+        seen.add(one.name)
+    if model.beside and not model.reference:
+        yield Problem(
+            "bad-beside",
+            (*steps, "beside"),
+            "without a reference there are no bins to compare anything in",
+            at_key=True,
         )
 
 

@@ -44,6 +44,16 @@ def reference_paths(settings: Settings) -> dict[str, Path]:
     }
 
 
+def beside_paths(settings: Settings, model: str) -> dict[str, str]:
+    """Name → file of what the windows of a model are shown beside; "" where there is none."""
+    return {
+        one.name: str(settings.origin.beside(("models", model, "beside", index, "file"), one.file))
+        if one.file
+        else ""
+        for index, one in enumerate(settings.models[model].beside)
+    }
+
+
 def build_plans(
     settings: Settings, references: Mapping[str, Reference], *, without: Collection[str] = ()
 ) -> Plans:
@@ -232,6 +242,7 @@ def _model(settings: Settings, name: str, reference: Reference | None, problems:
         ratio_tolerance=model.ratio_tolerance,
         detectors=model.detectors,
         season=model.season,
+        beside=beside_paths(settings, name),
         clear_after=model.clear_after,
         runbook=model.runbook,
         sample=model.diagnosis.sample,

@@ -29,7 +29,7 @@ from monitor.config.intake import DAY, HOUR, MINUTE, SECOND, Span
 from monitor.config.quantity import format_budget, format_duration, parse_budget
 from monitor.config.rule import parse_drift, parse_limit
 from monitor.judge.catalogue import DETECTORS, SCORES, SEASONS
-from monitor.plan import LONGEST_VECTOR
+from monitor.plan import LAST_WEEK, LONGEST_VECTOR, PREVIOUS
 
 LEARN = "learn"
 MOST_SEGMENTS = 100
@@ -116,6 +116,23 @@ class Window(Group):
         default="UTC",
         description="Windows of whole days end at midnight in this zone, and seasons follow its clock.",
         examples=["Europe/Berlin"],
+    )
+
+
+class Beside(Group):
+    """What windows are shown beside, without a vote."""
+
+    shorthand = "name"
+
+    name: Name = Field(
+        description=f"{PREVIOUS} or {LAST_WEEK}; any other name with a file.",
+        examples=[PREVIOUS],
+    )
+    file: Text = Field(
+        default="",
+        description="Another reference, that `driftline reference build` wrote; a relative one lies beside this "
+        "configuration file.",
+        examples=["/ref/churn-2025.ref"],
     )
 
 
@@ -281,6 +298,11 @@ class Model(Group):
         description="What of the reference a window is compared with: all of it, or the same hours or days, in the "
         "time zone of the windows.",
         examples=["hour_of_day"],
+    )
+    beside: tuple[Annotated[Beside, expand(Beside)], ...] = Field(
+        default=(),
+        description="What each window is compared with beside its reference; shown, and no vote.",
+        examples=[[PREVIOUS, LAST_WEEK, {"name": "last-year", "file": "/ref/churn-2025.ref"}]],
     )
     windows: dict[Name, Annotated[Window, expand(Window)]] = Field(
         default_factory=lambda: {"1h": Window(size=HOUR)},

@@ -65,7 +65,7 @@ class Kept:
         return from_json(self.body())
 
     def bare(self) -> Self:
-        """Without tests, scores, diagnosis and the features that could not be judged."""
+        """Without tests, scores of any kind, diagnosis and the features that could not be judged."""
         segments = [{**segment, "tests": []} for segment in self.body().get("segments", ())]
-        less = {"tests": [], "scores": {}, "blind": [], "diagnosis": {}, "segments": segments}
+        less = {"tests": [], "scores": {}, "blind": [], "diagnosis": {}, "segments": segments, "beside": []}
         return type(self).read(self.body() | less)

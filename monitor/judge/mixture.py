@@ -44,7 +44,7 @@ def mixture(frame: Frame, seasons: Seasons, rows: NDArray[np.int64]) -> Frame:
     share = rows / rows.sum()
     part = share / seasons.rows
     size = float(1.0 / np.sum(share * part))
-    whole = _framed(
+    whole = framed(
         frame,
         size=size,
         counts=size * _weighted(part[None, :], seasons.counts)[0],
@@ -97,7 +97,7 @@ def _compared(
     means = part @ seasons.means - minus @ parts.means
     for i in range(len(first)):
         mine = slice(i, i + 1)
-        there = _framed(
+        there = framed(
             frame, size=float(size[i]), counts=size[i] * mixed[i], latency=size[i] * slow[i],
             errors=float(size[i] * wrong[i]), means=size[i] * means[i],
         )  # fmt: skip
@@ -161,28 +161,26 @@ def _weighted(part: Array, counts: NDArray[Any]) -> Array:
     return out
 
 
-def _framed(
-    frame: Frame, *, size: float, counts: Array, latency: Array, errors: float, means: Array
-) -> Frame:
+def framed(frame: Frame, *, size: float, counts: Array, latency: Array, errors: float, means: Array) -> Frame:
     """`frame` with the counts of another reference of `size` rows, as its own windows are compared with it."""
     counts = np.where(counts > _NOTHING, counts, 0.0)
-    whole = _whole(counts)
+    integers = rounded(counts)
     coarse = np.asarray(np.bincount(frame.group, counts, minlength=len(frame.coarse)), np.float64)
     return replace(
         frame,
-        counts=whole,
+        counts=integers,
         coarse=coarse,
         live=coarse,
         novel=np.zeros(len(frame.features)),
-        breached=breached(whole[None, :], frame.breaches, frame.layout)[0],
+        breached=breached(integers[None, :], frame.breaches, frame.layout)[0],
         means=np.rint(means).astype(np.int64),
         rows=round(size),
         errors=round(errors),
-        latency=_whole(latency),
+        latency=rounded(latency),
     )
 
 
-def _whole(values: Array) -> NDArray[np.int64]:
+def rounded(values: Array) -> NDArray[np.int64]:
     """Integers whose running sum is nowhere more than ½ from that of `values`, which are ≥ 0 but for rounding."""
     sums = np.rint(np.cumsum(np.maximum(values, 0.0)))
     return np.asarray(np.diff(sums, prepend=0.0), np.int64)

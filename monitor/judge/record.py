@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from monitor.names import Source
-from monitor.verdict import SegmentVerdict, State, Test, Unknown, Verdict
+from monitor.verdict import Beside, SegmentVerdict, State, Test, Unknown, Verdict
 
 _NUMBERS = ("score", "threshold", "x", "p", "n", "m", "tolerance", "effect")
 _PLAIN = (
     "model", "window", "start", "end", "revision", "detail", "rows", "proven", "reference",
     "reference_windows", "windows_needed",
 )  # fmt: skip
+_BESIDE = ("name", "start", "end", "rows", "detail")
 _FLOATS = ("coverage", "p", "statistic", "alpha")
 
 
@@ -25,10 +26,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
         "state": verdict.state.value,
         "reason": verdict.reason.value if verdict.reason is not None else None,
         "tests": [_test_to_json(test) for test in verdict.tests],
-        "scores": {
-            feature: {name: number_to_json(value) for name, value in scores.items()}
-            for feature, scores in verdict.scores.items()
-        },
+        "scores": _scores_to_json(verdict.scores),
         "rules": list(verdict.rules),
         "offsets": [
             [source.topic, source.partition, first, last] for source, (first, last) in verdict.offsets.items()
@@ -37,6 +35,10 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
         "blind": list(verdict.blind),
         "segments": [_segment_to_json(segment) for segment in verdict.segments],
         "diagnosis": dict(verdict.diagnosis),
+        "beside": [
+            {name: getattr(one, name) for name in _BESIDE} | {"scores": _scores_to_json(one.scores)}
+            for one in verdict.beside
+        ],
     }
 
 
@@ -50,10 +52,7 @@ def from_json(body: Mapping[str, Any]) -> Verdict:
         state=State(body["state"]),
         reason=None if reason is None else Unknown(reason),
         tests=tuple(_test_from_json(test) for test in body["tests"]),
-        scores={
-            feature: {name: number_from_json(value) for name, value in scores.items()}
-            for feature, scores in body["scores"].items()
-        },
+        scores=_scores_from_json(body["scores"]),
         rules=tuple(body["rules"]),
         offsets={
             Source(topic, partition): (first, last) for topic, partition, first, last in body["offsets"]
@@ -62,6 +61,10 @@ def from_json(body: Mapping[str, Any]) -> Verdict:
         blind=tuple(body["blind"]),
         segments=tuple(_segment_from_json(segment) for segment in body.get("segments", ())),
         diagnosis=body.get("diagnosis", {}),
+        beside=tuple(
+            Beside(**{name: one[name] for name in _BESIDE}, scores=_scores_from_json(one["scores"]))
+            for one in body.get("beside", ())
+        ),
     )
 
 
@@ -76,6 +79,20 @@ def number_to_json(value: float) -> float | str | None:
 def number_from_json(value: float | str | None) -> float:
     """What `number_to_json` wrote."""
     return math.nan if value is None else float(value)
+
+
+def _scores_to_json(found: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    return {
+        feature: {name: number_to_json(value) for name, value in scores.items()}
+        for feature, scores in found.items()
+    }
+
+
+def _scores_from_json(body: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    return {
+        feature: {name: number_from_json(value) for name, value in scores.items()}
+        for feature, scores in body.items()
+    }
 
 
 def _segment_to_json(segment: SegmentVerdict) -> dict[str, Any]:

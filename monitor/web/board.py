@@ -88,6 +88,7 @@ def _card(model: ModelView) -> dict[str, Any]:
         "tests_hidden": len(verdict.tests) - len(tests) if verdict else 0,
         "segments": _segments(verdict),
         "segments_hidden": max(len(verdict.segments) - SEGMENTS, 0) if verdict else 0,
+        "beside": [shape.beside(one) for one in verdict.beside] if verdict else (),
         "spent": _spent(shaped["budget"]),
         "proof": _proof(verdict),
     }

@@ -14,7 +14,7 @@ from typing import Any
 
 from monitor.plan import ModelPlan
 from monitor.state.log import Progress
-from monitor.verdict import SegmentVerdict, State, Test, Verdict
+from monitor.verdict import Beside, SegmentVerdict, State, Test, Verdict
 from monitor.view import ModelView, View
 
 WORST = 5
@@ -105,6 +105,7 @@ def window(verdict: Verdict) -> dict[str, Any]:
         "diagnosis": dict(verdict.diagnosis),
         "versions": dict(verdict.versions),
         "offsets": {str(source): list(span) for source, span in verdict.offsets.items()},
+        "beside": [beside(one) for one in verdict.beside],
         "segments": [_segment(one) for one in verdict.segments],
     }
 
@@ -118,6 +119,22 @@ def _segment(one: SegmentVerdict) -> dict[str, Any]:
         "rows": one.rows,
         "statistic": one.statistic,
         "worst": [asdict(test) for test in one.tests[:WORST]],
+    }
+
+
+def beside(one: Beside) -> dict[str, Any]:
+    """Something that a window is shown beside; its scores by feature are those of `features`."""
+    known = [(scores["psi"], feature) for feature, scores in one.scores.items() if "psi" in scores]
+    return {
+        "name": one.name,
+        "start": moment(one.start),
+        "end": moment(one.end),
+        "rows": one.rows,
+        "detail": one.detail,
+        "farthest": [
+            {"feature": feature, **one.scores[feature]}
+            for _, feature in sorted(known, key=lambda pair: (-pair[0], pair[1]))[:WORST]
+        ],
     }
 
 
@@ -162,6 +179,7 @@ def _plan(plan: ModelPlan) -> dict[str, Any]:
         "min_records": plan.min_records,
         "champion": plan.champion,
         "season": plan.season,
+        "beside": list(plan.beside),
         "config": plan.config,
         "retrain": plan.retrain.mode,
         "rules": [asdict(rule) for rule in plan.raw_rules],
@@ -204,6 +222,11 @@ def features(model: ModelView, name: str = "") -> list[dict[str, Any]]:
                         "x": max((test.x for test in tests), default=None),
                         "tests": [asdict(test) for test in tests],
                         "scores": dict(one.scores.get(feature, {})),
+                        "beside": {
+                            other.name: dict(other.scores[feature])
+                            for other in one.beside
+                            if feature in other.scores
+                        },
                     }
                 )
     return sorted(rows, key=lambda row: (-(row["x"] or 0.0), row["feature"]))

@@ -37,6 +37,13 @@ def start_of(spec: WindowSpec, end: int) -> int:
     return end - spec.size
 
 
+def week_before(spec: WindowSpec, end: int) -> int:
+    """Where the same window of the week before ended; local days keep their midnight."""
+    if _is_local(spec):
+        return _midnight(_local_date(end, spec.timezone).toordinal() - _EPOCH - 7, spec.timezone)
+    return end - 7 * DAY
+
+
 def ends_holding(spec: WindowSpec, pane: int, *, until: int) -> list[int]:
     """Ends, not later than `until`, of the windows that hold the pane starting at `pane`."""
     ends = []

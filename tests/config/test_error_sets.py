@@ -67,6 +67,9 @@ def test_models_without_a_reference_say_what_they_watch() -> None:
     }
     nothing = with_model("budget: 1 per 30d").replace("    reference: m.ref\n", "")
     assert [f.code for f in findings_of(nothing)] == ["missing-key"]
+    text = with_model("features: {a: {path: a, kind: numeric}}\nbeside: [previous_window]")
+    (finding,) = findings_of(text.replace("    reference: m.ref\n", ""))
+    assert (finding.code, finding.path) == ("bad-beside", "models.m.beside")
 
 
 def test_pagerduty_and_alertmanager() -> None:

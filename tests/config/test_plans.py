@@ -139,6 +139,7 @@ LIVE = [
     "windows: {1h: {size: 1h}, 2h: {size: 2h, step: 1h}}",
     "detectors: [wasserstein]",
     "season: hour_of_day",
+    "beside: [previous_window, {name: old, file: old.ref}]",
     "features: {age: {tolerance: {psi: 0.1}}}",
     "features: {age: {}}",
 ]
@@ -240,6 +241,12 @@ def test_everything_of_a_model_arrives() -> None:
     retrain = plan.retrain
     assert (retrain.mode, retrain.windows, retrain.cooldown, retrain.max_per_day) == ("auto", 3, HOUR, 2)
     assert (retrain.min_records, retrain.target, plan.source, plan.pane) == (5, "t", "s", 60_000)
+
+
+def test_what_windows_are_shown_beside_has_the_path_of_its_file() -> None:
+    """Relative ones lie beside the configuration file; windows have none."""
+    plan = model_of("beside: [previous_window, {name: old, file: /ref/old.ref}]")
+    assert plan.beside == {"previous_window": "", "old": "/ref/old.ref"}
 
 
 def test_a_season_gives_short_windows_a_time_zone() -> None:

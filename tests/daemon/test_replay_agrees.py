@@ -19,13 +19,21 @@ SEGMENTS = (
 )
 
 
-@pytest.mark.parametrize("segments", [(), SEGMENTS], ids=["whole", "segments"])
-def test_live_and_replayed_verdicts_agree_to_the_last_digit(make, segments):
+SEASONS = {"season": "hour_of_day", "beside": ["previous_window", "same_window_last_week"]}
+
+
+@pytest.mark.parametrize(
+    ("segments", "more"),
+    [((), {}), (SEGMENTS, {}), (SEGMENTS, SEASONS)],
+    ids=["whole", "segments", "seasons and beside"],
+)
+def test_live_and_replayed_verdicts_agree_to_the_last_digit(make, segments, more):
     """Every field of every verdict, and the tallies of the records, but for revisions, which only the living have."""
     scene = make()
     if segments:
         write(make_reference(segments=segments), scene.folder / "scores.ref")
-        scene.configure(models={MODEL: {"segments": {one.name: {"top": one.top or 1} for one in segments}}})
+        own = {"segments": {one.name: {"top": one.top or 1} for one in segments}}
+        scene.configure(models={MODEL: own | more})
     sent = shuffled(stream(range(14), drifting=range(5, 8)), seed=7)
     with scene.daemon() as daemon:
         scene.send(sent)

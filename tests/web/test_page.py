@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from monitor.verdict import SegmentVerdict, State, Unknown
+from monitor.verdict import Beside, SegmentVerdict, State, Unknown
 from tests.web.view import HOSTILE, a_test, calm, drifting, hostile, view
 
 VOID = {"meta", "link", "br", "img", "input"}
@@ -189,6 +189,30 @@ def test_a_window_without_figures_is_still_drawn(start):
     page = start(view(model)).ask("/").text
     assert "<figure>" not in page
     assert str(State.DRIFT) in page
+
+
+def test_what_a_window_is_shown_beside_is_text_and_has_no_say(start):
+    """The farthest features of each, or why there is nothing; the API has scores by feature."""
+    model = drifting()
+    others = (
+        Beside(
+            "previous_window", 0, 3_600_000, 1_200, "", {"age": {"psi": 0.07}, "b": {"psi": 0.4}, "c": {}}
+        ),
+        Beside("last-year<b>", -1, -1, 0, "not known"),
+    )
+    latest = {name: replace(one, beside=others) for name, one in model.latest.items()}
+    site = start(view(replace(model, latest=latest)))
+    text = site.ask("/").text
+    assert "b psi 0.4, age psi 0.07" in text
+    assert "last-year&lt;b&gt;" in text
+    body = json.loads(site.ask("/api/v1/models/churn").body)["data"]["windows"]["1h"]["beside"]
+    assert [one["name"] for one in body] == ["previous_window", "last-year<b>"]
+    assert body[0]["farthest"][0] == {"feature": "b", "psi": 0.4}
+    assert (body[1]["end"], body[1]["detail"], body[1]["farthest"]) == (None, "not known", [])
+    rows = json.loads(site.ask("/api/v1/models/churn/features").body)["data"]
+    assert next(one for one in rows if one["feature"] == "age")["beside"] == {
+        "previous_window": {"psi": 0.07}
+    }
 
 
 def test_segments_are_shown_with_their_worst_test(start):
