@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from monitor.judge.kept import Kept
+from monitor.names import Source
 from monitor.plan import ModelPlan
 from monitor.reference.profile import Reference
 from monitor.state.log import Progress
@@ -55,6 +56,9 @@ class View:
     """Why it is not ready; "" when it is."""
     models: tuple[ModelView, ...] = ()
     partitions: tuple[Progress, ...] = ()
+    """All of the input, whichever process reads them."""
+    reads: tuple[Source, ...] = ()
+    """Those that this process reads."""
     outbox: Mapping[str, int] = field(default_factory=dict)
     """Pending intents by integration."""
     config_redacted: str = ""

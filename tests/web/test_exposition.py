@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitor import metrics
 from monitor.metrics import CATALOGUE, SERIES_SUPPRESSED_TOTAL, Family
+from monitor.names import Source
 from monitor.verdict import SegmentVerdict, State
 from monitor.view import ModelView
 from monitor.web.exposition import PER_FEATURE, Exposition
@@ -78,6 +79,15 @@ def test_where_kernels_run_and_how_long_they_took_to_be_ready():
     assert value(text, metrics.KERNEL_WARM_SECONDS) == 1.25
     text = Exposition(WebSettings()).render(view())
     assert value(text, metrics.KERNEL_BACKEND_INFO, backend="numba", device="cpu") == 1
+
+
+def test_assigned_partitions_are_those_that_this_process_reads():
+    """Every replica knows how far all partitions are; those of them that it reads are its own, or none."""
+    for reads in (0, 2):
+        here = replace(view(), reads=tuple(Source("predictions", number) for number in range(reads)))
+        text = Exposition(WebSettings()).render(here)
+        assert value(text, metrics.ASSIGNED_PARTITIONS, topic="predictions") == reads
+        assert value(text, metrics.CONSUMER_LAG_RECORDS, topic="predictions", partition="0") == 12
 
 
 def test_scores_are_those_of_the_latest_verdict():
