@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from bench.figure import figure, say
 from bench.soak import RETENTION, Load, Traffic
-from bench.topic import PARTITIONS, Running, configure, running
+from bench.topic import PARTITIONS, Running, configure, running, share
 from tests.daemon.ask import until
 from tests.kafka.broker import KafkaBroker, KafkaUnavailable
 
@@ -128,14 +128,7 @@ def config(folder: Path, broker: KafkaBroker, topic: str, every: str) -> Path:
     """Of a daemon that nobody knows yet."""
     name = f"{every}-{uuid.uuid4()}"
     path = configure(folder / name, broker.bootstrap, topic, group=name)
-    settings = json.loads(path.read_text())
-    settings["sources"]["predictions"]["start"] = "latest"
-    settings["state"] = {
-        "log": "kafka", "dir": str(folder / name / "state"), "checkpoint_every": every,
-        "kafka": {"prefix": name, "replication": 1},
-    }  # fmt: skip
-    path.write_text(json.dumps(settings, indent=1))
-    return path
+    return share(path, name, checkpoint=every, start="latest")
 
 
 @contextmanager

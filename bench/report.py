@@ -30,6 +30,7 @@ GOALS = (
     ("scaling", "cost against features, segments, windows", "linear in features, nearly flat in windows"),
     ("recovery", "recovery of state from a real Kafka", "≥ 50 MB of state per second"),
     ("checkpoint", "checkpoints at the default interval, state in topics", "< 3 % of CPU"),
+    ("replicas", "two replicas beside one on the same topic", "≥ 1.8 × where cores are free"),
     ("start", "start", "warm start to ready under 5 s; cold start measured"),
     ("soak", "RSS over a 30-minute soak at full speed", "slope zero within noise"),
     ("vectors", "embedding features", "figures"),
@@ -42,7 +43,7 @@ GOALS = (
 TITLES = {
     "decode": "Bytes to counts", "binning": "Binning", "counting": "Counting, other products",
     "stream": "From a real Kafka", "replay": "Replay", "drift": "Whole drift runs", "memory": "Memory", "scaling": "Cost against size",
-    "recovery": "Recovery from Kafka", "checkpoint": "Checkpoints", "start": "Start", "soak": "Soak", "vectors": "Vectors",
+    "recovery": "Recovery from Kafka", "checkpoint": "Checkpoints", "replicas": "Replicas", "start": "Start", "soak": "Soak", "vectors": "Vectors",
     "judging": "Judging a window", "diagnosis": "Kinds of change, named", "seasons": "References read by season", "gpu": "GPU",
 }  # fmt: skip
 ANSWER = {True: "met", False: "**not met**", None: "–"}

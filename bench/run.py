@@ -58,6 +58,7 @@ GROUPS = {
     "seasons": Group("bench.seasons", 1800),
     "recovery": Group("bench.recovery", 600),
     "checkpoint": Group("bench.checkpoint", 900, smoke=False),
+    "replicas": Group("bench.replicas", 1800, smoke=False),
     "start": Group("bench.start", 900, smoke=False),
     "gpu": Group("bench.gpu", 900),
     "diagnosis": Group("bench.diagnosis", 3600, usual=False),

@@ -25,7 +25,15 @@ FAST = {
 }  # fmt: skip
 
 
-def fill(bootstrap: str, topic: str, count: int, *, first: int = 0, distinct: int = 20_000) -> None:
+def fill(
+    bootstrap: str,
+    topic: str,
+    count: int,
+    *,
+    first: int = 0,
+    distinct: int = 20_000,
+    partitions: int = PARTITIONS,
+) -> None:
     """Write `count` records, event time and record timestamp rising; the values repeat after `distinct`."""
     values = job(rows=distinct).values
     heads = [value.split(b'"ts":%d' % (START + n), 1) for n, value in enumerate(values)]
@@ -36,7 +44,7 @@ def fill(bootstrap: str, topic: str, count: int, *, first: int = 0, distinct: in
         value = b'%s"ts":%d%s' % (before, time, after)
         while True:
             try:
-                producer.produce(topic, value, partition=number % PARTITIONS, timestamp=time)
+                producer.produce(topic, value, partition=number % partitions, timestamp=time)
                 break
             except BufferError:
                 producer.poll(0.05)
@@ -72,6 +80,18 @@ def configure(folder: Path, bootstrap: str, topic: str, *, group: str, work: Job
     return path
 
 
+def share(path: Path, name: str, *, checkpoint: str = "10s", start: str = "earliest") -> Path:
+    """Put the state of a configuration into topics, which all that have this `name` share."""
+    settings = json.loads(path.read_text())
+    settings["kafka"]["group"] = name
+    settings["sources"]["predictions"]["start"] = start
+    settings["state"] |= {
+        "log": "kafka", "checkpoint_every": checkpoint, "kafka": {"prefix": name, "replication": 1},
+    }  # fmt: skip
+    path.write_text(json.dumps(settings, indent=1))
+    return path
+
+
 class Running:
     """`driftline run` in a process of its own, started."""
 
@@ -90,6 +110,10 @@ class Running:
     def worked(self) -> float:
         """When a record was last folded, seconds since the epoch."""
         return self._sample("last_record_processed_timestamp_seconds")
+
+    def assigned(self) -> int:
+        """Partitions that it reads."""
+        return int(self._sample("assigned_partitions"))
 
     def checkpoints(self) -> int:
         """How many have been made."""
