@@ -44,7 +44,8 @@ TITLES = {
     "decode": "Bytes to counts", "binning": "Binning", "counting": "Counting, other products",
     "stream": "From a real Kafka", "replay": "Replay", "drift": "Whole drift runs", "memory": "Memory", "scaling": "Cost against size",
     "recovery": "Recovery from Kafka", "checkpoint": "Checkpoints", "replicas": "Replicas", "start": "Start", "soak": "Soak", "vectors": "Vectors",
-    "judging": "Judging a window", "diagnosis": "Kinds of change, named", "seasons": "References read by season", "gpu": "GPU",
+    "judging": "Judging a window", "diagnosis": "Kinds of change, named", "where": "Conditions, named",
+    "seasons": "References read by season", "gpu": "GPU",
 }  # fmt: skip
 ANSWER = {True: "met", False: "**not met**", None: "–"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +12,10 @@ import structlog
 from monitor import metrics
 from monitor.incident.text import rfc3339
 from monitor.judge.diagnose import NONE, diagnose
+from monitor.judge.located import located
 from monitor.judge.prepare import Prepared
 from monitor.plan import ModelPlan
+from monitor.sample import Sample
 from monitor.verdict import State, Verdict, Window
 
 log = structlog.get_logger(__name__)
@@ -26,12 +28,16 @@ def diagnosed(
     plan: ModelPlan,
     *,
     segments: Mapping[str, Window] = NONE,
+    sampled: Callable[[], Sample | None] = lambda: None,
 ) -> Verdict:
-    """The verdict, and if it is drift what changed, where and since when. Raises nothing."""
+    """The verdict, and if it is drift what changed, where and since when. `sampled` makes the sample of the window's
+    rows. Raises nothing."""
     if verdict.state is not State.DRIFT:
         return verdict
     try:
         found = diagnose(window, verdict, prepared, segments=segments, values=plan.shown)
+        if place := located(verdict, window, prepared, sample=sampled(), values=plan.shown):
+            found |= {"where": place}
         return replace(verdict, diagnosis=found | {"commands": list(commands(found, plan))})
     except Exception:
         # boundary: a verdict without a diagnosis pages all the same

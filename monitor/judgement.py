@@ -25,6 +25,7 @@ from monitor.judge.record import to_json
 from monitor.names import CHAMPION, Source
 from monitor.plan import ModelPlan, WindowSpec
 from monitor.reference.profile import Reference
+from monitor.sample import Sample
 from monitor.sketch import Sketch
 from monitor.state.log import Counted, Entry, Ledger, Progress
 from monitor.verdict import State, Unknown, Verdict, Window
@@ -280,8 +281,6 @@ class Judgement:
             plan=plan, layout=layout, coverage=coverage, missing=missing, revision=revision,
         )  # fmt: skip
         verdict = self._verdict(spec, window)
-        if verdict.state is State.DRIFT:
-            window = replace(window, sample=self._store.sample(start, end, plan=plan, layout=layout))
         if missing and verdict.state is State.UNKNOWN and any(s not in progress for s in missing):
             verdict = replace(
                 verdict,
@@ -313,11 +312,16 @@ class Judgement:
             window = seasonal(window, prepared, self._store, self.plan)
             segments = self._segments.seasonal(segments, prepared.parts, self.plan)
         verdict = judge(window, prepared, self.plan, previous=self._previous(window), segments=segments)
-        verdict = diagnosed(verdict, window, prepared, self.plan, segments=segments)
+        verdict = diagnosed(
+            verdict, window, prepared, self.plan, segments=segments, sampled=lambda: self._sample(window)
+        )
         return self._besides.show(
             verdict, window, prepared, plan=self.plan, others=self.context.others,
             judged=self.history.get(spec.name, ()), since=self._whole,
         )  # fmt: skip
+
+    def _sample(self, window: Window) -> Sample | None:
+        return self._store.sample(window.start, window.end, plan=self.plan, layout=self.context.layout)
 
     def _previous(self, window: Window) -> list[Verdict]:
         """As many verdicts before this window as the raw rules look at."""

@@ -26,11 +26,12 @@ CELL_BYTES = 64 << 10
 FEWEST = 64
 """Rows that are kept however many features there are."""
 WINDOW_ROWS = 16_384
-"""Rows that a window's sample has at most: 330 of a slice of 2 % of them, with fewer of which a change of
-PSI 0.25 inside it cannot be told from chance among hundreds of slices. It is made when it is asked for."""
-REFERENCE_ROWS = 16_384
-"""Rows of a reference that are kept."""
-REFERENCE_BYTES = 2 << 20
+"""Rows that a window's sample has at most: 330 of a part of 2 % of them, by which a change of PSI 0.25 inside it is told
+from chance among hundreds of parts (`bench.where`). It is made when it is asked for."""
+REFERENCE_ROWS = 65_536
+"""Rows of a reference that are kept: four times as many as of a window, so that they add an eighth to the noise of a
+difference and not as much again as the window's own."""
+REFERENCE_BYTES = 4 << 20
 """Most that they may take; then fewer are kept, but LEAST_REFERENCE."""
 LEAST_REFERENCE = 1_024
 

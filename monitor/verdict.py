@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.names import Source
-from monitor.sample import Sample
 
 
 class State(enum.StrEnum):
@@ -63,8 +62,6 @@ class Window:
     vectors: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     seasons: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """Rows per group of seasons, where the reference is read by season; see `monitor.judge.seasons`."""
-    sample: Sample | None = None
-    """Some of its rows; only of a window that drifts, and where there are any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,7 @@ def test_width_bounds_the_rows() -> None:
     assert cell_rows(512, 500) == CELL_BYTES // row_bytes(500) == 65
     assert cell_rows(512, 5_000) == 64
     assert cell_rows(0, 20) == cell_rows(0, 5_000) == 0
-    assert reference_rows(20) == 16_384 > reference_rows(500) == 2_097 > reference_rows(10**5) == 1_024
+    assert reference_rows(20) == 65_536 > reference_rows(500) == 4_194 > reference_rows(10**5) == 1_024
 
 
 def fold_part(partition: Partition, log, start: int, stop: int) -> None:

@@ -20,8 +20,8 @@ class Diagnosis(Group):
         default=0,
         description="Rows kept of each pane and source partition, as numbers of bins and categories, so that the "
         "condition that drifts can be named; fewer where there are more than 60 features. 0: none, neither here nor "
-        "in a reference that is built with this configuration. No verdict names a condition yet, so that nothing is "
-        "kept where nothing is said.",
+        "in a reference that is built with this configuration. Off by default: it takes 5 to 8 % of reading and counting at "
+        "512, and sketches are four times as large.",
         examples=[512],
     )
     values: Annotated[str, Choice(tuple(Shown))] = Field(

@@ -218,7 +218,8 @@ def _diagnosis_json(diagnosis: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     shown = ("segment", "feature", "kind", "title", "text", "share")
     causes = [{name: one[name] for name in shown if name in one} for one in diagnosis["features"][:EXPLAINED]]
-    return {"causes": causes, "commands": list(diagnosis.get("commands", ()))}
+    found = {"causes": causes, "commands": list(diagnosis.get("commands", ()))}
+    return found | ({"where": diagnosis["where"]["text"]} if "where" in diagnosis else {})
 
 
 def finite(value: float) -> float | None:

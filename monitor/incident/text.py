@@ -55,7 +55,9 @@ def diagnosed(incident: Incident) -> str:
             share = f"{100 * float(cause.get('share', 0.0)):.0f} % of the excess"
             where = f" in {cause['segment']}" if "segment" in cause else ""
             what = f"{cause['feature']}{where}, {cause['title']}: {cause['text']}"
-            return f"First cause: {what} ({share}), since {rfc3339(incident.onset)}."
+            condition = incident.evidence["diagnosis"].get("where", "")
+            condition = f" Where: {condition}." if condition else ""
+            return f"First cause: {what} ({share}), since {rfc3339(incident.onset)}.{condition}"
     return ""
 
 

@@ -37,6 +37,7 @@ features  the named ones, largest x first: feature, test, x, share, and of the f
 more      how many named features are not listed
 segments  where the model has any: guilty (segment, x, rows, feature, and of the first few kind, title, text, figures), innocent
           (names of those that are ok), of how many each
+where     see `monitor.judge.located`; `monitor.diagnosed` adds it
 since     start, end of the window, ms
 records   topic, partition, first and last offset, of at most PARTITIONS partitions
 commands  to look at the records, and to judge them again; `monitor.diagnosed` adds them

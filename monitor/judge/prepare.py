@@ -47,6 +47,7 @@ class Prepared:
     warn_critical, warn_p  M above which, with a test of p at most warn_p, a window is `warn`
     seasons     what windows are compared with instead of the whole `frame`; see `of`
     notes       what is to be said of the reference in every verdict
+    sample      uint16[rows, features]  rows of the reference, see `Reference.sample`
     """
 
     reference: str
@@ -69,6 +70,7 @@ class Prepared:
     """Segments that cannot be judged by this reference, and why."""
     seasons: Seasons | None = None
     notes: tuple[str, ...] = ()
+    sample: NDArray[np.uint16] = field(default_factory=lambda: np.zeros((0, 0), np.uint16))
     _needed: dict[int, Rows] = field(default_factory=dict)
 
     def of(self, window: Window) -> Prepared:
@@ -153,6 +155,7 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
         rows=rows_needed(view.usual, tolerances, level),
         seasons=view.seasons,
         notes=view.notes,
+        sample=reference.sample,
     )
     return _with_parts(whole, parts)
 

@@ -82,6 +82,7 @@ def _card(model: ModelView) -> dict[str, Any]:
         "strips": [_strip(model, name, shaped["windows"].get(name)) for name in shaped["plan"]["windows"]],
         "figures": _figures(model, verdict) if verdict else (),
         "causes": _changes(verdict),
+        "where": verdict.diagnosis.get("where", {}).get("text", "") if verdict else "",
         "parts": _parts(verdict),
         "commands": verdict.diagnosis.get("commands", ()) if verdict else (),
         "tests": [(test, min(test.x / X_FULL, 1.0) * 100) for test in tests],
@@ -220,12 +221,13 @@ def _incident(body: Mapping[str, Any]) -> dict[str, Any]:
         "rows": evidence.get("rows"),
         "offsets": _offsets(evidence.get("offsets") or {}),
         "diagnosis": [one for one in _diagnosis(evidence)["causes"] if "text" in one],
+        "where": str(_diagnosis(evidence)["where"]),
         "commands": _diagnosis(evidence)["commands"],
     }
 
 
 def _diagnosis(evidence: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"causes": (), "commands": (), **(evidence.get("diagnosis") or {})}
+    return {"causes": (), "commands": (), "where": "", **(evidence.get("diagnosis") or {})}
 
 
 def _retrain(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +66,16 @@ class Sent:
     headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
-def rows_of(window: int, partition: int, *, drifting: bool = False, rows: int = ROWS) -> list[dict[str, Any]]:
-    """Prediction logs of one window and partition, in order of time."""
+def rows_of(
+    window: int, partition: int, *, drifting: bool = False, rows: int = ROWS, within: str = ""
+) -> list[dict[str, Any]]:
+    """Prediction logs of one window and partition, in order of time. What drifts is that amounts are missing, or that they
+    are 30 times as large `within` a country."""
     rng = np.random.default_rng((window + 1_000, partition))
     made = []
     for row in range(rows):
         event = START + window * WINDOW + row * WINDOW // rows + int(rng.integers(0, WINDOW // rows))
-        missing = rng.random() < (0.6 if drifting else 0.02)
+        missing = rng.random() < (0.6 if drifting and not within else 0.02)
         made.append(
             {
                 "id": f"{window}-{partition}-{row}",
@@ -87,16 +90,21 @@ def rows_of(window: int, partition: int, *, drifting: bool = False, rows: int = 
                 "score": round(float(rng.beta(2, 5)), 4),
             }
         )
+        features = made[-1]["features"]
+        if drifting and features["country"] == within and features["amount"]:
+            features["amount"] *= 30.0
     return made
 
 
-def stream(windows: Sequence[int], *, drifting: Sequence[int] = (), rows: int = ROWS) -> list[Sent]:
-    """The log of some windows, window by window, the partitions in turn."""
+def stream(
+    windows: Sequence[int], *, drifting: Sequence[int] = (), rows: int = ROWS, within: str = ""
+) -> list[Sent]:
+    """The log of some windows, window by window, the partitions in turn; see `rows_of`."""
     return [
         Sent(partition, json.dumps(record).encode(), record["ts"])
         for window in windows
         for partition in range(PARTITIONS)
-        for record in rows_of(window, partition, drifting=window in drifting, rows=rows)
+        for record in rows_of(window, partition, drifting=window in drifting, rows=rows, within=within)
     ]
 
 
@@ -114,6 +122,7 @@ def make_reference(
     bins: int | None = None,
     model: str = MODEL,
     segments: Sequence[SegmentDeclaration] = (),
+    sample: int = 0,
 ) -> Reference:
     """What is normal: windows before START, none drifting."""
     rows = sorted(
@@ -133,7 +142,9 @@ def make_reference(
         "returning": np.array([r["features"]["returning"] for r in rows], bool),
         "prediction": np.array([r["score"] for r in rows]),
     }
-    settings = BuildSettings(quantiles=bins) if bins else None
+    settings = BuildSettings(sample=sample)
+    if bins:
+        settings = replace(settings, quantiles=bins)
     table = Table(columns, events=np.array([r["ts"] for r in rows], np.int64))
     return build(
         table,

@@ -55,6 +55,8 @@ def test_the_first_cause_is_told_with_kind_share_and_onset():
     )
     assert sentence in description(incident)
     assert annotate(incident, external_url="http://x")["diagnosis"] == sentence
+    there = opened(replace(one, diagnosis=diagnosis | {"where": {"text": "carrier = EV: 92 % of it"}}))
+    assert description(there).count(f"{sentence} Where: carrier = EV: 92 % of it.") == 1
     assert "First cause" not in description(opened(replace(one, rules=("limit",)), rule="limit"))
 
 

@@ -12,13 +12,13 @@ from monitor.plan import Kind
 from monitor.reference.build import BuildSettings, build
 from monitor.reference.file import pack, unpack
 from monitor.reference.table import FeatureDeclaration, Table
-from monitor.sample import REFERENCE_ROWS
 
 ROWS = 40_000
 DECLARED = (FeatureDeclaration("x", kind=Kind.NUMERIC), FeatureDeclaration("c", kind=Kind.CATEGORICAL))
 
 
-SAMPLED = BuildSettings(sample=REFERENCE_ROWS)
+KEPT = 16_384
+SAMPLED = BuildSettings(sample=KEPT)
 
 
 def table() -> Table:
@@ -34,7 +34,7 @@ REFERENCE = build(WHOLE, model="m", name="r", features=DECLARED, settings=SAMPLE
 def test_a_fair_part_of_the_rows_is_kept() -> None:
     """Shares of slots are those of all rows, and values that occur together stay together."""
     sample = REFERENCE.sample
-    assert sample.shape == (REFERENCE_ROWS, 2)
+    assert sample.shape == (KEPT, 2)
     for feature, profile in enumerate(REFERENCE.features):
         start = REFERENCE.layout().start[feature]
         share = REFERENCE.counts[start : start + profile.slots] / ROWS

@@ -25,6 +25,7 @@ DIAGNOSIS = {
         "innocent": ["country=FR", "country=other"],
         "of": {"guilty": 1, "innocent": 5, "all": 7},
     },
+    "where": {"text": "device = ios: 92 % of it, in 4 % of the rows (4 % in the reference)", "features": ["device"]},
     "since": {"start": 1_795_376_400_000, "end": 1_795_380_000_000},
     "records": [],
     "commands": [

@@ -60,6 +60,7 @@ def test_the_page_is_well_formed_and_says_everything(site):
         "-t predictions -p 0 -o 81234 -c 24106",
         "values x 12 in 31 % of the rows, mean 36 → 159 (x 4.41); missing values: 4 % missing",
         "country, renamed categories: UK → GB",
+        "Where: device = ios: 92 % of it",
         "In country=DE; not in country=FR, country=other and 3 more",
         "driftline replay --source predictions --from 2026-11-22T19:00:00.000Z",
         "paused: rejects are 61 %",

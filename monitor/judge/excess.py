@@ -1,0 +1,173 @@
+"""Sampled rows, each with how much of a drift it carries. Pure.
+
+The exact counts of a drifting feature tell what changed: w = ln(window's share ÷ reference's share) of each of its
+coarse slots. The mean of w over the window's rows less that over the reference's is the feature's PSI, the
+*excess*; in a part of the rows that carries none of the change the two means are the same. So one number a row, known from
+millions of rows, stands for 20 slots of each drifting feature, and few sampled rows tell where the excess is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.judge.frame import Frame
+
+PRIOR_ROWS = 30.0
+"""Rows that the spread of a slot's scores is told from beside its own: those of all rows. One of few rows would
+seem to have none."""
+PRIOR_MEAN = 5.0
+"""Rows of the whole reference that the mean of a slot is told from beside its own, as new categories have none."""
+
+_Floats = NDArray[np.float64]
+_Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Rows of one feature, by coarse slot: float64[slots] each.
+
+    rows    of the window's sample
+    before  of the reference's sample
+    lift    mean score of the window's rows less that of the reference's
+    noise   its variance
+    """
+
+    rows: _Floats
+    before: _Floats
+    lift: _Floats
+    noise: _Floats
+
+    def summed(self, member: _Floats | None = None) -> Sums:
+        """Of sets of slots, float64[sets, slots]; of all slots without."""
+        one = np.ones((1, len(self.rows))) if member is None else member
+        return Sums(
+            one @ self.rows,
+            one @ self.before,
+            one @ (self.rows * self.lift),
+            one @ (self.rows**2 * self.noise),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sums:
+    """Of sets of rows: float64[sets] each. `lift` and `noise` are of the sum over the window's rows."""
+
+    rows: _Floats
+    before: _Floats
+    lift: _Floats
+    noise: _Floats
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(*(getattr(self, n) + getattr(other, n) for n in self.__slots__))
+
+    def __sub__(self, other: Sums) -> Sums:
+        return Sums(*(getattr(self, n) - getattr(other, n) for n in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """Rows with their scores by some drifting features, and the PSI of these. Those of the window come first.
+
+    codes    int64[features, rows]
+    scores   float64[rows]
+    squares  float64[rows]
+    usual    mean score of all of the reference's rows
+    spread   variance of all of the window's scores, and of all of the reference's
+    """
+
+    excess: float
+    split: int
+    codes: _Codes
+    scores: _Floats
+    squares: _Floats
+    usual: float
+    spread: tuple[float, float]
+
+    def only(self, numbers: _Codes) -> Scored:
+        """Some of the rows, ascending."""
+        return replace(
+            self,
+            split=int(np.searchsorted(numbers, self.split)),
+            codes=self.codes[:, numbers],
+            scores=self.scores[numbers],
+            squares=self.squares[numbers],
+        )
+
+    def table(self, feature: int, width: int) -> Table:
+        n, total, square = self._moments(feature, width, slice(0, self.split))
+        m, before, squared = self._moments(feature, width, slice(self.split, None))
+        mean = (before + PRIOR_MEAN * self.usual) / (m + PRIOR_MEAN)
+        with np.errstate(all="ignore"):
+            lift = np.where(n > 0, total / n - mean, 0.0)
+            now = np.where(n > 0, square - total * total / n, 0.0)
+            then = np.where(m > 0, squared - before * before / m, 0.0)
+        spread, was = self.spread
+        now = (np.maximum(now, 0.0) + PRIOR_ROWS * spread) / (n + PRIOR_ROWS)
+        then = (np.maximum(then, 0.0) + PRIOR_ROWS * was) / (m + PRIOR_ROWS)
+        return Table(n, m, lift, now / np.maximum(n, 1.0) + then / (m + PRIOR_MEAN))
+
+    def _moments(self, feature: int, width: int, rows: slice) -> tuple[_Floats, ...]:
+        """Rows, scores and squares of scores of each slot."""
+        codes = self.codes[feature, rows]
+        found = (
+            np.bincount(codes, of, minlength=width) for of in (None, self.scores[rows], self.squares[rows])
+        )
+        return tuple(of.astype(np.float64) for of in found)
+
+
+class Rows:
+    """Both samples, as coarse slots within the features, int64[features, rows]; those of the window come first."""
+
+    def __init__(
+        self,
+        window: NDArray[np.uint16],
+        reference: NDArray[np.uint16],
+        counts: NDArray[np.int64],
+        frame: Frame,
+        drifted: Sequence[int],
+    ) -> None:
+        """window, reference: uint16[rows, features]; counts: int64[slots] of the whole window."""
+        starts = frame.layout.start
+        codes = np.minimum(np.concatenate([window, reference]).astype(np.int64), np.diff(starts) - 1)
+        self.frame, self.split = frame, len(window)
+        self.codes = np.ascontiguousarray((frame.group[codes + starts[:-1]] - frame.start[:-1]).T, np.int64)
+        self.widths: list[int] = np.diff(frame.start).tolist()
+        self.excess: dict[int, float] = {}
+        """PSI of each drifting feature."""
+        self._weights: dict[int, _Floats] = {}
+        self._scored: dict[tuple[int, ...], Scored | None] = {}
+        now = np.bincount(frame.group, counts, minlength=int(frame.start[-1])).astype(np.float64)
+        for feature in drifted:
+            low, high = int(frame.start[feature]), int(frame.start[feature + 1])
+            weight, psi = _weights(now[low:high], frame.coarse[low:high])
+            if psi > 0:
+                self.excess[feature], self._weights[feature] = psi, weight
+
+    def scored(self, *features: int) -> Scored | None:
+        """By the drifting features but `features`: no feature says where its own change is. None: by none."""
+        by = tuple(feature for feature in self.excess if feature not in features)
+        if by not in self._scored:
+            self._scored[by] = self._by(by) if by else None
+        return self._scored[by]
+
+    def _by(self, features: Sequence[int]) -> Scored:
+        scores = np.sum([self._weights[feature][self.codes[feature]] for feature in features], axis=0)
+        excess = sum(self.excess[feature] for feature in features)
+        own, theirs = scores[: self.split], scores[self.split :]
+        spread = float(own.var()), float(theirs.var())
+        return Scored(excess, self.split, self.codes, scores, scores**2, float(theirs.mean()), spread)
+
+
+def _weights(now: _Floats, before: _Floats) -> tuple[_Floats, float]:
+    """float64[coarse slots], and the PSI that they come to, less what chance makes of it."""
+    n, m, slots = float(now.sum()), float(before.sum()), len(now)
+    if n <= 0 or m <= 0:
+        return np.zeros(slots), 0.0
+    p, q = (now + 0.5) / (n + 0.5 * slots), (before + 0.5) / (m + 0.5 * slots)
+    weight = np.log(p / q)
+    noise = (np.count_nonzero(now + before) - 1) * (1.0 / n + 1.0 / m)
+    return weight, float(((p - q) * weight).sum() - noise)

@@ -1,0 +1,349 @@
+"""The single condition that explains most of a drift, from sampled rows."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import log_ndtr
+
+from kernels.layout import FIRST_BIN, MISSING
+from monitor import diagnosed as boundary
+from monitor.diagnosed import diagnosed
+from monitor.judge import where as searching
+from monitor.judge.condition import Condition, Literal
+from monitor.judge.excess import PRIOR_MEAN, PRIOR_ROWS
+from monitor.judge.frame import build_frame
+from monitor.judge.kind_text import Words
+from monitor.judge.located import located
+from monitor.judge.policy import judge
+from monitor.judge.prepare import prepare
+from monitor.judge.record import from_json, to_json
+from monitor.judge.where import FEWEST, LEVEL, where
+from monitor.plan import Shown
+from monitor.sample import Sample
+from monitor.verdict import State
+from tests.judge import places
+from tests.judge.build import categorical_profile, numeric_profile, plan, reference, window
+
+X, CITY, AGE = numeric_profile("x", 20), categorical_profile("city", "abcde"), numeric_profile("age", 20)
+OWN = [X, CITY, AGE]
+
+
+@functools.cache
+def world():
+    return places.world()
+
+
+def codes(rng, rows, *, city="", share=1.0):
+    """uint16[rows, 3]; x is larger in a share of the rows of one city, or of all."""
+    own = np.column_stack(
+        [rng.integers(20, size=rows), rng.integers(5, size=rows), rng.integers(20, size=rows)]
+    )
+    inside = rng.random(rows) < share
+    if city:
+        inside &= own[:, 1] == "abcde".index(city)
+    moved = inside & (rng.random(rows) < 0.6)
+    own[moved, 0] = np.minimum(own[moved, 0] + 8, 19)
+    return (own + FIRST_BIN).astype(np.uint16)
+
+
+def counted(rows):
+    return np.concatenate([np.bincount(rows[:, f], minlength=p.slots) for f, p in enumerate(OWN)])
+
+
+def small(seed, *, rows=2_000, city="b", share=1.0):
+    """Sampled rows of a window and its reference, which are all rows of both, and the frame."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    before, now = codes(rng, 4_000, share=0.0), codes(rng, rows, city=city, share=share)
+    return now, before, build_frame(reference(OWN, counted(before)[None, :]), plan(OWN))
+
+
+def found(now, before, frame, named=("x",)):
+    return where(now, before, frame, counted(now), named, rows=len(now))
+
+
+def naive(now, before):
+    """z of each city and of each interval of ages, from x alone: with loops over the rows, without a layout."""
+    n, m = (np.bincount(rows[:, 0], minlength=X.slots)[FIRST_BIN:-1] + 0.5 for rows in (now, before))
+    slots = 24  # coarse ones, of which four are empty
+    weight = np.log(n / (len(now) + 0.5 * slots)) - np.log(m / (len(before) + 0.5 * slots))
+    scores = [[weight[row[0] - FIRST_BIN] for row in rows] for rows in (now, before)]
+    usual = float(np.mean(scores[1]))
+    spread = [float(np.var(own)) for own in scores]
+
+    def parts(feature, value):
+        own = [
+            np.array([s for s, row in zip(side, rows, strict=True) if row[feature] == value])
+            for side, rows in zip(scores, (now, before), strict=True)
+        ]
+        mean = (own[1].sum() + PRIOR_MEAN * usual) / (len(own[1]) + PRIOR_MEAN)
+        noise = [
+            (((o - o.mean()) ** 2).sum() + PRIOR_ROWS * s) / (len(o) + PRIOR_ROWS)
+            for o, s in zip(own, spread, strict=True)
+        ]
+        variance = noise[0] / len(own[0]) + noise[1] / (len(own[1]) + PRIOR_MEAN)
+        return len(own[0]), own[0].mean() - mean, variance
+
+    def z(inside, outside):
+        sides = []
+        for side in (inside, outside):
+            total = sum(rows for rows, _, _ in side)
+            sides.append(
+                (sum(r * d for r, d, _ in side) / total, sum(r * r * v for r, _, v in side) / total**2)
+            )
+        (a, va), (b, vb) = sides
+        return (a - b) / math.sqrt(va + vb)
+
+    told = {}
+    for feature, values in ((1, 5), (2, 20)):
+        every = [parts(feature, value + FIRST_BIN) for value in range(values)]
+        spans = [(a, b) for a in range(values) for b in range(a + 1, values + 1) if b - a < values]
+        for a, b in spans if feature == 2 else [(a, a + 1) for a in range(values)]:
+            slots = tuple(range(a + FIRST_BIN, b + FIRST_BIN))
+            told[OWN[feature].name, slots] = z(every[a:b], every[:a] + every[b:])
+    return told
+
+
+def test_the_city_in_which_it_is_is_named_with_its_share() -> None:
+    """One of five cities, all of the excess, a fifth of the rows."""
+    now, before, frame = small(1)
+    condition = found(now, before, frame).condition
+    assert condition.literals == (Literal("city", (FIRST_BIN + 1,)),)
+    assert condition.share > 0.85
+    assert condition.rows == pytest.approx(np.mean(now[:, 1] == FIRST_BIN + 1))
+    assert condition.before == pytest.approx(np.mean(before[:, 1] == FIRST_BIN + 1))
+    assert condition.p < 1e-9
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_is_the_guiltiest_by_the_naive_twin(monkeypatch, seed) -> None:
+    """Of all single cities and all ranges of ages: the same one, as many standard deviations away."""
+    now, before, frame = small(seed, rows=600)
+    tried = []
+    differences = searching._Column._differences
+
+    def seen(self, inside):
+        z, *rest = differences(self, inside)
+        tried.append((self._feature, z))
+        return z, *rest
+
+    monkeypatch.setattr(searching._Column, "_differences", seen)
+    condition = found(now, before, frame).condition
+    twin = naive(now, before)
+    tries = {"city": 5, "age": 255}
+    guiltiest = min(twin, key=lambda one: log_ndtr(-twin[one]) + math.log(tries[one[0]]))
+    assert [(one.feature, one.slots) for one in condition.literals] == [guiltiest]
+    own = next(z for feature, z in tried if feature == 1)
+    assert max(own) == pytest.approx(twin[guiltiest], rel=1e-9)
+
+
+@pytest.mark.parametrize("form", ["one value", "three values", "a range", "two columns"])
+def test_conditions_of_every_form_are_named_among_twenty_columns(form) -> None:
+    """PSI 0.25 inside the part, from 16,384 sampled rows: a value, a few, a range, and two columns together."""
+    guilty, masses = places.FORMS[form]
+    told = [
+        places.said(world(), places.drifted(world(), seed, guilty(world(), masses[-1], seed), 16_384), 16_384)
+        for seed in range(4)
+    ]
+    assert told.count("right") >= 3, told
+
+
+def test_a_drift_that_is_everywhere_yields_no_condition() -> None:
+    """Neither a small one nor a large one, beyond the few in a hundred that chance is allowed."""
+    cases = [
+        places.drifted(world(), seed, (), 2_048, goal=goal) for goal in (1e-3, 0.25) for seed in range(12)
+    ]
+    told = [places.said(world(), case, 2_048) for case in cases]
+    assert told.count("wrong") <= 2, told
+    assert told[12:].count("everywhere") >= 11, told
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from([0.0, 0.05, 1.0]), st.integers(60, 1_500))
+def test_chance_names_no_one_without_saying_so(seed, share, rows) -> None:
+    """Whatever is named is beyond its level; p and shares are shares; nothing is named of fewer rows than FEWEST."""
+    now, before, frame = small(seed, rows=rows, city="", share=share)
+    result = found(now, before, frame)
+    if result is None or result.condition is None:
+        return
+    own = result.condition
+    assert 0.0 <= own.p <= math.exp(LEVEL)
+    assert 0.5 <= own.share <= 1.0
+    assert own.rows * rows >= FEWEST - 1e-9
+
+
+def test_a_feature_does_not_say_where_its_own_change_is() -> None:
+    """x explains x: nothing is named where there is no other column, though x has moved."""
+    now, before, _ = small(3, city="", share=1.0)
+    profiles = [X]
+    frame = build_frame(
+        reference(profiles, np.bincount(before[:, 0], minlength=X.slots)[None, :]), plan(profiles)
+    )
+    counts = np.bincount(now[:, 0], minlength=X.slots)
+    alone = where(now[:, :1], before[:, :1], frame, counts, ["x"], rows=len(now))
+    assert alone.condition is None
+
+
+def test_a_copy_of_a_drifting_feature_does_not_explain_it() -> None:
+    """Two features that moved together everywhere: given one the other is as it was, so it is everywhere."""
+    now, before, _ = small(4, rows=8_000, city="", share=1.0)
+    twins = [X, CITY, replace(X, name="x again")]
+    now, before = (np.column_stack([rows[:, :2], rows[:, 0]]) for rows in (now, before))
+    counts = [
+        np.concatenate([np.bincount(r[:, f], minlength=p.slots) for f, p in enumerate(twins)])
+        for r in (now, before)
+    ]
+    frame = build_frame(reference(twins, counts[1][None, :]), plan(twins))
+    result = where(now, before, frame, counts[0], ["x", "x again"], rows=len(now))
+    assert result.condition is None
+
+
+def test_rows_that_come_in_clusters_count_for_less() -> None:
+    """With a design effect of 50 the same rows prove nothing; few of many rows are hardly clustered."""
+    now, before, frame = small(5, rows=400)
+    clustered = replace(frame, design=np.full(3, 50.0))
+    assert found(now, before, frame).condition is not None
+    assert found(now, before, clustered).condition is None
+    assert where(now, before, clustered, counted(now), ["x"], rows=10**6).condition is not None
+
+
+def test_few_rows_that_carry_much_are_held_against_their_own_chance() -> None:
+    """The root of a sum of rare scores is far below its z; that of ordinary ones is about as large."""
+    rng = np.random.default_rng(1)
+    plain, rare = rng.normal(size=50_000), (rng.random(50_000) < 0.001).astype(float)
+    plain, rare = plain - plain.mean(), rare - rare.mean()
+    count = 50
+    plainly, rarely = (
+        searching._root(scores, 5.0 * math.sqrt(scores.var() / count)) * math.sqrt(count)
+        for scores in (plain, rare)
+    )
+    assert plainly == pytest.approx(5.0, abs=0.2)
+    assert rarely < 2.5
+    assert searching._root(np.array([-1.0, 1.0]), 2.0) == pytest.approx(math.sqrt(2 * math.log(2)))
+
+
+def test_nothing_is_said_without_rows_or_a_change() -> None:
+    """None: no sampled rows, no feature that is known, or one whose counts are as they were."""
+    now, before, frame = small(6)
+    assert found(now, before, frame, named=("latency",)) is None
+    assert where(now[:10], before, frame, counted(now), ["x"], rows=len(now)) is None
+    assert where(before, before, frame, counted(before), ["x"], rows=len(before)) is None
+    few = found(*small(7, rows=60, city="", share=0.5)[:2], frame)
+    assert few is None or few.condition is None
+
+
+@pytest.mark.parametrize("z", [0.0, 3.0, 29.9, 30.1])
+def test_the_tail_of_the_normal_distribution(z) -> None:
+    """Continuous where the formula changes."""
+    assert searching._log_tail(z) == pytest.approx(log_ndtr(-z), rel=2e-3)
+
+
+CONDITION = Condition(
+    (Literal("city", (FIRST_BIN + 1, FIRST_BIN + 3)), Literal("x", (FIRST_BIN + 4, FIRST_BIN + 5))), 0.92, 0.041, 0.04, 1e-9
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (Shown.NAMES, "city in {b, d} and 0.2 <= x < 0.3"),
+        (Shown.CODES, "city in {category 2, category 4} and x in bins 5 to 6"),
+        (Shown.NONE, "some values of city and x"),
+    ],
+)
+def test_a_condition_says_no_more_than_it_may(values, said) -> None:
+    """Names, numbers of categories and bins, or only which columns."""
+    profiles = {profile.name: profile for profile in OWN}
+    text = CONDITION.text(profiles, Words(values))
+    assert text == f"{said}: 92 % of it, in 4.1 % of the rows (4 % in the reference)"
+
+
+@pytest.mark.parametrize(
+    ("literal", "said"),
+    [
+        (Literal("city", (FIRST_BIN,)), "city = a"),
+        (Literal("city", (MISSING,)), "city is missing"),
+        (Literal("city", (1,)), "city is novel"),
+        (
+            Literal("city", (1, 2, *range(FIRST_BIN, FIRST_BIN + 5))),
+            "city in {novel, other, a, b, c, d, … 1 more}",
+        ),
+        (Literal("x", (MISSING,)), "x is missing"),
+        (Literal("x", (1,)), "x is no number"),
+        (Literal("x", (2, FIRST_BIN)), "x < 0.05"),
+        (Literal("x", (FIRST_BIN + 19, FIRST_BIN + 20)), "x >= 0.95"),
+        (Literal("x", (2,)), "x < 0"),
+    ],
+)
+def test_values_of_every_kind_have_a_name(literal, said) -> None:
+    """Special slots in words, the open ends of a number without an edge."""
+    profiles = {profile.name: profile for profile in OWN}
+    text = Condition((literal,), 1.0, 0.5, 0.5, 0.0).text(profiles, Words())
+    assert text.startswith(f"{said}: 100 % of it")
+
+
+def test_a_hostile_category_is_cut_and_cleaned() -> None:
+    """As in every other text of a diagnosis."""
+    profile = categorical_profile("city", ["\x1b[2J" + "y" * 500])
+    text = Condition((Literal("city", (FIRST_BIN,)),), 1.0, 0.5, 0.5, 0.0).text({"city": profile}, Words())
+    assert "\x1b" not in text
+    assert len(text) < 150
+
+
+def drift(values=Shown.NAMES, **more):
+    """A window whose x has moved in one city, its verdict, and what is drawn of its rows."""
+    now, before, _ = small(8, rows=3_000)
+    rng = np.random.Generator(np.random.Philox(9))
+    panes = np.stack([counted(codes(rng, 3_000, share=0.0)) for _ in range(40)])
+    own = plan(OWN, shown=values, **more)
+    prepared = prepare(replace(reference(OWN, panes), sample=before), own, own.windows[0])
+    made = window(OWN, counted(now))
+    verdict = judge(made, prepared, own, previous=())
+    assert verdict.state is State.DRIFT
+    hashes = np.arange(len(now), dtype=np.uint64)
+    return verdict, made, prepared, own, Sample(hashes, now)
+
+
+def test_a_drift_verdict_says_where_and_survives_json() -> None:
+    """Beside the features, as plain numbers; nothing without a sample."""
+    verdict, made, prepared, own, sample = drift()
+    said = diagnosed(verdict, made, prepared, own, sampled=lambda: sample)
+    place = said.diagnosis["where"]
+    assert place["text"].startswith("city = b: ")
+    assert place["features"] == ["city"]
+    assert place["sampled"] == 3_000
+    assert from_json(to_json(said)) == said
+    assert "where" not in diagnosed(verdict, made, prepared, own).diagnosis
+
+
+@pytest.mark.parametrize("values", [Shown.CODES, Shown.NONE])
+def test_a_private_model_says_no_value(values) -> None:
+    """Text and figures: the number of a category, or only the column."""
+    verdict, made, prepared, own, sample = drift(values)
+    place = diagnosed(verdict, made, prepared, own, sampled=lambda: sample).diagnosis["where"]
+    words = "city = category 2: " if values is Shown.CODES else "some values of city: "
+    assert place["text"].startswith(words)
+    assert "= b" not in str(place)
+
+
+def test_a_reference_without_rows_or_read_by_season_says_nothing() -> None:
+    """Sampled rows of the reference are of all seasons; without them there is nothing to compare with."""
+    verdict, made, prepared, _, sample = drift()
+    none = replace(prepared, sample=prepared.sample[:0])
+    assert located(verdict, made, none, sample=sample, values=Shown.NAMES) == {}
+    seasonal = replace(prepared, seasons=object())
+    assert located(verdict, made, seasonal, sample=sample, values=Shown.NAMES) == {}
+    assert located(verdict, made, prepared, sample=sample, values=Shown.NAMES)
+
+
+def test_a_fault_of_the_search_costs_the_diagnosis_and_not_the_verdict(monkeypatch) -> None:
+    """As any other of a diagnosis."""
+    verdict, made, prepared, own, sample = drift()
+    monkeypatch.setattr(boundary, "located", lambda *_args, **_more: 1 / 0)
+    assert diagnosed(verdict, made, prepared, own, sampled=lambda: sample) is verdict
