@@ -189,7 +189,7 @@ def _coarse_slots(
         if layout.kind[feature] == NUMERIC:
             own[:FIRST_BIN] = base + np.arange(FIRST_BIN)
             own[-1] = base + FIRST_BIN
-            own[FIRST_BIN:-1] = base + FIRST_BIN + 1 + np.clip(profile.coarse, 0, GROUPS - 1)
+            own[FIRST_BIN:-1] = base + FIRST_BIN + 1 + np.clip(profile.coarse, 0, GROUPS - 1).astype(np.int32)
             special.append(len(names.NUMERIC_SPECIALS))
             start.append(base + FIRST_BIN + 1 + GROUPS)
         elif layout.kind[feature] == VECTOR:

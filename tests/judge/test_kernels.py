@@ -13,8 +13,9 @@ from scipy.spatial.distance import jensenshannon
 
 from kernels import cut, scores, vote
 from kernels.layout import CATEGORICAL, NUMERIC
+from monitor.judge.frame import build_frame
 from tests import naive_scores as naive
-from tests.judge.build import categorical_profile, numeric_profile, sparse
+from tests.judge.build import categorical_profile, numeric_profile, plan, reference, sparse
 
 masses = st.lists(st.one_of(st.just(0.0), st.floats(0.01, 200.0)), min_size=20, max_size=20)
 counts = st.lists(st.integers(0, 500), min_size=2, max_size=30)
@@ -193,3 +194,14 @@ def test_coarse_slots_hold_all_rows():
     cut.coarsen(coarse, counts, np.repeat(np.arange(4), 3).astype(np.int32))
     assert coarse.tolist() == counts.reshape(3, 4, 3).sum(axis=2).tolist()
     assert categorical_profile("c", ["a"]).slots == 4
+
+
+def test_thousands_of_features_have_coarse_slots_of_their_own():
+    """2,000 numeric ones have more coarse slots than 16 bits can number."""
+    own = [numeric_profile(f"n{i}", 2) for i in range(2_000)]
+    counts = np.tile([1, 0, 0, 5, 5, 0], 2_000)
+    frame = build_frame(reference(own, counts[None, :], timed=False), plan(own))
+    assert frame.group.min() == 0
+    assert frame.group.max() > 2**15
+    assert np.bincount(frame.group, minlength=frame.start[-1])[frame.start[:-1]].tolist() == [1] * 2_000
+    assert frame.coarse[frame.group].tolist() == counts.tolist()
