@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from scipy.stats import chi2
 
 from kernels.layout import FIRST_BIN, NOVEL, OTHER
@@ -12,6 +13,7 @@ from kernels.scores import SLOTS, G
 from monitor.judge.extract import Counts, extract, reference_ratios
 from monitor.judge.frame import build_frame
 from tests.judge.build import categorical_profile, plan, reference
+from tests.judge.layouts import tail as tail_of
 
 POPULATION = 5000
 NAMED = 250
@@ -54,6 +56,22 @@ def test_live_shares_are_foretold():
     assert np.mean(raw) > 0.02
     assert abs(np.mean(off)) < 0.004
     assert abs(np.mean(novel)) < 0.002
+
+
+@pytest.mark.parametrize(
+    ("power", "m"), [(0.5, 4_000), (1.0, 4_000), (1.0, 20_000), (1.5, 4_000), (1.5, 20_000)]
+)
+def test_other_is_foretold_where_most_categories_were_seen_a_few_times(power, m):
+    """The rows that named categories will lack come to within a tenth of what is missing, and within noise."""
+    rng, off, missing = np.random.default_rng(1), [], []
+    counts, chances, novelty = tail_of(10_000, power)(rng, m, 200)
+    for seen, shares, once in zip(counts, chances, novelty, strict=True):
+        profile = replace(categorical_profile("c", [f"k{i}" for i in range(NAMED)]), novelty=float(once))
+        frame = build_frame(reference([profile], seen[None, :], timed=False), plan([profile]))
+        rest = m * float(shares[[NOVEL, OTHER]].sum())
+        missing.append(rest - seen[OTHER])
+        off.append(rest - float(frame.live[[NOVEL, OTHER]].sum()))
+    assert abs(np.mean(off)) < 0.1 * np.mean(missing) + 3 * np.std(off) / len(off) ** 0.5
 
 
 def test_a_long_tail_does_not_reject_itself():
