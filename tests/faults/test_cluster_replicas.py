@@ -9,13 +9,16 @@ import json
 import signal
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 from confluent_kafka import Consumer
 
 from monitor.deliver.receiver import Receiver
 from tests.daemon.ask import until
+from tests.faults.traced import TRACE, TRACED, Counted, advances, counted, handovers, longest
 from tests.kafka.lives import differences, undelivered
 from tests.kafka.replicas import SESSION, Replicas
 from tests.kafka.traffic import make_reference, produce, recount
@@ -25,6 +28,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_grou
 PARTITIONS = 4
 ROWS = 150
 """Per window and partition."""
+JOINS = 16
+"""Members that come and go, one every three seconds."""
 
 
 @dataclass
@@ -35,8 +40,12 @@ class Story:
     """What was done → exit statuses."""
     seconds: dict[str, list[float]] = field(default_factory=dict)
     """What was waited for → how long it took."""
+    watched: dict[str, list[tuple[float, list[Counted]]]] = field(default_factory=dict)
+    """What was done → since when, and what was read from then until each partition was read on after it."""
+    joined: list[float] = field(default_factory=list)
+    """When each member of the storm came."""
     taken: int = 0
-    """Times that a member of the storm was given partitions."""
+    """Times that one of them was given partitions."""
     wrong: list[str] = field(default_factory=list)
     lines: list[dict] = field(default_factory=list)
 
@@ -68,6 +77,22 @@ class Disturbed:
         self.story = Story()
         self.replicas = replicas
         self._topic, self._bootstrap = topic, bootstrap
+
+    @property
+    def trace(self):
+        return self.replicas.folder / "trace"
+
+    @contextmanager
+    def watched(self, what):
+        """Until all partitions are read on, whoever has them then."""
+        begin = time.time()
+        yield
+        end = time.time()
+        until(
+            lambda: len({one.partition for one in counted(self.trace, since=end)}) == PARTITIONS,
+            f"all partitions to be read on after the {what}",
+        )
+        self.story.watched.setdefault(what, []).append((begin, counted(self.trace, since=begin)))
 
     def lines(self, number):
         """What a replica has logged, over all its lives."""
@@ -109,6 +134,7 @@ class Disturbed:
         }  # fmt: skip
         for _ in range(times):
             given = []
+            self.story.joined.append(time.time())
             guest = Consumer(properties)
             guest.subscribe(
                 [self._topic], on_assign=lambda client, places, given=given: take(client, places, given)
@@ -139,17 +165,21 @@ def disturb(cluster):
     cluster.start(0)
     replicas.signal(1, signal.SIGSTOP)  # row 3
     time.sleep(SESSION * 1.5)
+    lost, given = cluster.count(1, "partitions_released"), cluster.count(1, "partitions_assigned")
     replicas.signal(1, signal.SIGCONT)
-    time.sleep(2)
+    until(lambda: cluster.count(1, "partitions_released") > lost, "it to hear that it has lost them")
+    until(lambda: cluster.count(1, "partitions_assigned") > given, "it to be given partitions again")
     for number in (0, 1):  # row 4
-        cluster.end("rolling", number)
-        cluster.start(number)
+        with cluster.watched("rolling"):
+            cluster.end("rolling", number)
+            cluster.start(number)
     replicas.start(2)  # row 5
     until(lambda: cluster.count(2, "started"), "the third to start", seconds=120)
     cluster.end("rebalance", 2)
     cluster.start(2)
     cluster.end("recovery", 2)
-    cluster.storm(8)  # row 7
+    with cluster.watched("storm"):  # row 7
+        cluster.storm(JOINS)
     for number in list(replicas.running):  # row 2
         cluster.kill(number)
     cluster.start(0, 1, 2)
@@ -161,9 +191,10 @@ def story(kafka, tmp_path_factory):
     kafka.create_topic(topic, partitions=PARTITIONS, config={"retention.ms": "-1"})
     reference = make_reference()
     with Receiver() as receiver:
+        folder = tmp_path_factory.mktemp("cluster")
         replicas = Replicas(
-            tmp_path_factory.mktemp("cluster"), bootstrap=kafka.bootstrap, topic=topic, reference=reference,
-            receiver=receiver, partitions=PARTITIONS,
+            folder, bootstrap=kafka.bootstrap, topic=topic, reference=reference, receiver=receiver,
+            partitions=PARTITIONS, module=TRACED, environment={TRACE: str(folder / "trace")},
         )  # fmt: skip
         cluster = Disturbed(replicas, topic, kafka.bootstrap)
         traffic = Traffic(kafka.bootstrap, topic)
@@ -196,16 +227,23 @@ def test_row_02_all_are_killed_and_more_begin(story):
 
 
 def test_row_03_a_replica_sleeps_past_its_session(story):
-    """It writes as if nothing had happened when it wakes up: none of that counts, and none of it differs."""
+    """It writes as if nothing had happened when it wakes up: none of that counts, and none of it differs. It joins the
+    others again."""
     assert story.wrong == []
     assert not [line for line in story.lines if line["event"] in {"state_divergence", "state_damaged"}]
 
 
 def test_row_04_replicas_are_replaced_one_by_one(story):
-    """Each ends well and soon, and the next one goes on where it stopped."""
+    """Each ends well and soon, no partition is without a reader for ten seconds, and the next one goes on where the
+    last has stopped, or begins its last batch again at most."""
     assert story.statuses["rolling"] == [0, 0]
     assert max(story.seconds["rolling"]) < 20
     assert story.wrong == []
+    for begin, batches in story.watched["rolling"]:  # while one was replaced
+        assert longest(batches, since=begin) < 10
+        assert handovers(batches)
+        for last, first in handovers(batches):
+            assert last.first <= first.first <= last.last + 1
 
 
 def test_row_05_ended_in_the_middle_of_a_rebalance_and_of_a_recovery(story):
@@ -216,7 +254,13 @@ def test_row_05_ended_in_the_middle_of_a_rebalance_and_of_a_recovery(story):
 
 
 def test_row_07_members_come_and_go(story):
-    """Partitions move every other second: reading goes on, and none is left behind."""
-    assert story.taken >= 4
+    """Partitions move every third second: new records are counted all the while, no partition waits for long, and none is
+    left behind."""
+    assert story.taken >= JOINS / 2
+    ((since, batches),) = story.watched["storm"]
+    times = advances(batches)
+    for begin, end in pairwise(story.joined):
+        assert [at for at in times if begin <= at < end]
+    assert longest(batches, since=since) < 20
     assert story.wrong == []
     assert not [line for line in story.lines if line["event"] in {"loop_failed", "partition_refused"}]
