@@ -1,4 +1,4 @@
-"""What people and brokers do to the topics of a daemon whose state is in Kafka: rows 17, 22 and 26."""
+"""What people and brokers do to the topics of a daemon whose state is in Kafka: rows 5, 14, 17, 22, 26 and 54."""
 
 from __future__ import annotations
 
@@ -8,15 +8,23 @@ import pytest
 from confluent_kafka import Producer
 
 from monitor.names import Source
-from monitor.state.kafka import keys
+from monitor.state.kafka import keys, manifest
+from monitor.state.kafka.broker import DEADLINE
 from monitor.state.kafka.keys import partition_of_source
 from monitor.state.kafka.logs import Place
-from tests.daemon.ask import api, samples, until
+from tests.daemon.ask import api, get, samples, until
 from tests.daemon.build import MODEL, stream
 from tests.faults.shared_state import Operator, await_judged, left, reports, running, shared, topics, wrong
-from tests.faults.world import pieces
+from tests.faults.test_cluster_state import newer
+from tests.faults.world import BRISK, ends_well, lines_of, partitions_of, pieces
+from tests.kafka.broker import KafkaBroker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def durable(life):
+    """How many records are, as the API says."""
+    return sum(one["applied"] for one in partitions_of(life))
 
 
 def test_row_17_the_state_topic_takes_no_record(kafka, tmp_path, receiver):
@@ -49,9 +57,7 @@ def test_row_05_ended_in_the_middle_of_a_checkpoint(kafka, tmp_path, receiver):
     state = topics(scene).state
     with scene.process() as life:
         scene.send(first)
-        until(
-            lambda: sum(one["applied"] for one in api(life.url, "partitions")) == len(first), "the first half"
-        )
+        until(lambda: durable(life) == len(first), "the first half")
         operator.set(state, "max.message.bytes", "300")
         scene.send(second)
         until(lambda: '"checkpoint_refused"' in life.output, "a checkpoint to be refused")
@@ -67,6 +73,32 @@ def test_row_05_ended_in_the_middle_of_a_checkpoint(kafka, tmp_path, receiver):
     assert wrong(scene, sent) == []
 
 
+def test_row_14_the_brokers_are_down_that_hold_the_state(kafka, tmp_path, receiver):
+    """What was counted cannot be made durable for longer than a record of the state may wait: the process lives, is not
+    ready, gives the write up, and makes all of it durable once the brokers are back."""
+    if not isinstance(kafka, KafkaBroker):
+        pytest.skip("an external broker is not ours to kill")
+    scene, operator = shared(tmp_path, kafka, receiver=receiver), Operator(kafka.bootstrap)
+    sent = stream(range(3))
+    first, second = pieces(sent, 2)
+    state = topics(scene).state
+    with scene.process(module=BRISK) as life:
+        scene.send(first)
+        until(lambda: durable(life) == len(first), "the first half")
+        operator.set(state, "max.message.bytes", "300")
+        scene.send(second)
+        until(lambda: lines_of(life, "checkpoint_refused"), "a checkpoint to be refused")
+        kafka.kill()
+        until(lambda: get(f"{life.url}/-/ready")[0] == 503, "not to be ready")
+        time.sleep(1.5 * DEADLINE)  # a write is given up; what the API tells of partitions stands still
+        assert get(f"{life.url}/-/healthy")[0] == 200
+        assert durable(life) < len(sent)
+        kafka.start()
+        operator.set(state, "max.message.bytes", str(8 << 20))
+        ends_well(life, sent)
+    assert wrong(scene, sent) == []
+
+
 def uneven(folder, kafka, receiver):
     """A scene whose partitions are not all in one partition of the state topic: the scene, that partition, and the
     partitions in it."""
@@ -78,15 +110,19 @@ def uneven(folder, kafka, receiver):
     raise AssertionError("all in one")
 
 
-def hurt(scene, partition):
-    """Take away one record from every checkpoint of a partition of the state topic."""
+def closing(scene, partition):
+    """The markers of a partition of the state topic, by key."""
     with left(scene) as log:
-        place = Place(topics(scene).state, partition)
-        records = [record for record in log._logs.read(place, 0) if record.value is not None]
+        records = list(log._logs.read(Place(topics(scene).state, partition), 0))
+    newest = {record.key: record.value for record in records if record.key.startswith(keys.MARKERS)}
+    return {key: value for key, value in newest.items() if value is not None}
+
+
+def write(scene, partition, records):
+    """Append to a partition of the state topic."""
     producer = Producer({"bootstrap.servers": scene.bootstrap})
-    for record in records:
-        if record.key.startswith(keys.MARKERS):
-            producer.produce(place.topic, record.value[:-1], record.key, place.partition)
+    for key, value in records.items():
+        producer.produce(topics(scene).state, value, key, partition)
     assert producer.flush(30) == 0
 
 
@@ -104,7 +140,7 @@ def test_row_22_the_state_of_some_partitions_is_gone(kafka, tmp_path, receiver, 
     if what == "emptied":
         operator.empty(topics(scene).state, place)
     else:
-        hurt(scene, place)
+        write(scene, place, {key: value[:-1] for key, value in closing(scene, place).items()})
     reason = "its state is gone" if what == "emptied" else "no checkpoint is whole"
     scene.send(second)
     with running(scene) as daemon:
@@ -127,6 +163,38 @@ def test_row_22_the_state_of_some_partitions_is_gone(kafka, tmp_path, receiver, 
         last = max(verdict.end for verdict in daemon.evaluate.verdicts(MODEL))
         assert last < max(one.timestamp for one in sent)  # held for those that are not read
     with running(scene, accept_loss=True) as daemon:
+        await_judged(daemon, sent, idle=3)
+    assert wrong(scene, sent) == []
+
+
+def test_row_54_state_that_a_newer_driftline_has_stored(kafka, tmp_path, receiver):
+    """Partitions that it has counted are not read, not even with the loss accepted, and what to do is told; the others
+    go on. Nothing of its state is touched: what it can read again is gone on from, exactly."""
+    scene, place, theirs = uneven(tmp_path, kafka, receiver)
+    sent = stream(range(4))
+    first, second = pieces(sent, 2)
+    each = len(sent) // 3
+    with running(scene) as daemon:
+        scene.send(first)
+        await_judged(daemon, first, idle=3)
+    ours = closing(scene, place)
+    stored = {key: newer(manifest._HEAD.size + 4, value, key) for key, value in ours.items()}
+    write(scene, place, stored)
+    scene.send(second)
+    for accept_loss in (False, True):
+        with running(scene, accept_loss=accept_loss) as daemon:
+            until(
+                lambda: {n for n, one in reports(daemon).items() if one.paused} == theirs,
+                "the refusal to be told",
+            )
+            assert all("newer driftline" in reports(daemon)[n].paused for n in theirs)
+            until(
+                lambda: all(reports(daemon)[n].applied == each for n in {0, 1, 2} - theirs),
+                "the others to go on",
+            )
+    assert closing(scene, place).items() >= stored.items()
+    write(scene, place, ours)
+    with running(scene) as daemon:
         await_judged(daemon, sent, idle=3)
     assert wrong(scene, sent) == []
 

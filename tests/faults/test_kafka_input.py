@@ -75,6 +75,7 @@ def test_row_23_records_are_deleted_before_they_are_read(tmp_path, kafka, receiv
             "retention",
             len(half) // 3,
         )
+        assert counted(life, "records_skipped_total", "retention", made.topic) == 60
         assert life.end() == 0
     state = made.found()
     found = stored_verdicts(state)
