@@ -153,6 +153,8 @@ def _rearranged(reference: Reference, order: NDArray[np.int64], starts: NDArray[
         ),
         vectors=vectors,
         segments=segments,
+        sample=reference.sample[:0],
+        sampled=reference.sampled[:0],
     )
 
 

@@ -119,6 +119,7 @@ def _data(incident: Incident, alerts: AlertsPlan) -> dict[str, Any]:
             for test in evidence.get("tests", ())
         ],
         "diagnosis": list((evidence.get("diagnosis") or {}).get("causes", ())),
+        "where": (evidence.get("diagnosis") or {}).get("where", ""),
         "kafka": _ranges(evidence.get("offsets", {})),
         "links": links,
     }

@@ -31,7 +31,7 @@ class Table:
     """Rows of one feature, by coarse slot: float64[slots] each.
 
     rows    of the window's sample
-    before  of the reference's sample
+    before  of the reference's sample, by their weights
     lift    mean score of the window's rows less that of the reference's
     noise   its variance
     """
@@ -75,6 +75,7 @@ class Scored:
     codes    int64[features, rows]
     scores   float64[rows]
     squares  float64[rows]
+    weights  float64[rows of the reference]  how much each stands for; None: the same
     usual    mean score of all of the reference's rows
     spread   variance of all of the window's scores, and of all of the reference's
     """
@@ -84,39 +85,53 @@ class Scored:
     codes: _Codes
     scores: _Floats
     squares: _Floats
+    weights: _Floats | None
     usual: float
     spread: tuple[float, float]
 
+    @property
+    def noise(self) -> float:
+        """Variance of the difference of the two means."""
+        now, then = self.spread
+        before = len(self.scores) - self.split if self.weights is None else _effective(self.weights)
+        return now / self.split + then / before
+
     def only(self, numbers: _Codes) -> Scored:
         """Some of the rows, ascending."""
+        split = int(np.searchsorted(numbers, self.split))
         return replace(
             self,
-            split=int(np.searchsorted(numbers, self.split)),
+            split=split,
             codes=self.codes[:, numbers],
             scores=self.scores[numbers],
             squares=self.squares[numbers],
+            weights=None if self.weights is None else self.weights[numbers[split:] - self.split],
         )
 
     def table(self, feature: int, width: int) -> Table:
-        n, total, square = self._moments(feature, width, slice(0, self.split))
-        m, before, squared = self._moments(feature, width, slice(self.split, None))
-        mean = (before + PRIOR_MEAN * self.usual) / (m + PRIOR_MEAN)
-        with np.errstate(all="ignore"):
-            lift = np.where(n > 0, total / n - mean, 0.0)
-            now = np.where(n > 0, square - total * total / n, 0.0)
-            then = np.where(m > 0, squared - before * before / m, 0.0)
+        n, _, mean, now = self._moments(feature, width, slice(0, self.split), None)
+        m, before, usual, then = self._moments(feature, width, slice(self.split, None), self.weights)
         spread, was = self.spread
-        now = (np.maximum(now, 0.0) + PRIOR_ROWS * spread) / (n + PRIOR_ROWS)
-        then = (np.maximum(then, 0.0) + PRIOR_ROWS * was) / (m + PRIOR_ROWS)
-        return Table(n, m, lift, now / np.maximum(n, 1.0) + then / (m + PRIOR_MEAN))
+        lift = np.where(n > 0, mean - (m * usual + PRIOR_MEAN * self.usual) / (m + PRIOR_MEAN), 0.0)
+        now = (n * now + PRIOR_ROWS * spread) / (n + PRIOR_ROWS)
+        then = (m * then + PRIOR_ROWS * was) / (m + PRIOR_ROWS)
+        return Table(n, before, lift, now / np.maximum(n, 1.0) + then / (m + PRIOR_MEAN))
 
-    def _moments(self, feature: int, width: int, rows: slice) -> tuple[_Floats, ...]:
-        """Rows, scores and squares of scores of each slot."""
-        codes = self.codes[feature, rows]
-        found = (
-            np.bincount(codes, of, minlength=width) for of in (None, self.scores[rows], self.squares[rows])
+    def _moments(
+        self, feature: int, width: int, rows: slice, weights: _Floats | None
+    ) -> tuple[_Floats, _Floats, _Floats, _Floats]:
+        """Of each slot: rows that these are worth, their weight, mean and variance of their scores; 0 without any."""
+        codes, scores, squares = self.codes[feature, rows], self.scores[rows], self.squares[rows]
+        if weights is not None:
+            scores, squares = scores * weights, squares * weights
+        total = np.bincount(codes, weights, width).astype(np.float64)
+        some = np.maximum(total, 1e-300)
+        mean = np.bincount(codes, scores, width) / some
+        variance = np.maximum(np.bincount(codes, squares, width) / some - mean * mean, 0.0)
+        worth = (
+            total if weights is None else total**2 / np.maximum(np.bincount(codes, weights**2, width), 1e-300)
         )
-        return tuple(of.astype(np.float64) for of in found)
+        return worth, total, mean, variance
 
 
 class Rows:
@@ -129,8 +144,10 @@ class Rows:
         counts: NDArray[np.int64],
         frame: Frame,
         drifted: Sequence[int],
+        weights: _Floats | None = None,
     ) -> None:
-        """window, reference: uint16[rows, features]; counts: int64[slots] of the whole window."""
+        """window, reference: uint16[rows, features]; counts: int64[slots] of the whole window; weights: of the
+        reference's rows, see `Scored`."""
         starts = frame.layout.start
         codes = np.minimum(np.concatenate([window, reference]).astype(np.int64), np.diff(starts) - 1)
         self.frame, self.split = frame, len(window)
@@ -138,14 +155,15 @@ class Rows:
         self.widths: list[int] = np.diff(frame.start).tolist()
         self.excess: dict[int, float] = {}
         """PSI of each drifting feature."""
-        self._weights: dict[int, _Floats] = {}
+        self._by_slot: dict[int, _Floats] = {}
+        self._weights = weights
         self._scored: dict[tuple[int, ...], Scored | None] = {}
         now = np.bincount(frame.group, counts, minlength=int(frame.start[-1])).astype(np.float64)
         for feature in drifted:
             low, high = int(frame.start[feature]), int(frame.start[feature + 1])
-            weight, psi = _weights(now[low:high], frame.coarse[low:high])
+            by_slot, psi = _ratios(now[low:high], frame.coarse[low:high])
             if psi > 0:
-                self.excess[feature], self._weights[feature] = psi, weight
+                self.excess[feature], self._by_slot[feature] = psi, by_slot
 
     def scored(self, *features: int) -> Scored | None:
         """By the drifting features but `features`: no feature says where its own change is. None: by none."""
@@ -155,19 +173,25 @@ class Rows:
         return self._scored[by]
 
     def _by(self, features: Sequence[int]) -> Scored:
-        scores = np.sum([self._weights[feature][self.codes[feature]] for feature in features], axis=0)
+        scores = np.sum([self._by_slot[feature][self.codes[feature]] for feature in features], axis=0)
         excess = sum(self.excess[feature] for feature in features)
         own, theirs = scores[: self.split], scores[self.split :]
-        spread = float(own.var()), float(theirs.var())
-        return Scored(excess, self.split, self.codes, scores, scores**2, float(theirs.mean()), spread)
+        usual = float(np.average(theirs, weights=self._weights))
+        spread = float(own.var()), float(np.average((theirs - usual) ** 2, weights=self._weights))
+        return Scored(excess, self.split, self.codes, scores, scores**2, self._weights, usual, spread)
 
 
-def _weights(now: _Floats, before: _Floats) -> tuple[_Floats, float]:
-    """float64[coarse slots], and the PSI that they come to, less what chance makes of it."""
+def _effective(weights: _Floats) -> float:
+    """Rows of equal weight that would tell as much."""
+    return float(weights.sum() ** 2 / (weights**2).sum())
+
+
+def _ratios(now: _Floats, before: _Floats) -> tuple[_Floats, float]:
+    """ln of the ratio of the shares, float64[coarse slots], and the PSI that they come to, less what chance makes of it."""
     n, m, slots = float(now.sum()), float(before.sum()), len(now)
     if n <= 0 or m <= 0:
         return np.zeros(slots), 0.0
     p, q = (now + 0.5) / (n + 0.5 * slots), (before + 0.5) / (m + 0.5 * slots)
-    weight = np.log(p / q)
+    ratio = np.log(p / q)
     noise = (np.count_nonzero(now + before) - 1) * (1.0 / n + 1.0 / m)
-    return weight, float(((p - q) * weight).sum() - noise)
+    return ratio, float(((p - q) * ratio).sum() - noise)

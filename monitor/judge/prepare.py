@@ -48,6 +48,7 @@ class Prepared:
     seasons     what windows are compared with instead of the whole `frame`; see `of`
     notes       what is to be said of the reference in every verdict
     sample      uint16[rows, features]  rows of the reference, see `Reference.sample`
+    sample_groups  int64[rows]  the group of seasons that each is of, where there are seasons
     """
 
     reference: str
@@ -71,6 +72,7 @@ class Prepared:
     seasons: Seasons | None = None
     notes: tuple[str, ...] = ()
     sample: NDArray[np.uint16] = field(default_factory=lambda: np.zeros((0, 0), np.uint16))
+    sample_groups: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     _needed: dict[int, Rows] = field(default_factory=dict)
 
     def of(self, window: Window) -> Prepared:
@@ -155,9 +157,8 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
         rows=rows_needed(view.usual, tolerances, level),
         seasons=view.seasons,
         notes=view.notes,
-        sample=reference.sample,
     )
-    return _with_parts(whole, parts)
+    return _with_parts(_with_rows(whole, reference), parts)
 
 
 def _with_parts(whole: Prepared, parts: Parts) -> Prepared:
@@ -169,6 +170,14 @@ def _with_parts(whole: Prepared, parts: Parts) -> Prepared:
             seasons=view.seasons, notes=view.notes, _needed={},
         )  # fmt: skip
     return replace(whole, parts=own, unready=parts.unready)
+
+
+def _with_rows(whole: Prepared, reference: Reference) -> Prepared:
+    """With the rows that were kept of the reference."""
+    if whole.seasons is None or not len(reference.sample):
+        return replace(whole, sample=reference.sample)
+    groups = np.repeat(whole.seasons.calendar.at(reference.panes.starts), reference.sampled)
+    return replace(whole, sample=reference.sample, sample_groups=groups)
 
 
 def _joined(seasons: Seasons, joined: list[int]) -> str:

@@ -90,18 +90,20 @@ def where(
     named: Sequence[str],
     *,
     rows: int,
+    weights: _Floats | None = None,
 ) -> Found | None:
     """The condition that explains most of the excess of the features `named`, largest first; None where nothing can
     be said, as there are no rows or the counts of none of the features have changed.
 
     window, reference  uint16[rows, features]: `Sample.codes` of the window, `Reference.sample`
     counts, rows       of the whole window
+    weights            float64[rows of the reference]  how much each stands for; None: the same
     """
     known = {profile.name: at for at, profile in enumerate(frame.features)}
     drifted = [known[name] for name in dict.fromkeys(named) if name in known][:FEATURES]
     if not drifted or min(len(window), len(reference)) < 2 * FEWEST:
         return None
-    own = Rows(window, reference, counts, frame, drifted)
+    own = Rows(window, reference, counts, frame, drifted, weights)
     if not own.excess:
         return None
     share = min(len(window) / max(rows, 1), 1.0)
@@ -125,11 +127,9 @@ class _Search:
         fewer rows is more of it in each."""
         whole = self._rows.scored()
         assert whole is not None
-        now, then = whole.spread
-        noise = self._design * (now / whole.split + then / (len(whole.scores) - whole.split))
         tries = self._columns + math.log(max(sum(self._rows.widths) / len(self._rows.widths), 1.0))
         needed = NormalDist().inv_cdf(1.0 - math.exp(LEVEL - tries)) + 1.645
-        return whole.excess**2 / max(noise, 1e-300) / needed**2
+        return whole.excess**2 / max(self._design * whole.noise, 1e-300) / needed**2
 
     def best(self) -> _Tried | None:
         singles = sorted(self._over(None), key=lambda one: one.chance)[:BEAM]

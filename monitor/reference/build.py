@@ -89,6 +89,7 @@ def build(
     keeper = Keeper(encoder.layout, settings.sample)
     total = tally(chunks, encoder, _placement(size), keeper)
     panes = total.panes(size)
+    sample, sampled = keeper.kept(panes.starts // max(size, 1))
     counts = summed(panes.indptr, panes.slots, panes.values, encoder.layout.slots)
     profiles = tuple(
         _grouped(profile, counts[encoder.layout.start[i] : encoder.layout.start[i + 1]])
@@ -96,11 +97,7 @@ def build(
     )
     profiles = _designed(chunks, replace(encoder, profiles=profiles), found, settings, pane=pane)
     return Reference(
-        model=model,
-        name=name,
-        created=created,
-        origin=dict(origin or {}),
-        features=profiles,
+        model=model, name=name, created=created, origin=dict(origin or {}), features=profiles,
         panes=panes,
         pane=size,
         timed=timed,
@@ -110,7 +107,8 @@ def build(
         latency=summed(panes.latency_indptr, panes.latency_bins, panes.latency_values, LATENCY_BINS),
         notes=_notes(found, size=size, pane=pane, unit=settings.unit),
         vectors=np.zeros(encoder.layout.vectors.words, np.int64) + total.words,
-        sample=keeper.codes(),
+        sample=sample,
+        sampled=sampled,
         segments=tally_segments(
             chunks, segment_columns(segments, surveyed.columns, profiles), encoder, found.columns,
             _placement(size), panes, size,

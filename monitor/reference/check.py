@@ -55,10 +55,10 @@ def check(reference: Reference, *, where: str) -> None:
     _check_words(reference, where=where)
     _check_segments(reference, slots=slots, where=where)
     _require(
-        fits(reference.sample, [profile.slots for profile in reference.features], reference.rows),
-        "sampled rows that do not fit the features",
+        fits(reference),
+        "sampled rows that do not fit the features or the panes",
         where,
-        "a slot of every feature in each, and no more than there are rows",
+        "a slot of every feature in each, and no more of a pane than it has rows",
     )
 
 

@@ -272,6 +272,7 @@ def _assembled(header: Header, arrays: dict[str, NDArray[Any]], *, where: str) -
         sample=sampled.assembled(
             arrays.get("sample"), rows=header.sample, features=len(profiles), where=where
         ),
+        sampled=arrays.get("sample_panes", np.zeros(0, np.int64)),
     )
 
 
@@ -362,7 +363,7 @@ def _arrays(reference: Reference) -> list[tuple[str, str, NDArray[Any]]]:
             "pane_vectors": reference.panes.vectors.ravel(),
         }
         found += [(name, dtype, own[name]) for name, dtype in _VECTORS.items()]
-    return found + segments.arrays(reference) + sampled.arrays(reference.sample)
+    return found + segments.arrays(reference) + sampled.arrays(reference)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -151,6 +151,8 @@ class Reference:
     """int64[words of all vector features]: the sum over panes, squares included."""
     sample: NDArray[np.uint16] = field(default_factory=lambda: np.zeros((0, 0), np.uint16))
     """uint16[rows, features]: some of its rows, as slots within the features; none in files of format 3 and before."""
+    sampled: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """int64[panes]: rows of `sample` that are of each pane; they come in the order of panes."""
     segments: tuple[SegmentColumn, ...] = ()
 
     def categories(self) -> tuple[tuple[str, ...], ...]:

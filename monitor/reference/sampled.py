@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,14 @@ from kernels.layout import Layout
 from monitor.errors import ReferenceInvalid
 from monitor.sample import Reservoir, Sample, hashes_of, reference_rows
 
-ARRAYS = {"sample": "<u2"}
-"""uint16[features * rows], feature by feature; there where rows were kept."""
+if TYPE_CHECKING:
+    from monitor.reference.profile import Reference
+
+ARRAYS = {"sample": "<u2", "sample_panes": "<i8"}
+"""uint16[features * rows], feature by feature, rows in the order of panes; and int64[panes], rows of each. There where
+rows were kept."""
+_WORDS = 4
+"""Codes of 16 bits that the number of a row's pane takes beside those of its features."""
 SEED = 0x64_72_69_66_74_6C_69_6E
 
 
@@ -23,7 +30,7 @@ class Keeper:
         """`wanted`: rows that are kept at most."""
         self._layout = layout
         self._rows = min(wanted, reference_rows(layout.features))
-        none = Sample(np.empty(0, np.uint64), np.empty((0, layout.features), np.uint16))
+        none = Sample(np.empty(0, np.uint64), np.empty((0, layout.features + _WORDS), np.uint16))
         self._kept = Reservoir(none, self._rows)
         self._seen = 0
 
@@ -32,22 +39,33 @@ class Keeper:
         columns: Sequence[NDArray[np.float64]],
         codes: NDArray[np.int32],
         vectors: Sequence[NDArray[np.float64]],
+        panes: NDArray[np.int64],
     ) -> None:
-        """The next rows, as `Encoder` has them. Chunks may be cut anywhere."""
+        """The next rows, as `Encoder` has them, and the number of the pane of each; negative ones are left out. Chunks
+        may be cut anywhere."""
         if not self._rows:
             return
         count = codes.shape[1]
         hashes = hashes_of(np.arange(self._seen, self._seen + count), SEED)
         self._seen += count
-        rows = np.flatnonzero(hashes <= np.uint64(self._kept.bound))
+        rows = np.flatnonzero((hashes <= np.uint64(self._kept.bound)) & (panes >= 0))
         if len(rows) > self._rows:
             rows = rows[np.argpartition(hashes[rows], self._rows)[: self._rows]]
         if len(rows):
-            self._kept.add(hashes[rows], self._encoded(columns, codes, vectors, rows))
+            own = np.ascontiguousarray(panes[rows], "<i8").view("<u2").reshape(len(rows), _WORDS)
+            self._kept.add(
+                hashes[rows], np.hstack([self._encoded(columns, codes, vectors, rows), own.astype(np.uint16)])
+            )
 
-    def codes(self) -> NDArray[np.uint16]:
-        """uint16[rows, features]"""
-        return self._kept.read().codes
+    def kept(self, panes: NDArray[np.int64]) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+        """uint16[rows, features] in the order of panes, whose numbers are given, ascending; int64[panes], rows of each.
+        Of none both are empty."""
+        found, features = self._kept.read().codes, self._layout.features
+        if not len(found):
+            return found[:, :features], np.empty(0, np.int64)
+        own = np.ascontiguousarray(found[:, features:], "<u2").view("<i8").ravel()
+        order = np.argsort(own, kind="stable")
+        return found[order, :features], np.bincount(np.searchsorted(panes, own), minlength=len(panes))
 
     def _encoded(
         self,
@@ -72,15 +90,27 @@ class Keeper:
         return out
 
 
-def arrays(sample: NDArray[np.uint16]) -> list[tuple[str, str, NDArray[np.uint16]]]:
+def arrays(reference: Reference) -> list[tuple[str, str, NDArray[Any]]]:
     """What a file holds of them."""
-    return [("sample", ARRAYS["sample"], np.ascontiguousarray(sample.T).reshape(-1))] if len(sample) else []
+    if not len(reference.sample):
+        return []
+    own: dict[str, NDArray[Any]] = {
+        "sample": np.ascontiguousarray(reference.sample.T).reshape(-1),
+        "sample_panes": reference.sampled,
+    }
+    return [(name, dtype, own[name]) for name, dtype in ARRAYS.items()]
 
 
-def fits(sample: NDArray[np.uint16], slots: Sequence[int], rows: int) -> bool:
-    """Whether it can be of `rows` rows of features with so many slots each."""
-    return not sample.size or (
-        len(sample) <= rows
+def fits(reference: Reference) -> bool:
+    """Whether they can be of the reference's features and panes."""
+    sample, own, rows = reference.sample, reference.sampled, reference.panes.rows
+    if not sample.size:
+        return not own.any()
+    slots = [profile.slots for profile in reference.features]
+    return (
+        own.shape == rows.shape
+        and bool(((own >= 0) & (own <= rows)).all())
+        and int(own.sum()) == len(sample)
         and sample.shape[1] == len(slots)
         and bool((sample.max(axis=0) < np.array(slots)).all())
     )

@@ -44,7 +44,7 @@ class Encoder:
 
         columns, codes, vectors = self._arrays(table)
         if keeper is not None:
-            keeper.add(columns, codes, vectors)
+            keeper.add(columns, codes, vectors, cell)
         latency = table.latency if table.latency is not None else np.full(len(table), np.nan)
         errors = table.errors if table.errors is not None else np.zeros(len(table), np.uint8)
         numbers_of, local = numbered(cell)

@@ -5,6 +5,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -347,6 +348,34 @@ def test_seasons_of_the_reference(tmp_path: Path, rows: int, panes: int, says: s
     path.write_text(text, encoding="utf-8")
     store(build.reference([profile], counts, timed=panes > 0), tmp_path / "m.ref")
     assert says in run("-c", str(path), "--no-network")
+
+
+@pytest.mark.parametrize(
+    ("kept", "says"),
+    [
+        (0, "~ sampled rows of m: the reference has none, so that no condition is named - build it again"),
+        (
+            90,
+            "√ sampled rows of m: 90 of the reference, 512 of each pane and partition, 16384 of a window at most",
+        ),
+    ],
+)
+def test_rows_that_conditions_are_searched_in(tmp_path: Path, kept: int, says: str) -> None:
+    """A reference that was built before rows were asked for is doubtful; without the setting nothing is said."""
+    from monitor.reference.file import write as store
+    from tests.judge import build
+
+    profile = build.numeric_profile("a", 20)
+    path = Path(write(tmp_path))
+    text = path.read_text(encoding="utf-8")
+    plain = text.replace("    features: {a: {path: a, kind: numeric}}", "    reference: m.ref")
+    path.write_text(plain.replace("m.ref", "m.ref\n    diagnosis: {sample: 512}"), encoding="utf-8")
+    whole = build.reference([profile], np.full((1, profile.slots), 10), timed=False)
+    rows = {"sample": np.full((kept, 1), 5, np.uint16), "sampled": np.full(min(kept, 1), kept)}
+    store(replace(whole, **rows), tmp_path / "m.ref")
+    assert says in run("-c", str(path), "--no-network")
+    path.write_text(plain, encoding="utf-8")
+    assert "sampled rows" not in run("-c", str(path), "--no-network")
 
 
 def test_references_that_windows_are_shown_beside(tmp_path: Path) -> None:

@@ -179,6 +179,7 @@ def oracle(own: World, case: Case, rows: int) -> tuple[bool, bool]:
     """Whether the guilty one of all single values differs most, for who knows how x changes inside and was before; and whether
     by more than chance, at the level of the search."""
     score = case.ratio[case.window.x[:rows]]
+    spread = score.std()
     best, guiltiest = -np.inf, ("", -1)
     for column, shares in enumerate(own.columns):
         values = case.window.values[:rows, column]
@@ -187,7 +188,7 @@ def oracle(own: World, case: Case, rows: int) -> tuple[bool, bool]:
         usual = (shares * WEIGHTS[:, None]).T @ (own.x @ case.ratio) / (WEIGHTS @ shares)
         lift = total - n * usual
         with np.errstate(all="ignore"):
-            z = (lift / n - (lift.sum() - lift) / (rows - n)) / np.sqrt(1.0 / n + 1.0 / (rows - n))
+            z = (lift / n - (lift.sum() - lift) / (rows - n)) / (spread * np.sqrt(1.0 / n + 1.0 / (rows - n)))
         z = np.where(n >= 10, z, -np.inf)
         if z.max() > best:
             best, guiltiest = float(z.max()), (own.frame.features[column].name, int(z.argmax()) + FIRST_BIN)

@@ -12,14 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_ndtr
 
-from kernels.layout import FIRST_BIN, MISSING
+from kernels.layout import FIRST_BIN
 from monitor import diagnosed as boundary
 from monitor.diagnosed import diagnosed
 from monitor.judge import where as searching
-from monitor.judge.condition import Condition, Literal
-from monitor.judge.excess import PRIOR_MEAN, PRIOR_ROWS
+from monitor.judge.condition import Literal
+from monitor.judge.excess import PRIOR_MEAN, PRIOR_ROWS, Rows
 from monitor.judge.frame import build_frame
-from monitor.judge.kind_text import Words
 from monitor.judge.located import located
 from monitor.judge.policy import judge
 from monitor.judge.prepare import prepare
@@ -29,7 +28,7 @@ from monitor.plan import Shown
 from monitor.sample import Sample
 from monitor.verdict import State
 from tests.judge import places
-from tests.judge.build import categorical_profile, numeric_profile, plan, reference, window
+from tests.judge.build import HOUR, categorical_profile, numeric_profile, plan, reference, window
 
 X, CITY, AGE = numeric_profile("x", 20), categorical_profile("city", "abcde"), numeric_profile("age", 20)
 OWN = [X, CITY, AGE]
@@ -244,58 +243,6 @@ def test_the_tail_of_the_normal_distribution(z) -> None:
     assert searching._log_tail(z) == pytest.approx(log_ndtr(-z), rel=2e-3)
 
 
-CONDITION = Condition(
-    (Literal("city", (FIRST_BIN + 1, FIRST_BIN + 3)), Literal("x", (FIRST_BIN + 4, FIRST_BIN + 5))), 0.92, 0.041, 0.04, 1e-9
-)  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("values", "said"),
-    [
-        (Shown.NAMES, "city in {b, d} and 0.2 <= x < 0.3"),
-        (Shown.CODES, "city in {category 2, category 4} and x in bins 5 to 6"),
-        (Shown.NONE, "some values of city and x"),
-    ],
-)
-def test_a_condition_says_no_more_than_it_may(values, said) -> None:
-    """Names, numbers of categories and bins, or only which columns."""
-    profiles = {profile.name: profile for profile in OWN}
-    text = CONDITION.text(profiles, Words(values))
-    assert text == f"{said}: 92 % of it, in 4.1 % of the rows (4 % in the reference)"
-
-
-@pytest.mark.parametrize(
-    ("literal", "said"),
-    [
-        (Literal("city", (FIRST_BIN,)), "city = a"),
-        (Literal("city", (MISSING,)), "city is missing"),
-        (Literal("city", (1,)), "city is novel"),
-        (
-            Literal("city", (1, 2, *range(FIRST_BIN, FIRST_BIN + 5))),
-            "city in {novel, other, a, b, c, d, … 1 more}",
-        ),
-        (Literal("x", (MISSING,)), "x is missing"),
-        (Literal("x", (1,)), "x is no number"),
-        (Literal("x", (2, FIRST_BIN)), "x < 0.05"),
-        (Literal("x", (FIRST_BIN + 19, FIRST_BIN + 20)), "x >= 0.95"),
-        (Literal("x", (2,)), "x < 0"),
-    ],
-)
-def test_values_of_every_kind_have_a_name(literal, said) -> None:
-    """Special slots in words, the open ends of a number without an edge."""
-    profiles = {profile.name: profile for profile in OWN}
-    text = Condition((literal,), 1.0, 0.5, 0.5, 0.0).text(profiles, Words())
-    assert text.startswith(f"{said}: 100 % of it")
-
-
-def test_a_hostile_category_is_cut_and_cleaned() -> None:
-    """As in every other text of a diagnosis."""
-    profile = categorical_profile("city", ["\x1b[2J" + "y" * 500])
-    text = Condition((Literal("city", (FIRST_BIN,)),), 1.0, 0.5, 0.5, 0.0).text({"city": profile}, Words())
-    assert "\x1b" not in text
-    assert len(text) < 150
-
-
 def drift(values=Shown.NAMES, **more):
     """A window whose x has moved in one city, its verdict, and what is drawn of its rows."""
     now, before, _ = small(8, rows=3_000)
@@ -332,14 +279,68 @@ def test_a_private_model_says_no_value(values) -> None:
     assert "= b" not in str(place)
 
 
-def test_a_reference_without_rows_or_read_by_season_says_nothing() -> None:
-    """Sampled rows of the reference are of all seasons; without them there is nothing to compare with."""
+def test_a_reference_without_rows_says_nothing() -> None:
+    """There is nothing to compare with."""
     verdict, made, prepared, _, sample = drift()
     none = replace(prepared, sample=prepared.sample[:0])
     assert located(verdict, made, none, sample=sample, values=Shown.NAMES) == {}
-    seasonal = replace(prepared, seasons=object())
-    assert located(verdict, made, seasonal, sample=sample, values=Shown.NAMES) == {}
     assert located(verdict, made, prepared, sample=sample, values=Shown.NAMES)
+
+
+def test_weights_stand_for_rows() -> None:
+    """A row of weight 2 is two rows to every mean; ones are as none."""
+    now, before, frame = small(10)
+    plain, ones = (
+        where(now, before, frame, counted(now), ["x"], rows=len(now), weights=weights)
+        for weights in (None, np.ones(len(before)))
+    )
+    assert ones == plain
+    rows = [Rows(now, own, counted(now), frame, [0], w).scored(1) for own, w in (
+        (np.repeat(before, 2, axis=0), None), (before, np.full(len(before), 2.0))
+    )]  # fmt: skip
+    twice, weighted = (own.table(1, 8) for own in rows)
+    np.testing.assert_allclose(weighted.before, twice.before)
+    np.testing.assert_allclose(weighted.lift, twice.lift, atol=1e-3)
+    assert (
+        weighted.noise[FIRST_BIN:] > twice.noise[FIRST_BIN:]
+    ).all()  # two rows say more than one that counts twice
+
+
+def seasoned(seed, hour, rows=6_000, *, city=""):
+    """Rows of one hour of the day: at night x is larger in city d, which is ordinary."""
+    rng = np.random.Generator(np.random.Philox([seed, hour]))
+    own = codes(rng, rows, city=city, share=1.0 if city else 0.0)
+    night = (own[:, 1] == FIRST_BIN + 3) & (hour < 6)
+    own[night, 0] = np.minimum(own[night, 0] + 9, FIRST_BIN + 19)
+    return own
+
+
+@pytest.mark.parametrize(("city", "said"), [("b", ["city"]), ("", None)])
+def test_a_reference_read_by_season_is_compared_with_its_own_seasons(city, said) -> None:
+    """A change at night in one city is found there, though another is always different at night; one that is everywhere is
+    not laid on that one, as it would be beside rows of all hours."""
+    hours = [h for _ in range(4) for h in range(24)]
+    every = [seasoned(at, hour) for at, hour in enumerate(hours)]
+    panes = np.stack([counted(rows) for rows in every])
+    kept = np.concatenate([rows[:600] for rows in every])
+    whole = replace(reference(OWN, panes), sample=kept, sampled=np.full(len(hours), 600))
+    own = plan(OWN, season="hour_of_day")
+    prepared = prepare(whole, own, own.windows[0])
+    now = seasoned(1_000, 2, city=city)
+    if not city:
+        moved = np.random.default_rng(3).random(len(now)) < 0.3
+        now[moved, 0] = np.minimum(now[moved, 0] + 5, FIRST_BIN + 19)
+    groups = prepared.seasons.calendar.rows_of({2 * HOUR: len(now)})
+    made = replace(window(OWN, counted(now)), seasons=groups)
+    verdict = judge(made, prepared, own, previous=())
+    assert verdict.state is State.DRIFT
+    sample = Sample(np.arange(len(now), dtype=np.uint64), now)
+    place = located(verdict, made, prepared, sample=sample, values=Shown.NAMES)
+    assert place.get("features") == said
+    if not city:
+        assert place["text"] == "everywhere"
+        blind = replace(prepared, sample_groups=np.full(len(kept), int(groups.argmax())))
+        assert located(verdict, made, blind, sample=sample, values=Shown.NAMES)["features"] == ["city"]
 
 
 def test_a_fault_of_the_search_costs_the_diagnosis_and_not_the_verdict(monkeypatch) -> None:

@@ -66,9 +66,30 @@ def test_cuts_of_the_table_change_nothing() -> None:
 def test_a_file_keeps_them_and_older_files_have_none() -> None:
     """They come back to the bit; a reference without them is of the format that it was before."""
     np.testing.assert_array_equal(unpack(pack(REFERENCE), where="x").sample, REFERENCE.sample)
-    old = pack(replace(REFERENCE, sample=np.zeros((0, 0), np.uint16)))
+    np.testing.assert_array_equal(unpack(pack(REFERENCE), where="x").sampled, REFERENCE.sampled)
+    old = pack(replace(REFERENCE, sample=np.zeros((0, 0), np.uint16), sampled=np.zeros(0, np.int64)))
     assert old.startswith(b"driftline-reference 1\n")
     assert len(unpack(old, where="x").sample) == 0
+
+
+def test_rows_are_kept_with_their_panes() -> None:
+    """As many of each as its rows, in the order of panes; rows without a time are of no pane, and not kept."""
+    events = np.random.default_rng(2).integers(0, 40, ROWS) * 60_000
+    hour = Table(WHOLE.columns | {"x": events.astype(float)}, events=events)
+    own = build(hour, model="m", name="r", features=DECLARED, pane=60_000, settings=SAMPLED)
+    assert len(own.panes) == len(own.sampled) == 40
+    assert np.abs(own.sampled / KEPT - own.panes.rows / ROWS).max() < 0.005
+    x = own.sample[:, 0]
+    assert (np.diff(x.astype(int)) >= 0).all()  # x is the time itself
+    assert [len(set(part.tolist())) for part in np.split(x, np.cumsum(own.sampled)[:-1])] == [1] * 40
+    assert REFERENCE.sampled.tolist() == [KEPT]
+
+
+@pytest.mark.parametrize("sampled", [[KEPT - 1], [KEPT, 0], [ROWS + 1], []])
+def test_sampled_rows_that_are_of_no_pane_are_refused(sampled) -> None:
+    """Their season is told by it."""
+    with pytest.raises(ReferenceInvalid):
+        unpack(pack(replace(REFERENCE, sampled=np.array(sampled, np.int64))), where="x")
 
 
 def test_codes_without_a_slot_are_refused() -> None:
