@@ -8,7 +8,7 @@ BASE ?= python:3.11-slim-bookworm
 IMAGE ?= driftline:latest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format bench bench-smoke chaos night image lock schema configs deploy-tools clean
+.PHONY: help demo test lint types format bench bench-smoke proof chaos night image lock schema configs deploy-tools clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ bench: $(VENV)/.dev ## The figures of bench/README.md, beside other products
 
 bench-smoke: $(VENV)/.dev ## The same, small, in under two minutes, without a judgement
 	$(BIN)/python -m bench.run --smoke
+
+proof: $(VENV)/.dev ## What the judge promises, by simulation, in bench/PROOF.md; ARGS=--quick for less than 20 minutes
+	$(BIN)/python -m bench.proof $(ARGS)
 
 chaos: $(VENV)/.dev ## Three replicas on a real Kafka, disturbed 200 times under load; a dated report
 	$(BIN)/python -m bench.chaos --report $(ARGS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,33 +32,24 @@ class Setting(NamedTuple):
 
     name: str
     n: int = 2_000
-    numeric: int = 14
-    categorical: int = 6
+    numeric: int = 7
+    categorical: int = 3
     pages: float = 2.0
     movement: float = 0.0
+    has_floor: bool = True
+    has_goal: bool = True
 
 
 SETTINGS = (
-    Setting("11 segments, 2,000 rows an hour"),
-    Setting("11 segments moving by 0.05 sigma, 20,000 rows an hour", n=20_000, movement=0.05),
+    Setting("10 features in 11 segments, n = 2,000"),
+    Setting("10 features in 11 segments that wobble by PSI 0.0025, n = 20,000", n=20_000, movement=0.05),
 )
-
-
-def measure(
-    setting: Setting, seeds: Sequence[int], *, progress: Callable[[str], None] = lambda _: None
-) -> list[Month]:
-    months = []
-    for seed in seeds:
-        months.append(simulate(setting, seed))
-        if len(months) % 20 == 0:
-            progress(f"pages, {setting.name}: {len(months)} of {len(seeds)} months")
-    return months
 
 
 def simulate(setting: Setting, seed: int, *, days: int = 30) -> Month:
     """One month of hourly windows against a reference just long enough for the budget."""
     rng = np.random.Generator(np.random.Philox(seed))
-    own = [numeric_profile(f"n{i}", 64) for i in range(setting.numeric)]
+    own = [numeric_profile(f"n{i}", 32) for i in range(setting.numeric)]
     own += [categorical_profile(f"c{i}", [f"k{j}" for j in range(20)]) for i in range(setting.categorical)]
     chances = [uniform(p, missing=0.01) if i < setting.numeric else zipf(p) for i, p in enumerate(own)]
     columns = {name: tuple(f"v{i}" for i in range(len(shares) - 2)) for name, shares in SHARES.items()}
