@@ -27,7 +27,8 @@ from monitor.config.fields import (
 )
 from monitor.config.intake import DAY, HOUR, MINUTE, SECOND, Span
 from monitor.config.quantity import format_budget, format_duration, parse_budget
-from monitor.config.rule import parse_drift, parse_limit
+from monitor.config.retraining import Retrain
+from monitor.config.rule import parse_limit
 from monitor.judge.catalogue import DETECTORS, SCORES, SEASONS
 from monitor.plan import LAST_WEEK, LONGEST_VECTOR, PREVIOUS
 
@@ -237,44 +238,6 @@ class Limit(Group):
         description="ticket: an alert of severity warning; page: critical; retrain: ask for retraining.",
         examples=["ticket"],
     )
-
-
-def _conditions(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else [value]
-
-
-Condition = Annotated[
-    int,
-    parsed("bad-rule", parse_drift, int),
-    PlainSerializer(lambda windows: f"drift for {windows} window{'s' if windows > 1 else ''}"),
-    WithJsonSchema({"type": "string"}),
-]
-
-
-class Retrain(Group):
-    """When retraining is asked for."""
-
-    mode: Annotated[str, Choice(("off", "suggest", "auto"))] = Field(
-        default="off",
-        description="suggest: a person approves with `driftline retrain approve`; auto: the request is sent.",
-        examples=["suggest"],
-    )
-    when: Annotated[tuple[Condition, ...], BeforeValidator(_conditions)] = Field(
-        default=(1,),
-        min_length=1,
-        description="Any of these conditions is enough.",
-        examples=[["drift for 3 windows"]],
-    )
-    cooldown: Annotated[Duration, bounded(0, 365 * DAY, format_duration)] = Field(
-        default=24 * HOUR, description="Least time between two requests.", examples=["24h"]
-    )
-    max_per_day: Annotated[Whole, bounded(1, 1000)] = Field(
-        default=1, description="Most requests in 24 hours.", examples=[1]
-    )
-    min_records: Annotated[Whole, bounded(0, 10**12)] = Field(
-        default=0, description="A window with fewer records asks for nothing.", examples=[10000]
-    )
-    target: Text = Field(default="", description="One of `targets`.", examples=["airflow"])
 
 
 class Model(Group):
