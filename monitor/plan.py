@@ -25,6 +25,8 @@ PREVIOUS, LAST_WEEK = "previous_window", "same_window_last_week"
 """Names of `ModelPlan.beside` that have no file."""
 LONGEST_VECTOR = 8_192
 """Numbers in one vector: the longest embeddings in use have 4,096."""
+MOST_MEMBERS = 32
+"""Features of one group: the kernel sees less and less of a change of two features among more."""
 
 
 class Kind(enum.StrEnum):
@@ -53,6 +55,8 @@ class FeaturePlan:
     categories: tuple[str, ...] | None = None
     """Of a hidden column (`monitor.segments`): the categories with a slot of their own; others have no
     name. None: as the reference says."""
+    members: tuple[str, ...] = ()
+    """Of a group: the numeric features whose values are its vector. It has no path, and stands behind all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,8 @@ class ModelPlan:
     """Consecutive ok windows that resolve an incident."""
     runbook: str = ""
     segments: tuple[SegmentPlan, ...] = ()
+    groups: tuple[str, ...] = ()
+    """Groups whose features are judged together; others of the reference are counted and do not vote."""
     sample: int = 0
     """Rows kept of each pane and source partition, as slot codes, for the diagnosis; 0: none."""
     shown: Shown = Shown.NAMES

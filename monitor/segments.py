@@ -53,9 +53,9 @@ def hidden(plan: ModelPlan) -> tuple[FeaturePlan, ...]:
 
 
 def part_plan(plan: ModelPlan) -> ModelPlan:
-    """How one segment is judged: breaches of the contract are counted for the whole, and so are vectors."""
+    """How one segment is judged: breaches of the contract are counted for the whole, and so are vectors and groups."""
     own = tuple(name for name in plan.detectors if name not in OF_VECTORS)
-    return replace(plan, rules=(), detectors=own, raw_rules=())
+    return replace(plan, rules=(), detectors=own, raw_rules=(), groups=())
 
 
 def part_layout(layout: Layout) -> Layout:

@@ -68,17 +68,17 @@ class Window:
 class Test:
     """One voting test of one feature in one window.
 
-    `feature` is "latency" or "error" for those two. x = score / threshold, or its root for psi and
-    g, so that all x are distances; x > 1 names the feature. `threshold` is what this window was
+    `feature` is "latency" or "error" for those two. x = score / threshold, or its root for psi, g
+    and joint, so that all x are distances; x > 1 names the feature. `threshold` is what this window was
     judged by: it includes how far the reference's own windows go, and is inf where there is nothing
-    to compare. `effect` is the plain size of the change: PSI less what noise adds (psi, g), else the
+    to compare. `effect` is the plain size of the change: PSI less what noise adds (psi, g, joint), else the
     score; n and m are the effective row counts the p-value was computed with; `tolerance` is in the
-    score's own units, PSI for g.
+    score's own units, PSI for g and joint.
     """
 
     feature: str
     test: str
-    """psi | ks | g | missing | non_finite | below | above | novel | other | latency | error | violation"""
+    """psi | ks | g | joint (of a group of features) | missing | non_finite | below | above | novel | other | latency | error | violation"""
     score: float
     threshold: float
     x: float

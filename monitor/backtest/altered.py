@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from kernels.layout import NOVEL, NUMERIC
 from monitor.backtest.injection import Injection, owner_of, renamed
 from monitor.columns import Columns, Novel
+from monitor.groups import member_columns, renewed
 from monitor.reference.profile import Reference
 from monitor.sample import hashes_of
 
@@ -44,6 +45,7 @@ class RowChange:
         self._column = int(layout.column[owner])
         self._spread = float(reference.features[owner].std)
         self._slot = renamed(reference, owner, injection.size) if injection.kind == "rename" else -1
+        self._members = member_columns(reference.features)
         self._pane = pane
         self._rows: dict[int, int] = {}
 
@@ -78,7 +80,7 @@ class RowChange:
             own[rows] += size * self._spread
         else:
             own[rows] *= size
-        return replace(columns, values=values)
+        return renewed(replace(columns, values=values), self._members)
 
     def _categories(self, columns: Columns, rows: NDArray[np.int64]) -> Columns:
         codes = columns.codes.copy()

@@ -125,7 +125,10 @@ def renamed(reference: Reference, owner: int, size: float) -> int:
 
 
 class CountChange:
-    """A change of the counts of panes. The same counts change the same way, whatever was changed before."""
+    """A change of the counts of panes. The same counts change the same way, whatever was changed before.
+
+    Sums of groups stay as they were: how far a change of one member moves them cannot be told from counts.
+    """
 
     def __init__(self, reference: Reference, injection: Injection, *, seed: int) -> None:
         owner = owner_of(reference, injection)

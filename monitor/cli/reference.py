@@ -124,6 +124,7 @@ def build_command(**given: Any) -> None:
                 settings=settings,
                 progress=passes(tell, rows=tables.rows, times=times),
                 segments=tables.selection.segments,
+                groups=tables.selection.groups,
             )
     finally:
         if isinstance(tables, RecordTables):

@@ -14,6 +14,7 @@ from monitor.config.watched import Feature, Model, Outcome, Segment
 from monitor.errors import UsageError
 from monitor.plan import Kind, Path, TimeUnit
 from monitor.reference.build import BuildSettings
+from monitor.reference.grouped import GroupDeclaration
 from monitor.reference.paths import format_path
 from monitor.reference.segment_tally import SegmentDeclaration
 from monitor.reference.selection import PREDICTION, Selection
@@ -89,6 +90,7 @@ def _selection(settings: Settings, model: Model, name: str) -> Selection:
         optional=frozenset(format_path(path) for path in roles.values() if path),
         paths={format_path(path): path for path in roles.values() if path},
         segments=tuple(_segments(column, given, model) for column, given in model.segments.items()),
+        groups=tuple(GroupDeclaration(called, members) for called, members in model.groups.items()),
     )
 
 

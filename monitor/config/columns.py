@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from monitor.config.crosscheck_model import KIND_OF, check_column
 from monitor.config.finding import Problem, Steps, nearest
+from monitor.config.grouped import check_against
 from monitor.config.watched import Column, Feature, Model, Outcome
 from monitor.plan import FeaturePlan, Kind
 from monitor.reference.profile import FeatureProfile, Reference
@@ -14,7 +15,7 @@ from monitor.reference.profile import FeatureProfile, Reference
 def plan_columns(
     model: Model, name: str, reference: Reference | None, problems: list[Problem]
 ) -> tuple[FeaturePlan, ...]:
-    """Inputs, prediction and label of a model as plans.
+    """Inputs, prediction and label of a model as plans, and behind them the groups of the reference.
 
     With a reference: all of its features in its order, with the paths and contracts of the
     configuration; a feature that only the configuration knows, or knows as another kind, is a problem.
@@ -44,6 +45,7 @@ def plan_columns(
                     help="remove it here, or build the reference again with it",
                 )
             )
+    problems += check_against(model, name, reference)
     plans = [_known(profile, given.get(profile.name), problems) for profile in reference.features]
     return tuple(plans)
 
@@ -73,6 +75,14 @@ def _alone(column: Column, steps: Steps) -> FeaturePlan:
 def _known(
     profile: FeatureProfile, given: tuple[Column, Steps] | None, problems: list[Problem]
 ) -> FeaturePlan:
+    if profile.members:
+        if given is not None:
+            text = f"{profile.name} is a group of features in the reference"
+            problems.append(
+                Problem("other-kind", given[1], text, at_key=True, help="call one something else")
+            )
+        length = len(profile.members)
+        return FeaturePlan(profile.name, (), profile.kind, length=length, members=profile.members)
     if given is None:
         length = profile.vector.length if profile.vector is not None else 0
         return FeaturePlan(profile.name, profile.path or (profile.name,), profile.kind, length=length)

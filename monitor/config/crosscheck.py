@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from monitor.config.crosscheck_model import check_model
 from monitor.config.crosscheck_out import check_out
 from monitor.config.finding import Level, Problem
+from monitor.config.grouped import check_groups
 from monitor.config.intake import DeadLetter
 from monitor.config.segmented import check_segments
 from monitor.config.settings import Settings
@@ -33,6 +34,7 @@ def crosscheck(settings: Settings, names: Mapping[str, AbstractSet[str]]) -> Ite
     for name in settings.models:
         yield from check_model(settings, name, names)
         yield from check_segments(settings.models[name], ("models", name))
+        yield from check_groups(settings.models[name], ("models", name))
     yield from check_out(settings)
     yield from _state(settings)
 

@@ -248,6 +248,7 @@ def _model(settings: Settings, name: str, reference: Reference | None, problems:
         sample=model.diagnosis.sample,
         shown=shown(model.diagnosis, model.contract),
         segments=segments,
+        groups=tuple(model.groups),
         raw_rules=tuple(RawRule(rule, *limit.when, limit.do) for rule, limit in model.rules.items()),
         retrain=_retrain(model),
     )

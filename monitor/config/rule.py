@@ -6,9 +6,9 @@ import re
 
 from monitor.config.finding import nearest
 from monitor.config.quantity import parse_number
-from monitor.judge.catalogue import KS, PSI, RATIOS, SCORES, G
+from monitor.judge.catalogue import JOINT, KS, PSI, RATIOS, SCORES, G
 
-TESTS = (PSI, KS, G, *RATIOS)
+TESTS = (PSI, KS, G, JOINT, *RATIOS)
 """Voting tests, which take a tolerance."""
 MAX_WINDOWS = 1000
 

@@ -89,7 +89,9 @@ def _explain(error: Mapping[str, Any], data: Any) -> Problem:
             help="leave the key out, or give it a value" if value == "" else _members(steps),
         )
     if kind in {"too_short", "dict_too_short"}:
-        return Problem("missing-value", steps, f"{dotted(steps)}: needs at least one entry")
+        least = error.get("ctx", {}).get("min_length", 1)
+        entries = "one entry" if least == 1 else f"{least} entries"
+        return Problem("missing-value", steps, f"{dotted(steps)}: needs at least {entries}")
     return Problem("bad-value", steps, f"{dotted(steps)}: {error['msg']}", at_key=is_key)
 
 

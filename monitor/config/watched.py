@@ -30,11 +30,13 @@ from monitor.config.quantity import format_budget, format_duration, parse_budget
 from monitor.config.retraining import Retrain
 from monitor.config.rule import parse_limit
 from monitor.judge.catalogue import DETECTORS, SCORES, SEASONS
-from monitor.plan import LAST_WEEK, LONGEST_VECTOR, PREVIOUS
+from monitor.plan import LAST_WEEK, LONGEST_VECTOR, MOST_MEMBERS, PREVIOUS
 
 LEARN = "learn"
 MOST_SEGMENTS = 100
 """Values of one column: each is counted in cells of its own, and has every test of the model once more."""
+MOST_GROUPS = 16
+"""Groups of one model: each costs about 0.4 µs a record, and 1 kB of every pane and partition."""
 
 
 def _tolerance(value: Any) -> Any:
@@ -308,6 +310,13 @@ class Model(Group):
         examples=[
             {"country": {"feature": "country", "top": 10}, "tier": {"path": "ctx.tier", "values": ["gold"]}}
         ],
+    )
+    groups: dict[Name, Annotated[tuple[Text, ...], Field(min_length=2, max_length=MOST_MEMBERS)]] = Field(
+        default_factory=dict,
+        max_length=MOST_GROUPS,
+        description="Numeric features that are also judged together, for changes that none of them shows alone, like a "
+        "correlation that flips. The reference is built again with them.",
+        examples=[{"money": ["income", "debt"]}],
     )
     contract: Contract = Field(
         default=Contract(),

@@ -9,6 +9,7 @@ import numpy as np
 
 from monitor.columns import Batch, Columns, Reject
 from monitor.errors import IntakeError
+from monitor.groups import member_columns, read_plan, with_groups
 from monitor.intake.combine import combine
 from monitor.intake.convert import names
 from monitor.intake.fault import decode_all
@@ -62,6 +63,7 @@ class Decoder:
         self._path = source.model
         read = {name: _with_hidden(models[name]) for name in source.models}
         self._hidden = {name: len(models[name].segments) for name in source.models}
+        self._members = {name: member_columns(models[name].features) for name in source.models}
         self._rows = {name: Rows(source, read[name], references.get(name)) for name in source.models}
         found = {name: scanner_of(source, read[name], references.get(name)) for name in source.models}
         self._scanners = {name: scanner for name, scanner in found.items() if scanner is not None}
@@ -91,7 +93,9 @@ class Decoder:
             columns[name], refused = sift(columns[name], self._source)
             rejects.extend(refused)
         rejects.sort(key=lambda reject: reject.index)
-        told = tuple(_apart(columns[name], self._hidden[name]) for name in self._rows)
+        told = tuple(
+            with_groups(_apart(columns[name], self._hidden[name]), self._members[name]) for name in self._rows
+        )
         return Scanned(told, tuple(rejects), len(declined))
 
     def use_scanner(self, *, active: bool) -> None:
@@ -152,7 +156,8 @@ class Decoder:
 
 
 def _with_hidden(plan: ModelPlan) -> ModelPlan:
-    return replace(plan, features=(*plan.features, *hidden(plan)))
+    read = read_plan(plan)
+    return replace(read, features=(*read.features, *hidden(plan)))
 
 
 def _apart(columns: Columns, hidden: int) -> Columns:

@@ -20,7 +20,7 @@ from monitor.reference.profile import FeatureProfile, Reference
 from monitor.reference.vector import mean_words
 from monitor.verdict import Beside, Window
 
-SHOWN = (names.PSI, names.KS, "js", names.WASSERSTEIN, names.MMD, *names.RATIOS)
+SHOWN = (names.PSI, names.KS, "js", names.WASSERSTEIN, names.MMD, names.JOINT, *names.RATIOS)
 """What is shown of each feature; all scores would double the verdicts in the ledger with every name."""
 
 
@@ -67,7 +67,7 @@ def compare(
         for i, profile in enumerate(there.features)
         if not there.counts[start_of[i] : start_of[i + 1]].any()
     }
-    hidden = {names.MMD} if blank else set()
+    hidden = {names.MMD, names.JOINT} if blank else set()
     scores = {
         feature: {one: value for one, value in own.items() if one in SHOWN and one not in hidden}
         for feature, own in found.items()

@@ -7,7 +7,9 @@ ERROR = "error"
 """What stands where a feature's name stands for the two things that are not features."""
 
 PSI, KS, G = "psi", "ks", "g"
-QUADRATIC = frozenset({PSI, G})
+JOINT = "joint"
+"""Of groups of features; see `monitor.judge.joint`."""
+QUADRATIC = frozenset({PSI, G, JOINT})
 """Scores that grow with the square of a change; x takes their root, so that all x are distances."""
 
 MISSING, NON_FINITE, BELOW, ABOVE = "missing", "non_finite", "below", "above"
@@ -25,6 +27,9 @@ MMD, MEAN_SHIFT = "mmd", "mean_shift"
 OF_VECTORS = frozenset({MMD, MEAN_SHIFT})
 VECTOR_SCORES = (MMD, "mmd_noise", MEAN_SHIFT, "mean_shift_noise", "mean_shift_dimension")
 """In this order; noise is what sampling alone does to the score before it."""
+INCOMPLETE = "incomplete"
+"""Share of the rows of a window in which a member of a group has no finite value; its ratio is not tested: members'
+own are."""
 DETECTORS = (*DISTANCES, WASSERSTEIN, MMD, MEAN_SHIFT)
 """Scores without a closed null that `detectors:` can make vote."""
 MOMENTS = ("mean", "std", "median", "p01", "p99")
@@ -32,5 +37,18 @@ MOMENTS = ("mean", "std", "median", "p01", "p99")
 SEASONS = {"hour_of_day": 24, "day_of_week": 7, "hour_of_week": 168}
 """Kinds of season that a reference is read by, and how many there are of each."""
 
-SCORES = (PSI, KS, G, *DISTANCES, WASSERSTEIN, *VECTOR_SCORES, *RATIOS, *MOMENTS, "p50", "p90")
+SCORES = (
+    PSI,
+    KS,
+    G,
+    JOINT,
+    INCOMPLETE,
+    *DISTANCES,
+    WASSERSTEIN,
+    *VECTOR_SCORES,
+    *RATIOS,
+    *MOMENTS,
+    "p50",
+    "p90",
+)
 """Every name that a verdict's scores can hold, beside `<ratio>_ratio` and `reference_<moment>`."""

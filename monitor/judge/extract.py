@@ -25,6 +25,7 @@ from kernels.scores import (
 )
 from monitor.judge import catalogue as names
 from monitor.judge.frame import Frame, breached
+from monitor.judge.joint import distances
 from monitor.judge.vectors import COLUMNS, vector_scores
 
 WIDE = 20.0
@@ -46,6 +47,7 @@ class Extract:
     trials      float64[windows, ratios]
     base        float64[windows, 2, ratios]  hits and trials of what each window is compared with
     detectors   float64[windows, features, detectors]  NaN where there is no such score
+    joint       float64[windows, joints, 3]  see `monitor.judge.joint.distances`
     """
 
     divergence: NDArray[np.float64]
@@ -54,6 +56,7 @@ class Extract:
     trials: NDArray[np.float64]
     base: NDArray[np.float64]
     detectors: NDArray[np.float64]
+    joint: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -66,7 +69,7 @@ class Counts:
     breaches  int64[windows, frame.breaches], or None: counted from the slots
     extremes  float64[windows, numeric, 2], or None: within the reference's edges
     sums      int64[windows, numeric, SUM_WORDS], or None: nobody asks for moments
-    means     int64[windows, mean words], or None: nobody asks for scores of vectors
+    means     int64[windows, mean words], or None: nobody asks for scores of vectors or groups
     """
 
     counts: NDArray[np.int64]
@@ -96,6 +99,7 @@ def extract(counts: Counts, frame: Frame, *, left_out: bool) -> Extract:
         trials=trials,
         base=base,
         detectors=_detectors(out, counts, frame, left=int(left_out)),
+        joint=distances(counts.counts, counts.means, frame, left=int(left_out)),
     )
 
 
@@ -184,4 +188,5 @@ def _detectors(out: NDArray[np.float64], counts: Counts, frame: Frame, *, left: 
             found[:, :, i] = out[:, :, _COLUMNS[name]]
         elif counts.means is not None:
             found[:, owners, i] = vectors[:, :, COLUMNS.index(name)]
+            found[:, [bool(profile.members) for profile in frame.features], i] = np.nan  # groups have joint
     return found

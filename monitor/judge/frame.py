@@ -25,6 +25,7 @@ from kernels.layout import (
 from kernels.scores import quantile
 from kernels.vote import GROUPS
 from monitor.judge import catalogue as names
+from monitor.judge.joint import Joint, joints_of
 from monitor.judge.tail import as_live
 from monitor.plan import Kind, ModelPlan, RuleKind
 from monitor.reference.profile import FeatureProfile, Reference
@@ -83,6 +84,7 @@ class Frame:
     means    int64[mean words]     sums of the reference's vectors; see `monitor.reference.vector`
     spreads  float64[dims] each    standard deviation of each dimension of each vector feature, in
                                    its scales; 1 where the reference knows but one value
+    joints                         the groups that vote
     slow_from                      first latency bin above the reference's p99
     labels                         feature of each test that votes, and the tests, in their order
     ratios                         in this order: "slot", "breach" (one per breach), "error", "latency"
@@ -113,6 +115,7 @@ class Frame:
     breaches: tuple[Breach, ...]
     ratios: tuple[Ratio, ...]
     detectors: tuple[str, ...]
+    joints: tuple[Joint, ...]
     labels: tuple[tuple[str, ...], tuple[str, ...]]
 
     @property
@@ -124,7 +127,8 @@ class Frame:
     def tests(self) -> int:
         """How many tests vote."""
         features = len(self.features)
-        return features + self.layout.numeric + len(self.ratios) + features * len(self.detectors)
+        own = features + self.layout.numeric + len(self.ratios) + len(self.joints)
+        return own + features * len(self.detectors)
 
 
 def build_frame(reference: Reference, plan: ModelPlan) -> Frame:
@@ -138,6 +142,7 @@ def build_frame(reference: Reference, plan: ModelPlan) -> Frame:
     breaches = _breaches(reference, plan, layout)
     ratios = _ratios(reference, start, breaches, has_latency=slow_from > 0)
     detectors = tuple(name for name in names.DETECTORS if name in plan.detectors)
+    joints = joints_of(reference.features, layout, plan.groups)
     return Frame(
         features=reference.features,
         layout=layout,
@@ -164,7 +169,8 @@ def build_frame(reference: Reference, plan: ModelPlan) -> Frame:
         breaches=breaches,
         ratios=ratios,
         detectors=detectors,
-        labels=_labels(reference, ratios, detectors),
+        joints=joints,
+        labels=_labels(reference, ratios, detectors, joints),
     )
 
 
@@ -328,7 +334,7 @@ def _ratios(
 ) -> tuple[Ratio, ...]:
     ratios: list[Ratio] = []
     for owner, profile in enumerate(reference.features):
-        tests = _SPECIALS.get(profile.kind, names.CATEGORICAL_SPECIALS)
+        tests = () if profile.members else _SPECIALS.get(profile.kind, names.CATEGORICAL_SPECIALS)
         ratios += [
             Ratio(profile.name, test, "slot", int(start[owner]) + place, owner)
             for place, test in enumerate(tests)
@@ -341,7 +347,7 @@ def _ratios(
 
 
 def _labels(
-    reference: Reference, ratios: Sequence[Ratio], detectors: Sequence[str]
+    reference: Reference, ratios: Sequence[Ratio], detectors: Sequence[str], joints: Sequence[Joint]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     numeric = [profile for profile in reference.features if profile.kind is Kind.NUMERIC]
     own = [
@@ -351,4 +357,5 @@ def _labels(
     own += [(profile.name, names.KS) for profile in numeric]
     own += [(ratio.feature, ratio.test) for ratio in ratios]
     own += [(profile.name, detector) for profile in reference.features for detector in detectors]
+    own += [(joint.name, names.JOINT) for joint in joints]
     return tuple(feature for feature, _ in own), tuple(test for _, test in own)

@@ -24,6 +24,7 @@ TITLES = {
     Kind.LOCATION: "location",
     Kind.SPREAD: "spread",
     Kind.SHAPE: "shape",
+    Kind.JOINT: "values go together otherwise",
     Kind.VIOLATION: "breach of the contract",
     Kind.ERRORS: "errors",
     Kind.LATENCY: "latency",
@@ -187,6 +188,15 @@ def _shape(change: Change, _profile: FeatureProfile, _words: Words, _novel: Mapp
     )
 
 
+def _joint(_change: Change, profile: FeatureProfile, _words: Words, _novel: Mapping[str, int]) -> str:
+    return f"{_few(profile.members)} go together otherwise than in the reference"
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
 def _plain(what: str) -> Callable[[Change, FeatureProfile, Words, Mapping[str, int]], str]:
     return lambda change, _profile, _words, _novel: _ratio(change, what)
 
@@ -202,6 +212,7 @@ _TEXTS: Mapping[Kind, Callable[[Change, FeatureProfile, Words, Mapping[str, int]
     Kind.LOCATION: _location,
     Kind.SPREAD: _spread,
     Kind.SHAPE: _shape,
+    Kind.JOINT: _joint,
     Kind.VIOLATION: _plain("break the contract"),
 }
 

@@ -20,7 +20,7 @@ from monitor.verdict import Test, Window
 
 
 class Kind(enum.StrEnum):
-    """A closed set, in the order in which they are tested. The last three are of no feature's values."""
+    """A closed set, in the order in which they are tested. JOINT is of groups, the last three are of no feature's values."""
 
     MISSING = "missing"
     NON_FINITE = "non_finite"
@@ -32,6 +32,7 @@ class Kind(enum.StrEnum):
     LOCATION = "location"
     SPREAD = "spread"
     SHAPE = "shape"
+    JOINT = "joint"
     VIOLATION = "violation"
     ERRORS = "errors"
     LATENCY = "latency"
@@ -44,6 +45,7 @@ UNEXPLAINED = 0.25
 with a million rows something beside it is always beyond doubt."""
 MINOR = 0.1
 """Beside a change of values that explains ten times as much, more missing values are not named first."""
+_JOINTLY = (names.JOINT, names.MMD, names.INCOMPLETE)
 LEAST_GAIN = 2.0
 """Log-likelihood below which nothing is said of a feature's values."""
 
@@ -83,7 +85,9 @@ class Change:
 
 
 def change_of(subject: Subject) -> Change:
-    """The kind of change of a feature that a drift verdict names."""
+    """The kind of change of a feature, or a group, that a drift verdict names."""
+    if subject.frame.features[subject.index].members:
+        return Change(Kind.JOINT, {name: subject.scores[name] for name in _JOINTLY if name in subject.scores})
     values, total = _values(subject)
     absent = [
         _absent(subject, kind, slot)

@@ -9,6 +9,7 @@ from kernels.layout import NUMERIC
 from kernels.scores import PSI, G, M, N
 from monitor.judge.extract import CAP, Extract
 from monitor.judge.frame import Frame
+from monitor.judge.joint import LEAST, nearly_chi, variance
 
 Array = NDArray[np.float64]
 
@@ -43,3 +44,17 @@ def ratio_samples(windows: Extract, frame: Frame) -> tuple[Array, Array, Array, 
     with np.errstate(invalid="ignore", divide="ignore"):
         x = np.nan_to_num(windows.hits * (n / windows.trials))
     return x, n, y / design, m / design
+
+
+def joint_samples(windows: Extract, frame: Frame) -> tuple[Array, Array, Array, Array]:
+    """y (nearly chi-square under no change), n and m (effective rows) of joint, and the degrees of freedom of y:
+    float64[windows, joints]. n, m and y are 0 where either side has too few rows.
+
+    Rows of a group depend on each other as much as those of the member that do most.
+    """
+    square, n, m = np.moveaxis(windows.joint, 2, 0)
+    known = (n >= LEAST) & (m >= LEAST)
+    design = np.array([max(frame.design[i] for i in one.members) for one in frame.joints], np.float64)
+    n, m = np.where(known, np.minimum(n, CAP * m) / design, 0.0), np.where(known, m / design, 0.0)
+    y, df = nearly_chi(square, variance(n, m), frame.joints)
+    return np.where(known, y, 0.0), n, m, np.broadcast_to(df, y.shape)

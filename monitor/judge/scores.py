@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.latency import latency_quantile
-from kernels.layout import VECTOR
+from kernels.layout import PRESENT, VECTOR
 from kernels.scores import (
     FINITE,
     FINITE_REFERENCE,
@@ -29,6 +29,7 @@ from kernels.scores import (
 from monitor.judge import catalogue as names
 from monitor.judge.extract import WIDE, Counts, reference_ratios, scored
 from monitor.judge.frame import Frame
+from monitor.judge.joint import distances, plain_scores
 from monitor.judge.vectors import COLUMNS, vector_scores
 from monitor.verdict import Window
 
@@ -38,6 +39,7 @@ Scores = dict[str, dict[str, float]]
 _DIVERGENCES = {
     names.PSI: PSI, names.G: G, "js": JS, "hellinger": HELLINGER, "total_variation": TOTAL_VARIATION, "linf": LINF,
 }  # fmt: skip
+_OF_GROUPS = (names.MMD, "mmd_noise")
 _NUMERIC = (
     *_DIVERGENCES, names.WASSERSTEIN, names.KS, "mean", "std", "reference_mean", "reference_std", "p01", "reference_p01",
     "median", "reference_median", "p99", "reference_p99",
@@ -99,12 +101,21 @@ def _numeric(out: Array, frame: Frame) -> Array:
 
 
 def _vectors(counts: Counts, frame: Frame) -> dict[int, dict[str, float]]:
-    """Feature number → what is shown of a vector feature, beside its ratios."""
+    """Feature number → what is shown of a vector feature or a group, beside its ratios."""
     owners = np.flatnonzero(frame.layout.kind == VECTOR).tolist()
     if not owners or counts.means is None:
         return {}
     found = vector_scores(counts.counts, counts.means, frame, left=0)[0]
-    return dict(zip(owners, _named(COLUMNS, found), strict=True))
+    shown = dict(zip(owners, _named(COLUMNS, found), strict=True))
+    groups = [i for i in owners if frame.features[i].members]
+    for i in groups:
+        shown[i] = {name: value for name, value in shown[i].items() if name in _OF_GROUPS}
+        rows = counts.counts[0, frame.layout.start[i] : frame.layout.start[i + 1]]
+        shown[i][names.INCOMPLETE] = 1.0 - float(rows[PRESENT] / max(rows.sum(), 1))
+    far = plain_scores(distances(counts.counts, counts.means, frame, left=0), frame.joints)[0]
+    for joint, value in zip(frame.joints, far.tolist(), strict=True):
+        shown[joint.feature][names.JOINT] = value
+    return shown
 
 
 def _ratios(found: Scores, frame: Frame, hits: Array, trials: Array) -> None:

@@ -13,9 +13,11 @@ from monitor.judge import catalogue as names
 from monitor.judge import chi, ratios
 from monitor.judge.extract import Extract
 from monitor.judge.frame import Frame
+from monitor.judge.joint import variance
 from monitor.judge.samples import (
     distance_samples,
     divergence_samples,
+    joint_samples,
     ratio_samples,
 )
 
@@ -35,6 +37,7 @@ class Tolerances:
     divergence  float64[features]  PSI units, for psi and g
     distance    float64[numeric]   units of D
     ratio       float64[ratios]    difference of ratios
+    joint       float64[joints]    PSI units, for joint
     middle, far float64[features, detectors]: median and 0.9-quantile of the reference's windows
     learnt      False: assumed, not measured
     """
@@ -42,6 +45,7 @@ class Tolerances:
     divergence: NDArray[np.float64]
     distance: NDArray[np.float64]
     ratio: NDArray[np.float64]
+    joint: NDArray[np.float64]
     middle: NDArray[np.float64]
     far: NDArray[np.float64]
     learnt: bool
@@ -55,12 +59,12 @@ def learn(windows: Extract | None, frame: Frame, given: Mapping[str, float], *, 
     learnt = windows is not None and len(windows) >= ENOUGH
     features, numeric = len(frame.features), frame.layout.numeric
     divergence, distance = np.full(features, ASSUMED), np.full(numeric, np.sqrt(ASSUMED) / 2)
-    ratio = np.full(len(frame.ratios), least)
+    ratio, joint = np.full(len(frame.ratios), least), np.full(len(frame.joints), ASSUMED)
     shape = (features, len(frame.detectors))
     middle, far = np.full(shape, np.nan), np.full(shape, np.nan)
     if windows is not None and learnt:
         divergence, distance = _divergence(windows, frame), _distance(windows, frame)
-        ratio = np.maximum(ratio, _ratio(windows, frame))
+        ratio, joint = np.maximum(ratio, _ratio(windows, frame)), _joint(windows, frame)
         middle = np.quantile(windows.detectors, 0.5, axis=0)
         far = np.quantile(windows.detectors, 1.0 - EXCEEDED, axis=0)
     for i, profile in enumerate(frame.features):
@@ -71,7 +75,9 @@ def learn(windows: Extract | None, frame: Frame, given: Mapping[str, float], *, 
         distance[column] = distance[column] if np.isnan(own) else np.sqrt(own) / 2
     for i, one in enumerate(frame.ratios):
         ratio[i] = _given(given, one.test, one.feature, float(ratio[i]))
-    return Tolerances(divergence, distance, ratio, middle, far, learnt)
+    for i, group in enumerate(frame.joints):
+        joint[i] = _given(given, names.JOINT, group.name, float(joint[i]))
+    return Tolerances(divergence, distance, ratio, joint, middle, far, learnt)
 
 
 def exceeded_by(needed: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -97,6 +103,11 @@ def _distance(windows: Extract, frame: Frame) -> NDArray[np.float64]:
 def _ratio(windows: Extract, frame: Frame) -> NDArray[np.float64]:
     x, n, y, m = ratio_samples(windows, frame)
     return exceeded_by(ratios.tolerance_needed(EXCEEDED, x, n, y, m))
+
+
+def _joint(windows: Extract, frame: Frame) -> NDArray[np.float64]:
+    y, n, m, df = joint_samples(windows, frame)
+    return exceeded_by(variance(n, m) * chi.noncentrality(y, EXCEEDED, df))
 
 
 def _given(given: Mapping[str, float], test: str, feature: str, otherwise: float) -> float:

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from kernels.layout import PRESENT, SUM_SCALE, VECTOR
 from monitor.judge import catalogue as names
 from monitor.judge.frame import Frame
+from monitor.judge.joint import FOURIER_UNIT
 
 Array = NDArray[np.float64]
 
-FOURIER_UNIT = 2.0**20
-"""Sums of Fourier features are kept in 2**-20."""
 COLUMNS = names.VECTOR_SCORES
 """What `vector_scores` writes of each vector feature."""
 

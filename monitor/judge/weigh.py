@@ -22,7 +22,8 @@ from kernels.scores import PEARSON, PSI, SLOTS, THINNEST, G, M, N
 from monitor.judge import chi, ratios
 from monitor.judge.extract import Extract
 from monitor.judge.frame import Frame
-from monitor.judge.samples import distance_samples, divergence_samples, ratio_samples
+from monitor.judge.joint import variance
+from monitor.judge.samples import distance_samples, divergence_samples, joint_samples, ratio_samples
 from monitor.judge.tolerances import EXCEEDED, Tolerances
 
 Array = NDArray[np.float64]
@@ -59,6 +60,7 @@ def weigh(windows: Extract, frame: Frame, tolerances: Tolerances, level: float, 
         _distance(windows, frame, tolerances, level),
         _ratio(windows, frame, tolerances, level),
         _detectors(windows, frame, tolerances, level, past),
+        _joint(windows, frame, tolerances, level),
     ]
     return Evidence(*frame.labels, *(np.concatenate(column, axis=1) for column in zip(*parts, strict=True)))
 
@@ -69,6 +71,7 @@ def statistics(windows: Extract, frame: Frame, tolerances: Tolerances, level: fl
     m: Array = x.max(axis=1, initial=0.0)
     m = np.maximum(m, _distance_x(windows, frame, tolerances, level)[1].max(axis=1, initial=0.0))
     m = np.maximum(m, _detectors_x(windows, tolerances, level)[2].max(axis=1, initial=0.0))
+    m = np.maximum(m, _joint_x(windows, frame, tolerances, level)[0].max(axis=1, initial=0.0))
     return np.maximum(m, _largest_ratio(windows, frame, tolerances, level, m))
 
 
@@ -186,3 +189,22 @@ def _detectors(
     n, m = windows.divergence[:, owner, N], windows.divergence[:, owner, M]
     tolerance = np.broadcast_to(tolerances.far.ravel(), score.shape)
     return score, threshold, x, p, n, m, tolerance, score
+
+
+def _joint_x(windows: Extract, frame: Frame, tolerances: Tolerances, level: float) -> tuple[Array, ...]:
+    """x, y, its threshold, degrees of freedom and noncentrality, n and m."""
+    y, n, m, df = joint_samples(windows, frame)
+    k = variance(n, m)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        nc = np.where(k > 0, tolerances.joint / k, 0.0)
+    limit = np.where(k > 0, chi.isf(level, df, nc), np.inf)
+    return np.sqrt(y / limit), y, limit, df, nc, n, m
+
+
+def _joint(windows: Extract, frame: Frame, tolerances: Tolerances, level: float) -> tuple[Array, ...]:
+    x, y, limit, df, nc, n, m = _joint_x(windows, frame, tolerances, level)
+    k = variance(n, m)
+    threshold = np.where(np.isfinite(limit), k * np.where(np.isfinite(limit), limit, 0.0), np.inf)
+    p = np.where(k > 0, chi.sf(y, df, nc), 1.0)
+    tolerance = np.broadcast_to(tolerances.joint, y.shape)
+    return k * y, threshold, x, p, n, m, tolerance, np.maximum(k * (y - df), 0.0)

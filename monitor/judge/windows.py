@@ -70,7 +70,7 @@ def _cut(panes: Panes, first: NDArray[np.int64], last: NDArray[np.int64], frame:
     total, latency_total = np.zeros(frame.layout.slots, np.int64), np.zeros(LATENCY_BINS, np.int64)
     span = np.zeros(2, np.int64)
     sums = None
-    if {names.MMD, names.MEAN_SHIFT} & set(frame.detectors) and len(frame.means):
+    if (frame.joints or {names.MMD, names.MEAN_SHIFT} & set(frame.detectors)) and len(frame.means):
         sums = np.zeros((len(panes) + 1, panes.vectors.shape[1]), np.int64)
         np.cumsum(panes.vectors, axis=0, out=sums[1:])
     for low in range(0, len(first), TOGETHER):

@@ -15,6 +15,7 @@ from monitor.novel import hash64
 from monitor.plan import LONGEST_VECTOR, Kind
 from monitor.reference.bins import GROUPS, LARGEST, QUANTILES, coarse_groups, numeric_edges
 from monitor.reference.design import block_effects, cluster_effects, window_size
+from monitor.reference.grouped import GroupDeclaration, places_of, with_groups
 from monitor.reference.profile import FeatureProfile, Reference
 from monitor.reference.sampled import Keeper
 from monitor.reference.segment_tally import HIDDEN, SegmentDeclaration, segment_columns, tally_segments
@@ -22,7 +23,7 @@ from monitor.reference.span import HOUR, MAX_PANES, pane_size, show_span
 from monitor.reference.survey import ColumnSurvey, Survey, ranked, survey
 from monitor.reference.table import FeatureDeclaration, Table
 from monitor.reference.tally import Encoder, Placement, summed, tally
-from monitor.reference.vector import profile_vectors, without_waves
+from monitor.reference.vector import profile_group, profile_vectors, without_waves
 
 Progress = Callable[[int], None]
 PANE = 300_000
@@ -63,6 +64,7 @@ def build(
     settings: BuildSettings | None = None,
     progress: Progress | None = None,
     segments: Sequence[SegmentDeclaration] = (),
+    groups: Sequence[GroupDeclaration] = (),
 ) -> Reference:
     """The reference of a table, or of a source of tables that can be read several times.
 
@@ -72,19 +74,20 @@ def build(
     progress  is told the rows read so far, from 0 again in each of at most 6 passes
     segments  columns that rows are counted by once more; `features` holds those that are no feature of
               the model, by their `hidden` declarations
+    groups    numeric features that are also counted together; they become the last features
 
     Raises ReferenceInvalid when there are no rows, a declared column is missing, or a column
-    does not fit its declared kind. The result has no `digest`; writing it gives one.
+    does not fit its declared kind or its group. The result has no `digest`; writing it gives one.
     """
     settings = settings or BuildSettings()
     chunks = _watched([table] if isinstance(table, Table) else table, progress)
-    every = tuple(features) if features is not None else _undeclared(chunks)
+    every = with_groups(features if features is not None else _undeclared(chunks), groups)
     declared = tuple(feature for feature in every if not feature.name.startswith(HIDDEN))
     surveyed = survey(chunks, features=every, pane=pane)
     found = replace(surveyed, columns=[c for c in surveyed.columns if c.feature in declared])
     timed = found.timed
     size = pane_size(found.panes, pane=pane, unit=settings.unit, limit=settings.max_panes) if timed else 0
-    profiles = tuple(_profile(column, settings, model=model) for column in found.columns)
+    profiles = _profiles(found.columns, settings, model=model)
     encoder = Encoder(declared, profiles, _bare(profiles).layout())
     keeper = Keeper(encoder.layout, settings.sample)
     total = tally(chunks, encoder, _placement(size), keeper)
@@ -147,6 +150,27 @@ def _placement(size: int) -> Placement:
         return np.asarray(np.floor_divide(table.events, size), np.int64)
 
     return place
+
+
+def _profiles(
+    columns: Sequence[ColumnSurvey], settings: BuildSettings, *, model: str
+) -> tuple[FeatureProfile, ...]:
+    found: list[FeatureProfile] = []
+    for column in columns:
+        found.append(
+            _group(column, found, model=model)
+            if column.feature.members
+            else _profile(column, settings, model=model)
+        )
+    return tuple(found)
+
+
+def _group(column: ColumnSurvey, known: Sequence[FeatureProfile], *, model: str) -> FeatureProfile:
+    column.length = column.feature.length
+    members = tuple(one.name for one in column.feature.members)
+    center, scale = places_of(members, known)
+    vector = profile_group(column.vectors(), center, scale, model=model, feature=column.feature.name)
+    return replace(_unmeasured(column, Kind.VECTOR), vector=vector, members=members)
 
 
 def _profile(column: ColumnSurvey, settings: BuildSettings, *, model: str) -> FeatureProfile:

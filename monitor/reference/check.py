@@ -13,6 +13,7 @@ from monitor.errors import ReferenceInvalid
 from monitor.intake.times import LATEST_MS
 from monitor.plan import LONGEST_VECTOR, Kind
 from monitor.reference.bins import GROUPS
+from monitor.reference.grouped import fits as fit_together
 from monitor.reference.profile import FeatureProfile, Reference
 from monitor.reference.sampled import fits
 from monitor.reference.segments import wrong
@@ -32,6 +33,7 @@ def check(reference: Reference, *, where: str) -> None:
     _require(len(set(names)) == len(names), "a feature name occurs twice", where, "one feature per name")
     for profile in reference.features:
         _check_profile(profile, where=f"{where}, feature {profile.name!r}")
+    _check_groups(reference, where=where)
     slots = sum(profile.slots for profile in reference.features)
     _require(slots < 2**31, f"{slots} slots", where, "fewer than 2147483648")
     _check_times(reference, where=where)
@@ -64,7 +66,7 @@ def check(reference: Reference, *, where: str) -> None:
 
 def _check_profile(profile: FeatureProfile, *, where: str) -> None:
     _require(profile.name != "", "a feature without a name", where, "a name")
-    _require(len(profile.path) > 0, "no path", where, "where live records have the feature")
+    _require(bool(profile.path or profile.members), "no path", where, "where live records have the feature")
     _require(profile.slots <= MAX_SLOTS, f"{profile.slots} slots", where, f"at most {MAX_SLOTS}")
     numbers = (profile.center, profile.scale, profile.design)
     _require(
@@ -142,6 +144,33 @@ def _check_vector(profile: FeatureProfile, *, where: str) -> None:
         where,
         f"0 to {COARSEST} and a number above 0",
     )
+
+
+def _check_groups(reference: Reference, *, where: str) -> None:
+    """Decoders make the vectors of groups of the columns of their members, behind the vectors that they read."""
+    numeric = {profile.name for profile in reference.features if profile.kind is Kind.NUMERIC}
+    seen = False
+    for profile in reference.features:
+        here, traces = f"{where}, group {profile.name!r}", profile.vector.traces if profile.vector else ()
+        _require(not seen or bool(profile.members), "a feature behind a group", here, "groups last")
+        seen = bool(profile.members)
+        if not seen:
+            _require(not traces, "traces of a feature that is no group", here, "none")
+            continue
+        _require(
+            numeric.issuperset(profile.members)
+            and fit_together(profile.members)
+            and profile.vector is not None
+            and profile.vector.length == len(profile.members)
+            and len(traces) == 3
+            and all(math.isfinite(trace) and trace >= 0 for trace in traces)
+            and traces[0] ** 2 >= traces[1] * (1 - 1e-6)
+            and traces[1] ** 2 >= traces[2] * (1 - 1e-6)
+            and (traces[2] > 0) == (traces[0] > 0),
+            "members or traces of a group that cannot be",
+            here,
+            "different numeric features, one for each number of its vector, and the traces of a covariance",
+        )
 
 
 def _check_words(reference: Reference, *, where: str) -> None:

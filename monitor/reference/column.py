@@ -19,7 +19,10 @@ _SPELLINGS = {"false": ("false", "False", "FALSE", "0"), "true": ("true", "True"
 
 
 def column_of(table: Table, feature: FeatureDeclaration) -> NDArray[Any]:
-    """The feature's column. Raises ReferenceInvalid when the table has none."""
+    """The feature's column; of a group those of its members side by side. Raises ReferenceInvalid when the table
+    has none."""
+    if feature.members:
+        return np.stack([numbers(column_of(table, one), one) for one in feature.members], axis=1)
     column = table.columns.get(feature.source)
     if column is None:
         have = ", ".join(sorted(table.columns)[:20])

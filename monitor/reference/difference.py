@@ -86,6 +86,8 @@ def _changes(old: FeatureProfile, new: FeatureProfile) -> list[str]:
     lengths = [one.vector.length if one.vector is not None else 0 for one in (old, new)]
     if old.kind is new.kind and lengths[0] != lengths[1]:
         changes.append(f"length {lengths[0]} -> {lengths[1]}")
+    if old.members != new.members:
+        changes.append(f"members {', '.join(old.members) or 'none'} -> {', '.join(new.members) or 'none'}")
     lost, found = (len({*a.categories} - {*b.categories}) for a, b in ((old, new), (new, old)))
     if old.kind is new.kind and (lost or found):
         changes.append(f"categories +{found} -{lost}")

@@ -32,9 +32,9 @@ from monitor.reference.header import DTYPES, ArrayEntry, Header, entry_of, profi
 from monitor.reference.profile import FeatureProfile, Panes, Reference
 from monitor.reference.vector import VectorProfile
 
-VERSION = 4
+VERSION = 5
 """Newest format that is read. Written is the oldest that holds a reference: 2 has vector features, 3 segments,
-4 sampled rows."""
+4 sampled rows, 5 groups."""
 MAGIC = b"driftline-reference "
 TRAILER = len(b"sha256 " + b"0" * 64 + b"\n")
 MAX_FILE = 1 << 30
@@ -133,8 +133,7 @@ def pack(reference: Reference) -> bytes:
         sample=len(reference.sample),
     )
     text = msgspec.json.encode(header, order="deterministic")
-    version = 4 if header.sample else 3 if header.segments else 2 if _has_vectors(header) else 1
-    body = b"".join([MAGIC, b"%d\n" % version, text, b"\n", *blobs])
+    body = b"".join([MAGIC, b"%d\n" % _version(header), text, b"\n", *blobs])
     return body + b"sha256 " + hashlib.sha256(body).hexdigest().encode() + b"\n"
 
 
@@ -276,6 +275,13 @@ def _assembled(header: Header, arrays: dict[str, NDArray[Any]], *, where: str) -
     )
 
 
+def _version(header: Header) -> int:
+    """The oldest format that holds it."""
+    if any(entry.members for entry in header.features):
+        return 5
+    return 4 if header.sample else 3 if header.segments else 2 if _has_vectors(header) else 1
+
+
 def _has_vectors(header: Header) -> bool:
     return any(entry.kind is Kind.VECTOR for entry in header.features)
 
@@ -313,6 +319,7 @@ def _vectors(header: Header, arrays: dict[str, NDArray[Any]], *, where: str) -> 
             phases=arrays["phases"][at * FREQUENCIES : (at + 1) * FREQUENCIES],
             shift=entry.shift,
             bandwidth=entry.bandwidth,
+            traces=entry.traces,
         )
         low = high
     return found

@@ -55,6 +55,9 @@ class FeatureEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     """Numbers in a vector."""
     bandwidth: float = 0.0
     shift: int = 0
+    members: tuple[str, ...] = ()
+    """Of a group."""
+    traces: tuple[float, ...] = ()
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -99,6 +102,8 @@ def entry_of(profile: FeatureProfile) -> FeatureEntry:
         length=profile.vector.length if profile.vector is not None else 0,
         bandwidth=profile.vector.bandwidth if profile.vector is not None else 0.0,
         shift=profile.vector.shift if profile.vector is not None else 0,
+        members=profile.members,
+        traces=profile.vector.traces if profile.vector is not None else (),
     )
 
 
@@ -130,6 +135,7 @@ def profile_of(
         novelty=entry.novelty,
         tail=tail,
         vector=vector,
+        members=entry.members,
     )
 
 

@@ -54,11 +54,15 @@ class FeatureProfile:
     rows whose category occurs once (Good 1953). Categorical only."""
     vector: VectorProfile | None = None
     """Of a vector feature; its own `center`, `scale` and moments mean nothing."""
+    members: tuple[str, ...] = ()
+    """Of a group: the numeric features whose values are its vector. It has no path, and stands behind all others."""
 
     @property
     def labels(self) -> tuple[str, ...]:
         """What is shown for each slot from FIRST_BIN on; of all kinds but numeric."""
-        return ("present",) if self.kind is Kind.VECTOR else self.categories
+        if self.kind is Kind.VECTOR:
+            return ("complete" if self.members else "present",)
+        return self.categories
 
     @property
     def slots(self) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from monitor.errors import ReferenceInvalid
 from monitor.intake.convert import Flags, flags
 from monitor.plan import Path, TimeUnit
+from monitor.reference.grouped import GroupDeclaration
 from monitor.reference.moment import event_times
 from monitor.reference.paths import format_path
 from monitor.reference.segment_tally import HIDDEN, SegmentDeclaration
@@ -56,6 +57,7 @@ class Selection:
     optional: frozenset[str] = frozenset()
     paths: Mapping[str, Path] = field(default_factory=dict)
     segments: tuple[SegmentDeclaration, ...] = ()
+    groups: tuple[GroupDeclaration, ...] = ()
 
     @property
     def roles(self) -> tuple[str, ...]:

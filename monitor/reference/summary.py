@@ -110,7 +110,12 @@ def _shape(profile: FeatureProfile, counts: NDArray[np.int64]) -> str:
         ends = f"{low:.4g} … {high:.4g}, median {profile.center:.4g}"
         return f"{bars(shares):<{WIDTH}}  {ends}"
     if profile.vector is not None:
-        return f"{'':<{WIDTH}}  vectors of {profile.vector.length}, bandwidth {profile.vector.bandwidth:.3g}"
+        of = (
+            f"group of {', '.join(profile.members)}"
+            if profile.members
+            else f"vectors of {profile.vector.length}"
+        )
+        return f"{'':<{WIDTH}}  {of}, bandwidth {profile.vector.bandwidth:.3g}"
     pairs = top_categories(profile, counts, most=WIDTH)
     present = max(int(counts[FIRST_BIN:].sum()) + int(counts[OTHER]), 1)
     shown = ", ".join(f"{_short(name)} {rows / present:.1%}" for name, rows in pairs[:4])
@@ -145,7 +150,8 @@ def _feature(profile: FeatureProfile, counts: NDArray[np.int64], rows: int) -> d
         }
         return data
     if profile.vector is not None:
-        own = {"length": profile.vector.length, "bandwidth": profile.vector.bandwidth}
+        own: dict[str, Any] = {"length": profile.vector.length, "bandwidth": profile.vector.bandwidth}
+        own |= {"members": list(profile.members)} if profile.members else {}
         return data | {"non_finite": int(counts[NON_FINITE]) / max(rows, 1), **own}
     return data | {
         "categories": [

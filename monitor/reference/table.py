@@ -20,6 +20,7 @@ class FeatureDeclaration:
     column  name of the column in the table; "" when it is the feature's name
     path    where live records have it; () when it is the feature's name
     length  numbers in a vector; 0: read off the values
+    members of a group: the features whose columns are its vector; it has no column and no path of its own
     """
 
     name: str
@@ -28,6 +29,7 @@ class FeatureDeclaration:
     column: str = ""
     length: int = 0
     numbers_in_strings: bool = False
+    members: tuple[FeatureDeclaration, ...] = ()
 
     @property
     def source(self) -> str:
@@ -35,7 +37,7 @@ class FeatureDeclaration:
 
     @property
     def live_path(self) -> Path:
-        return self.path or (self.name,)
+        return () if self.members else self.path or (self.name,)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -39,7 +39,7 @@ class Counts:
     def labels(self) -> list[str]:
         """One name per slot."""
         if self.profile.kind is Kind.VECTOR:
-            return ["missing", "non-finite", "unused", *self.profile.labels]
+            return ["missing", _partial(self.profile), "unused", *self.profile.labels]
         if self.profile.kind is not Kind.NUMERIC:
             return ["missing", "novel", "other", *self.profile.categories]
         edges = [f"{edge:.6g}" for edge in self.profile.edges]
@@ -91,6 +91,11 @@ def _special(
     return (bar,) if bar.reference or bar.window else ()
 
 
+def _partial(profile: FeatureProfile) -> str:
+    """What the second slot of a vector holds: of a group also rows in which some, not all, members are missing."""
+    return "incomplete" if profile.members else "non-finite"
+
+
 def _numeric(
     profile: FeatureProfile, before: NDArray[np.float64], after: NDArray[np.float64]
 ) -> tuple[Bar, ...]:
@@ -130,7 +135,7 @@ def _categorical(
     )
     return (
         *_special("missing", MISSING, before, after),
-        *_special("non-finite" if profile.kind is Kind.VECTOR else "novel", NOVEL, before, after),
+        *_special(_partial(profile) if profile.kind is Kind.VECTOR else "novel", NOVEL, before, after),
         *values,
         *((other,) if other.reference or other.window else ()),
     )

@@ -13,7 +13,7 @@ from operator import is_
 
 import numpy as np
 
-from kernels.layout import MISSING
+from kernels.layout import MISSING, NON_FINITE
 from monitor.incident.model import causes_of
 from monitor.metrics import SERIES_SUPPRESSED_TOTAL
 from monitor.verdict import State, Verdict, Window
@@ -171,14 +171,17 @@ def measure(model: ModelView, window: str) -> dict[str, Measured]:
 
 
 def _missing(model: ModelView, window: Window | None) -> dict[str, float]:
-    """Feature → share of rows without it, from the counts."""
+    """Feature → share of rows without it, from the counts; of a group without one of its members."""
     if window is None or model.reference is None or window.rows == 0:
         return {}
     features = model.reference.features
     start = np.cumsum([0, *(profile.slots for profile in features)])[:-1]
     if len(start) == 0 or start[-1] >= len(window.counts):
         return {}
-    shares = window.counts[start + MISSING] / window.rows
+    absent = window.counts[start + MISSING]
+    groups = [i for i, profile in enumerate(features) if profile.members]
+    absent[groups] += window.counts[start[groups] + NON_FINITE]  # a row is of use where all members are there
+    shares = absent / window.rows
     return dict(zip((profile.name for profile in features), shares.tolist(), strict=True))
 
 

@@ -11,6 +11,7 @@ from monitor.backtest.injection import SIZES, CountChange, Injection, moves, par
 from monitor.columns import Columns, Novel
 from monitor.errors import UsageError
 from tests.backtest.build import make
+from tests.judge.joined import columns_of, draw, plan_of, reference_of
 
 REFERENCE = make(days=4, n=2_000).reference
 
@@ -154,3 +155,16 @@ def test_new_categories_have_names():
     rows = np.flatnonzero(own.codes[0] == slot)
     assert set(named.novel.row.tolist()) == {0, 2, *rows.tolist()}
     assert named.novel.names == ("first", "second", "injected rename")
+
+
+def test_a_changed_member_changes_the_vectors_of_its_group():
+    """What a decoder would have made of the rows as they are now; the others' stay."""
+    rng = np.random.default_rng(1)
+    values = draw(rng, 300)
+    reference = reference_of(values, hours=3)
+    columns = columns_of(values, plan_of(reference))
+    changed = RowChange("m", reference, parse("shift:debt=2")[0], pane=60_000)(columns)
+    moved = changed.values[1] - columns.values[1]
+    assert moved.min() > 1.0
+    np.testing.assert_array_equal(changed.vectors[:, 0], columns.vectors[:, 0])
+    np.testing.assert_array_equal(changed.vectors[:, 1], changed.values[1])

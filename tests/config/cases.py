@@ -77,6 +77,12 @@ def vector(name: str, length: int) -> FeatureProfile:
     return replace(categorical(name, kind=Kind.VECTOR), vector=profile)
 
 
+def group(name: str, *members: str) -> FeatureProfile:
+    profile = profile_vectors(np.ones((2, len(members))), model="m", feature=name)
+    traced = replace(profile, traces=(0.4, 0.1, 0.005))
+    return replace(categorical(name, kind=Kind.VECTOR), path=(), vector=traced, members=members)
+
+
 def reference_of(*features: FeatureProfile, digest: str = "d" * 64) -> Reference:
     zeros = np.zeros(1, np.int64)
     panes = Panes(

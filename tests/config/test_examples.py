@@ -6,7 +6,7 @@ import pytest
 
 from monitor.config.load import load
 from monitor.config.plans import build_plans, reference_paths
-from tests.config.cases import categorical, numeric, reference_of
+from tests.config.cases import categorical, group, numeric, reference_of
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 ENV = {"ALERTMANAGER_PASSWORD": "x"}
@@ -52,9 +52,10 @@ def test_the_full_example_names_every_setting() -> None:
         categorical("returning", kind=__import__("monitor.plan").plan.Kind.BOOLEAN),
         numeric("prediction"),
         categorical("label", "0", "1"),
+        group("means", "age", "spend"),
     )
     plans = build_plans(settings, {"churn": churn, "upsell": reference_of(numeric("x"))})
-    assert [len(plan.features) for plan in plans.models] == [6, 1, 4]
+    assert [len(plan.features) for plan in plans.models] == [7, 1, 4]
     assert [source.models for source in plans.sources] == [("churn", "upsell"), ("fraud",)]
 
 

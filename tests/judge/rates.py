@@ -113,7 +113,8 @@ def weighed(extracted: Extract, frame: Frame) -> Evidence:
     shapes = replace(
         extracted, hits=np.empty((size, 0)), trials=np.empty((size, 0)), base=np.empty((size, 2, 0))
     )
-    tolerances = Tolerances(np.zeros(features), np.zeros(numeric), np.empty(0), nothing, nothing, learnt=True)
+    none = np.empty(0)
+    tolerances = Tolerances(np.zeros(features), np.zeros(numeric), none, none, nothing, nothing, learnt=True)
     return weigh(shapes, no_ratios, tolerances, LEVELS[-1], np.empty((0, features, 0)))
 
 
