@@ -34,6 +34,7 @@ GOALS = (
     ("start", "start", "warm start to ready under 5 s; cold start measured"),
     ("soak", "RSS over a 30-minute soak at full speed", "slope zero within noise"),
     ("vectors", "embedding features", "figures"),
+    ("groups", "features that are judged together", "false pages within the budget"),
     ("seasons", "hour-of-day cycle, nightly and daily windows, read by hour of day",
      "≥ 90 % fewer false windows than with one reference, power against PSI 0.05 within 0.05 of it"),
     ("judging", "judging a window of 500 features x 20 segments, one core", "< 1 s"),
@@ -43,7 +44,7 @@ GOALS = (
 TITLES = {
     "decode": "Bytes to counts", "binning": "Binning", "counting": "Counting, other products",
     "stream": "From a real Kafka", "replay": "Replay", "drift": "Whole drift runs", "memory": "Memory", "scaling": "Cost against size",
-    "recovery": "Recovery from Kafka", "checkpoint": "Checkpoints", "replicas": "Replicas", "start": "Start", "soak": "Soak", "vectors": "Vectors",
+    "recovery": "Recovery from Kafka", "checkpoint": "Checkpoints", "replicas": "Replicas", "start": "Start", "soak": "Soak", "vectors": "Vectors", "groups": "Groups",
     "judging": "Judging a window", "diagnosis": "Kinds of change, named", "where": "Conditions, named",
     "seasons": "References read by season", "gpu": "GPU",
 }  # fmt: skip

@@ -54,6 +54,7 @@ GROUPS = {
     "memory": Group("bench.memory", 900),
     "scaling": Group("bench.scaling", 1200),
     "vectors": Group("bench.vectors", 600),
+    "groups": Group("bench.groups", 3600),
     "judging": Group("bench.judging", 600),
     "seasons": Group("bench.seasons", 1800),
     "recovery": Group("bench.recovery", 600),
