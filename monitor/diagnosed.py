@@ -13,6 +13,7 @@ from monitor import metrics
 from monitor.incident.text import rfc3339
 from monitor.judge.diagnose import NONE, diagnose
 from monitor.judge.located import located
+from monitor.judge.pairs import told_pairs
 from monitor.judge.prepare import Prepared
 from monitor.plan import ModelPlan
 from monitor.sample import Sample
@@ -36,7 +37,9 @@ def diagnosed(
         return verdict
     try:
         found = diagnose(window, verdict, prepared, segments=segments, values=plan.shown)
-        if place := located(verdict, window, prepared, sample=sampled(), values=plan.shown):
+        sample = sampled()
+        told_pairs(found, window, prepared, sample)
+        if place := located(verdict, window, prepared, sample=sample, values=plan.shown):
             found |= {"where": place}
         return replace(verdict, diagnosis=found | {"commands": list(commands(found, plan))})
     except Exception:

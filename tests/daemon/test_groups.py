@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from monitor.plan import Kind
-from monitor.reference.build import build
+from monitor.reference.build import BuildSettings, build
 from monitor.reference.file import write
 from monitor.reference.grouped import GroupDeclaration
 from monitor.reference.table import FeatureDeclaration, Table
@@ -58,6 +58,7 @@ def make_reference():
     return build(
         Table(dict(zip(NAMES, values.T, strict=True)), events=events),
         model=MODEL, name="r", features=declared, pane=PANE, groups=(GroupDeclaration(GROUP, NAMES),),
+        settings=BuildSettings(sample=5_000),
     )  # fmt: skip
 
 
@@ -69,7 +70,12 @@ def test_a_flipped_correlation_is_seen_over_a_restart(make):
     sent = stream(range(8), flipped=(4, 5))
     scene = make("scene")
     write(make_reference(), scene.folder / "scores.ref")
-    model = {"budget": "200 per 30d", "tolerance": None, "groups": {GROUP: list(NAMES)}, "min_records": 50}
+    model = {
+        "budget": "200 per 30d",
+        "tolerance": None,
+        "groups": {GROUP: list(NAMES)},
+        "diagnosis": {"sample": 256},
+    }
     scene.configure(models={MODEL: model})
     for low, high in ((0, len(sent) // 2 + 31), (len(sent) // 2 + 31, len(sent))):
         scene.send(sent[low:high])
@@ -92,7 +98,10 @@ def test_a_flipped_correlation_is_seen_over_a_restart(make):
     drift = found[START + 5 * WINDOW]
     assert [(test["feature"], test["test"]) for test in drift["tests"] if test["x"] > 1] == [(GROUP, "joint")]
     assert 0.01 < drift["scores"][GROUP]["incomplete"] < 0.08
-    assert drift["diagnosis"]["features"][0]["kind"] == "joint"
+    first = drift["diagnosis"]["features"][0]
+    assert (first["kind"], first["figures"]["pair"]) == ("joint", list(NAMES))
+    assert "rank correlation of income and debt 0.7" in first["text"]
+    assert "→ -0.7" in first["text"]
     assert "joint(money)" in body
     assert [status for status, _ in shown] == [200] * 4
     assert f'driftline_feature_mmd{{model="{MODEL}",feature="{GROUP}",window="5m"}}' in shown[1][1]

@@ -13,16 +13,20 @@ from kernels.layout import FREQUENCIES, LATENCY_BINS, PHASE_CLIP, PHASE_SCALE, P
 from monitor.judge import catalogue as names
 from monitor.judge.diagnose import diagnose
 from monitor.judge.extract import Counts, extract
+from monitor.judge.pairs import moved, told_pairs
 from monitor.judge.policy import judge
 from monitor.judge.prepare import prepare
 from monitor.judge.record import to_json
 from monitor.judge.weigh import weigh
 from monitor.names import REASONS
 from monitor.plan import RawRule
+from monitor.reference.build import BuildSettings
+from monitor.reference.sampled import Keeper
 from monitor.reference.vector import mean_words
+from monitor.sample import Sample
 from monitor.verdict import State, Unknown
 from tests.judge.build import DAY, HOUR
-from tests.judge.joined import GROUP, NAMES, cells_of, draw, plan_of, reference_of, window_of
+from tests.judge.joined import GROUP, NAMES, cells_of, columns_of, draw, plan_of, reference_of, window_of
 
 ROWS, HOURS = 1_200, 400
 REFERENCE = reference_of(draw(np.random.default_rng(1), ROWS * HOURS), hours=HOURS)
@@ -259,3 +263,70 @@ def test_counts_stand_for_complete_rows():
     assert REFERENCE.features[-1].labels == ("complete",)
     assert REFERENCE.layout().start[-1] - 1 == REFERENCE.layout().start[-2] + PRESENT
     assert verdict(draw(np.random.default_rng(13), 10)).reason is Unknown.NOT_ENOUGH_DATA
+
+
+def codes_of(values, reference):
+    """The rows as samples keep them."""
+    keeper, columns = Keeper(reference.layout(), len(values)), columns_of(values, plan_of(reference))
+    none = np.empty((0, len(values)), np.int32)
+    keeper.add(list(columns.values), none, [columns.vectors], np.zeros(len(values), np.int64))
+    return keeper.kept(np.zeros(1, np.int64))[0]
+
+
+def test_sampled_rows_tell_which_pair_goes_together_otherwise():
+    """Of three the two whose rank correlation moved, with both figures; where none did beyond doubt, or too few rows
+    are complete, nothing is added."""
+    rng = np.random.default_rng(14)
+    reference = reference_of(
+        draw(rng, 60_000), hours=100, members=NAMES, settings=BuildSettings(sample=4_000)
+    )
+    own = plan_of(reference, pages=60.0)
+    prepared = prepare(reference, own, own.windows[0])
+    values = draw(rng, ROWS, rho=-0.8)
+    values[::3, 0] = np.nan
+    codes = codes_of(values, reference)
+    found = moved(codes, prepared.sample, prepared.frame, GROUP)
+    assert (found.first, found.second) == NAMES[:2]
+    assert (found.now, found.before) == (pytest.approx(-0.786, abs=0.03), pytest.approx(0.786, abs=0.02))
+    assert moved(codes[:60], prepared.sample, prepared.frame, GROUP) is None
+    assert moved(codes_of(draw(rng, ROWS), reference), prepared.sample, prepared.frame, GROUP) is None
+    window = window_of(values, reference, own)
+    verdict = judge(window, prepared, own, previous=())
+    told = diagnose(window, verdict, prepared)
+    told_pairs(told, window, prepared, Sample(np.zeros(len(codes), np.uint64), codes))
+    (first,) = [one for one in told["features"] if one["feature"] == GROUP]
+    assert first["text"].endswith("; rank correlation of income and debt 0.79 → -0.78")
+    assert first["figures"]["pair"] == ["income", "debt"]
+
+
+def test_a_member_that_is_one_value_has_no_correlation():
+    """Neither with the other nor, where both are, with itself: nothing is divided by zero."""
+    rng = np.random.default_rng(15)
+    reference = reference_of(draw(rng, 6_000), hours=10, settings=BuildSettings(sample=4_000))
+    own = plan_of(reference, pages=60.0)
+    prepared = prepare(reference, own, own.windows[0])
+    values = draw(rng, 300)
+    values[:, 0] = 0.5
+    assert moved(codes_of(values, reference), prepared.sample, prepared.frame, GROUP) is not None
+    values[:, 1] = 0.5
+    assert moved(codes_of(values, reference), prepared.sample, prepared.frame, GROUP).now == 0.0
+
+
+def test_rows_of_a_season_stand_for_what_the_window_has_of_it():
+    """Where the reference turns every 12 hours, a window of the day is held against the day's correlation."""
+    rng = np.random.default_rng(16)
+    hours = 20 * 24
+    values = np.concatenate([draw(rng, 60, rho=0.8 if hour % 24 < 12 else -0.8) for hour in range(hours)])
+    reference = reference_of(values, hours=hours, settings=BuildSettings(sample=20_000))
+    own = plan_of(reference, pages=60.0, season="hour_of_day")
+    prepared = prepare(reference, own, own.windows[0])
+    rows = np.zeros(len(prepared.seasons.rows), np.int64)
+    rows[prepared.seasons.calendar.at(np.array([100 * DAY + 3 * HOUR]))] = 400
+    values = draw(rng, 400, rho=-0.8)
+    window = replace(window_of(values, reference, own), seasons=rows)
+    verdict = judge(window, prepared, own, previous=())
+    told = diagnose(window, verdict, prepared)
+    codes = codes_of(values, reference)
+    told_pairs(told, window, prepared, Sample(np.zeros(len(codes), np.uint64), codes))
+    (first,) = [one for one in told["features"] if one["feature"] == GROUP]
+    assert first["figures"]["reference_correlation"] == pytest.approx(0.786, abs=0.05)
