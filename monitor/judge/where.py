@@ -31,7 +31,7 @@ LEAST = 0.5
 MOST = 2.0
 """And at most, or it is chance: no part has twice of what there is."""
 HALF = 0.5
-"""A drift that is in no part of up to so much of the rows is said to be everywhere."""
+"""A drift that is in no part of up to so much of the rows is said to be everywhere, if so much of it is within parts."""
 WIDEST = 0.9
 """Share of the rows of a condition at most. What holds for more is everywhere."""
 LEVEL = math.log(0.05)
@@ -110,8 +110,9 @@ def where(
     design = 1.0 + share * (max(float(frame.design[feature]) for feature in own.excess) - 1.0)
     search = _Search(own, design)
     best = search.best()
-    condition = None if best is None else search.condition(best)
-    return Found(condition, search.widest)
+    if best is None:
+        return Found(None, 0.0 if search.is_of_mix() else search.widest)
+    return Found(search.condition(best), search.widest)
 
 
 class _Search:
@@ -130,6 +131,21 @@ class _Search:
         tries = self._columns + math.log(max(sum(self._rows.widths) / len(self._rows.widths), 1.0))
         needed = NormalDist().inv_cdf(1.0 - math.exp(LEVEL - tries)) + 1.645
         return whole.excess**2 / max(self._design * whole.noise, 1e-300) / needed**2
+
+    def is_of_mix(self) -> bool:
+        """Whether most of the excess goes along with the mix of another drifting feature, or there is no other column: then
+        nothing within the values of a column says that it is everywhere."""
+        rows = self._rows
+        tables = [
+            (scored, scored.table(feature, width))
+            for feature, width in enumerate(rows.widths)
+            if (scored := rows.scored(feature)) is not None
+        ]
+        within = [
+            float((table.rows * table.lift).sum() / table.rows.sum()) / scored.excess
+            for scored, table in tables
+        ]
+        return min(within, default=0.0) < HALF
 
     def best(self) -> _Tried | None:
         singles = sorted(self._over(None), key=lambda one: one.chance)[:BEAM]

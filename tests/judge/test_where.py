@@ -187,6 +187,7 @@ def test_a_feature_does_not_say_where_its_own_change_is() -> None:
     counts = np.bincount(now[:, 0], minlength=X.slots)
     alone = where(now[:, :1], before[:, :1], frame, counts, ["x"], rows=len(now))
     assert alone.condition is None
+    assert not alone.is_everywhere
 
 
 def test_a_copy_of_a_drifting_feature_does_not_explain_it() -> None:
@@ -201,6 +202,18 @@ def test_a_copy_of_a_drifting_feature_does_not_explain_it() -> None:
     frame = build_frame(reference(twins, counts[1][None, :]), plan(twins))
     result = where(now, before, frame, counts[0], ["x", "x again"], rows=len(now))
     assert result.condition is None
+    assert not result.is_everywhere
+
+
+def test_a_change_of_mix_is_neither_in_a_part_nor_everywhere() -> None:
+    """x is larger in one city, as ever, and more rows are of it: within each city nothing has changed."""
+    before, now = (codes(np.random.default_rng(seed), 20_000, city="b") for seed in (1, 2))
+    now = now[(now[:, 1] == FIRST_BIN + 1) | (np.arange(len(now)) % 3 == 0)]
+    frame = build_frame(reference(OWN, counted(before)[None, :]), plan(OWN))
+    for named in (["x", "city"], ["x"]):
+        result = where(now, before, frame, counted(now), named, rows=len(now))
+        assert result.condition is None
+        assert not result.is_everywhere
 
 
 def test_rows_that_come_in_clusters_count_for_less() -> None:
