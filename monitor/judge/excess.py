@@ -9,7 +9,7 @@ millions of rows, stands for 20 slots of each drifting feature, and few sampled 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,22 +72,33 @@ class Sums:
 class Scored:
     """Rows with their scores by some drifting features, and the PSI of these. Those of the window come first.
 
-    codes    int64[features, rows]
+    codes    uint16[features, rows]  coarse slots
     scores   float64[rows]
     squares  float64[rows]
     weights  float64[rows of the reference]  how much each stands for; None: the same
-    usual    mean score of all of the reference's rows
-    spread   variance of all of the window's scores, and of all of the reference's
+    usual    mean score of the reference's rows
+    spread   variance of the window's scores, and of the reference's
     """
 
     excess: float
     split: int
-    codes: _Codes
+    codes: NDArray[np.uint16]
     scores: _Floats
     squares: _Floats
     weights: _Floats | None
     usual: float
     spread: tuple[float, float]
+
+    @classmethod
+    def of(
+        cls, excess: float, split: int, codes: NDArray[np.uint16], scores: _Floats, weights: _Floats | None
+    ) -> Scored:
+        own, theirs = scores[:split], scores[split:]
+        if not len(theirs) or (weights is not None and not weights.any()):
+            return cls(excess, split, codes, scores, scores**2, weights, 0.0, (float(own.var()),) * 2)
+        usual = float(np.average(theirs, weights=weights))
+        spread = float(own.var()), float(np.average((theirs - usual) ** 2, weights=weights))
+        return cls(excess, split, codes, scores, scores**2, weights, usual, spread)
 
     @property
     def noise(self) -> float:
@@ -97,16 +108,11 @@ class Scored:
         return now / self.split + then / before
 
     def only(self, numbers: _Codes) -> Scored:
-        """Some of the rows, ascending."""
+        """Some of the rows, ascending. What is usual among them is their own: in a part that has changed scores are
+        spread more widely than elsewhere."""
         split = int(np.searchsorted(numbers, self.split))
-        return replace(
-            self,
-            split=split,
-            codes=self.codes[:, numbers],
-            scores=self.scores[numbers],
-            squares=self.squares[numbers],
-            weights=None if self.weights is None else self.weights[numbers[split:] - self.split],
-        )
+        weights = None if self.weights is None else self.weights[numbers[split:] - self.split]
+        return self.of(self.excess, split, self.codes[:, numbers], self.scores[numbers], weights)
 
     def table(self, feature: int, width: int) -> Table:
         n, _, mean, now = self._moments(feature, width, slice(0, self.split), None)
@@ -135,7 +141,7 @@ class Scored:
 
 
 class Rows:
-    """Both samples, as coarse slots within the features, int64[features, rows]; those of the window come first."""
+    """Both samples, as coarse slots within the features, uint16[features, rows]; those of the window come first."""
 
     def __init__(
         self,
@@ -151,7 +157,7 @@ class Rows:
         starts = frame.layout.start
         codes = np.minimum(np.concatenate([window, reference]).astype(np.int64), np.diff(starts) - 1)
         self.frame, self.split = frame, len(window)
-        self.codes = np.ascontiguousarray((frame.group[codes + starts[:-1]] - frame.start[:-1]).T, np.int64)
+        self.codes = np.ascontiguousarray((frame.group[codes + starts[:-1]] - frame.start[:-1]).T, np.uint16)
         self.widths: list[int] = np.diff(frame.start).tolist()
         self.excess: dict[int, float] = {}
         """PSI of each drifting feature."""
@@ -175,10 +181,7 @@ class Rows:
     def _by(self, features: Sequence[int]) -> Scored:
         scores = np.sum([self._by_slot[feature][self.codes[feature]] for feature in features], axis=0)
         excess = sum(self.excess[feature] for feature in features)
-        own, theirs = scores[: self.split], scores[self.split :]
-        usual = float(np.average(theirs, weights=self._weights))
-        spread = float(own.var()), float(np.average((theirs - usual) ** 2, weights=self._weights))
-        return Scored(excess, self.split, self.codes, scores, scores**2, self._weights, usual, spread)
+        return Scored.of(excess, self.split, self.codes, scores, self._weights)
 
 
 def _effective(weights: _Floats) -> float:

@@ -153,6 +153,23 @@ def test_conditions_of_every_form_are_named_among_twenty_columns(form) -> None:
     assert told.count("right") >= 3, told
 
 
+def test_a_part_that_has_changed_much_is_named_without_a_second_column() -> None:
+    """Inside it scores are spread widely: told from few rows of each of 40 columns' bins, some part of the part would seem guiltier."""
+    profiles = [numeric_profile(f"n{i}", 20) for i in range(40)]
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        before, now = (rng.integers(FIRST_BIN, 23, (rows, 40)).astype(np.uint16) for rows in (8_000, 4_000))
+        inside = now[:, 0] == 5
+        now[inside, 1] = np.minimum(now[inside, 1] + 8, 22)
+        own, theirs = (
+            np.concatenate([np.bincount(rows[:, f], minlength=p.slots) for f, p in enumerate(profiles)])
+            for rows in (now, before)
+        )
+        frame = build_frame(reference(profiles, theirs[None, :]), plan(profiles))
+        condition = where(now, before, frame, own, ["n1"], rows=len(now)).condition
+        assert condition.literals == (Literal("n0", (5,)),)
+
+
 def test_a_drift_that_is_everywhere_yields_no_condition() -> None:
     """Neither a small one nor a large one, beyond the few in a hundred that chance is allowed."""
     cases = [
