@@ -1,6 +1,6 @@
 """`make night`: the long runs, in a dated report under bench/reports/.
 
-    python -m bench.night [--only proof,kill,chaos,handover,simulate,fuzz,year,slow,bench,soak] [--date YYYY-MM-DD]
+    python -m bench.night [--only proof,kill,chaos,handover,simulate,fuzz,compat,year,slow,bench,soak] [--date YYYY-MM-DD]
 
 The seed of everything random is the date, except in the proof, which says its own. A step that breaks, or misses a goal
 of the proof, does not keep the others from running. The figures measured here are also those of bench/README.md and
@@ -53,6 +53,7 @@ def steps(seed: str) -> dict[str, Step]:
             "Replicas disturbed in simulation", ["bench.simulate", "--schedules", NIGHTLY, "--seed", seed]
         ),
         "fuzz": Step("Mutated records", ["bench.fuzz", "--records", str(FUZZED), "--seed", seed]),
+        "compat": Step("Scores of other products", ["bench.compat"]),
         "year": Step("The flights of 2013 against January", ["bench.year"], writes="--out"),
         "slow": Step("Slow tests", ["pytest", "-m", "slow or night", "-q", "--color=no"]),
         "bench": Step("Figures", ["bench.run", "--seed", seed], markdown=True),

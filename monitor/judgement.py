@@ -18,6 +18,7 @@ from monitor.diagnosed import diagnosed
 from monitor.incident.model import Incident, latest_incidents
 from monitor.incident.track import Transition, stand, track
 from monitor.judge.beside import Neighbour
+from monitor.judge.compat import compat_scores
 from monitor.judge.kept import Kept
 from monitor.judge.policy import judge, judge_without_reference
 from monitor.judge.prepare import Prepared
@@ -315,6 +316,8 @@ class Judgement:
         verdict = diagnosed(
             verdict, window, prepared, self.plan, segments=segments, sampled=lambda: self._sample(window)
         )
+        if self.plan.compat:
+            verdict = replace(verdict, compat=compat_scores(window, prepared, self.plan.compat))
         return self._besides.show(
             verdict, window, prepared, plan=self.plan, others=self.context.others,
             judged=self.history.get(spec.name, ()), since=self._whole,

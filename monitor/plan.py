@@ -173,6 +173,8 @@ class ModelPlan:
     """Extra scores that vote, by name."""
     beside: Mapping[str, str] = field(default_factory=dict)
     """What windows are also compared with, without a vote: PREVIOUS, LAST_WEEK, or a name and its reference file."""
+    compat: tuple[str, ...] = ()
+    """Products whose scores are shown, of `monitor.judge.catalogue.PRODUCTS`."""
     season: str = "none"
     """none | hour_of_day | day_of_week | hour_of_week: what of the reference a window is compared with."""
     raw_rules: tuple[RawRule, ...] = ()

@@ -168,6 +168,8 @@ class Verdict:
     """What changed, where and since when, JSON-able: `monitor.judge.diagnose`. Empty unless it is drift."""
     beside: tuple[Beside, ...] = ()
     """In the order of the plan; they have no say in the state."""
+    compat: Mapping[str, Any] = field(default_factory=dict)
+    """Scores as other products have them, JSON-able: `monitor.judge.compat`. They have no say in the state."""
 
     @property
     def named(self) -> tuple[Test, ...]:

@@ -45,13 +45,13 @@ class Peer:
     `versions` are those of the packages in the peer's environment.
     """
 
-    def __init__(self, name: str, *, smoke: bool = False) -> None:
+    def __init__(self, name: str, *, smoke: bool = False, program: str = "program.py") -> None:
         """`smoke`: see `venvs.ensure`."""
         self.name = name
         python = ensure(name, smoke=smoke)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the peer
         self._process = subprocess.Popen(
-            [str(python), str(HERE / name / "program.py")],
+            [str(python), str(HERE / name / program)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, env=environment(), cwd=HERE,
         )  # fmt: skip
         try:

@@ -72,6 +72,7 @@ def examine(settings: Settings, *, network: bool) -> Iterator[Line]:
     for plan in plans.models:
         if plan.name in references:
             yield from local.check_beside(plan, references[plan.name])
+            yield from local.check_compat(plan, references[plan.name])
             yield from check_seasons(plan, references[plan.name])
             yield from check_sample(plan, references[plan.name])
             yield from local.check_budget(plan, references[plan.name])

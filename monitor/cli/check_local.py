@@ -79,6 +79,23 @@ def check_beside(plan: ModelPlan, reference: Reference) -> Iterator[Line]:
         yield ok(subject, has) if len(both) == len(own) else doubtful(subject, has)
 
 
+def check_compat(plan: ModelPlan, reference: Reference) -> Iterator[Line]:
+    """Of how many features the scores of other products can be had, and of which not."""
+    from monitor.judge.compat import extent
+    from monitor.reference.summary import feature_counts
+
+    for product in plan.compat:
+        extents = {
+            profile.name: extent(product, profile, counts) for profile, counts in feature_counts(reference)
+        }
+        exact, near = (sum(one == kind for one in extents.values()) for kind in ("exact", "near"))
+        none = [name for name, one in extents.items() if one == "none"]
+        text = f"its scores of {exact} features exactly, of {near} nearly"
+        if none:
+            text += f", not of {', '.join(none[:5])}{f' and {len(none) - 5} more' if len(none) > 5 else ''}"
+        yield ok(f"compat {plan.name}, {product}", f"{text}; configs/compat.md says why")
+
+
 def check_backend(settings: Settings) -> Line:
     """Where counts will be kept. Raises ConfigError where that cannot be had."""
     from monitor.assembly import backend_of

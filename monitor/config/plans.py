@@ -243,6 +243,7 @@ def _model(settings: Settings, name: str, reference: Reference | None, problems:
         detectors=model.detectors,
         season=model.season,
         beside=beside_paths(settings, name),
+        compat=tuple(dict.fromkeys(model.compat)),
         clear_after=model.clear_after,
         runbook=model.runbook,
         sample=model.diagnosis.sample,

@@ -29,7 +29,7 @@ from monitor.config.intake import DAY, HOUR, MINUTE, SECOND, Span
 from monitor.config.quantity import format_budget, format_duration, parse_budget
 from monitor.config.retraining import Retrain
 from monitor.config.rule import parse_limit
-from monitor.judge.catalogue import DETECTORS, SCORES, SEASONS
+from monitor.judge.catalogue import DETECTORS, PRODUCTS, SCORES, SEASONS
 from monitor.plan import LAST_WEEK, LONGEST_VECTOR, MOST_MEMBERS, PREVIOUS
 
 LEARN = "learn"
@@ -269,6 +269,9 @@ class Model(Group):
         description="What each window is compared with beside its reference; shown, and no vote.",
         examples=[[PREVIOUS, LAST_WEEK, {"name": "last-year", "file": "/ref/churn-2025.ref"}]],
     )
+    compat: tuple[Annotated[str, Choice(PRODUCTS)], ...] = Field(
+        default=(), description="Products whose own scores are shown too; no vote.", examples=[["evidently"]]
+    )
     windows: dict[Name, Annotated[Window, expand(Window)]] = Field(
         default_factory=lambda: {"1h": Window(size=HOUR)},
         min_length=1,
@@ -299,8 +302,7 @@ class Model(Group):
     )
     label: Annotated[Outcome, expand(Outcome)] | None = Field(
         default=None,
-        description="The truth, where the record already holds it; watched like a feature, under the name "
-        "label.",
+        description="The truth, where the record already holds it; watched like a feature, named label.",
         examples=[{"path": "label", "kind": "class"}],
     )
     segments: dict[Name, Annotated[Segment, expand(Segment)]] = Field(

@@ -34,6 +34,9 @@ DETECTORS = (*DISTANCES, WASSERSTEIN, MMD, MEAN_SHIFT)
 """Scores without a closed null that `detectors:` can make vote."""
 MOMENTS = ("mean", "std", "median", "p01", "p99")
 
+PRODUCTS = ("evidently", "nannyml", "scouter", "popmon")
+"""Whose definitions of scores are known: `monitor.judge.compat`."""
+
 SEASONS = {"hour_of_day": 24, "day_of_week": 7, "hour_of_week": 168}
 """Kinds of season that a reference is read by, and how many there are of each."""
 

@@ -67,5 +67,12 @@ class Kept:
     def bare(self) -> Self:
         """Without tests, scores of any kind, diagnosis and the features that could not be judged."""
         segments = [{**segment, "tests": []} for segment in self.body().get("segments", ())]
-        less = {"tests": [], "scores": {}, "blind": [], "diagnosis": {}, "segments": segments, "beside": []}
-        return type(self).read(self.body() | less)
+        none: dict[str, Any] = {
+            "tests": [],
+            "scores": {},
+            "blind": [],
+            "diagnosis": {},
+            "beside": [],
+            "compat": {},
+        }
+        return type(self).read(self.body() | none | {"segments": segments})

@@ -39,6 +39,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
             {name: getattr(one, name) for name in _BESIDE} | {"scores": _scores_to_json(one.scores)}
             for one in verdict.beside
         ],
+        "compat": dict(verdict.compat),
     }
 
 
@@ -65,6 +66,7 @@ def from_json(body: Mapping[str, Any]) -> Verdict:
             Beside(**{name: one[name] for name in _BESIDE}, scores=_scores_from_json(one["scores"]))
             for one in body.get("beside", ())
         ),
+        compat=body.get("compat", {}),
     )
 
 

@@ -90,9 +90,22 @@ def _card(model: ModelView) -> dict[str, Any]:
         "segments": _segments(verdict),
         "segments_hidden": max(len(verdict.segments) - SEGMENTS, 0) if verdict else 0,
         "beside": [shape.beside(one) for one in verdict.beside] if verdict else (),
+        "compat": _compat(verdict),
         "spent": _spent(shaped["budget"]),
         "proof": _proof(verdict),
     }
+
+
+def _compat(verdict: Verdict | None) -> list[dict[str, Any]]:
+    """Scores as other products have them, of the features that moved furthest."""
+    if verdict is None:
+        return []
+    order = list(dict.fromkeys(test.feature for test in verdict.tests))
+    return [
+        {"product": product, "feature": feature, **own[feature]}
+        for product, own in verdict.compat.items()
+        for feature in [name for name in order if name in own][: shape.WORST]
+    ]
 
 
 def _segments(verdict: Verdict | None) -> list[dict[str, Any]]:

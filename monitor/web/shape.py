@@ -180,6 +180,7 @@ def _plan(plan: ModelPlan) -> dict[str, Any]:
         "champion": plan.champion,
         "season": plan.season,
         "beside": list(plan.beside),
+        "compat": list(plan.compat),
         "config": plan.config,
         "retrain": plan.retrain.mode,
         "rules": [asdict(rule) for rule in plan.raw_rules],
@@ -226,6 +227,11 @@ def features(model: ModelView, name: str = "") -> list[dict[str, Any]]:
                             other.name: dict(other.scores[feature])
                             for other in one.beside
                             if feature in other.scores
+                        },
+                        "compat": {
+                            product: dict(own[feature])
+                            for product, own in one.compat.items()
+                            if feature in own
                         },
                     }
                 )

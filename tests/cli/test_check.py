@@ -376,25 +376,3 @@ def test_rows_that_conditions_are_searched_in(tmp_path: Path, kept: int, says: s
     assert says in run("-c", str(path), "--no-network")
     path.write_text(plain, encoding="utf-8")
     assert "sampled rows" not in run("-c", str(path), "--no-network")
-
-
-def test_references_that_windows_are_shown_beside(tmp_path: Path) -> None:
-    """One that cannot be read is wrong, one that lacks features doubtful."""
-    from monitor.reference.file import write as store
-    from tests.judge import build
-
-    profiles = [build.numeric_profile(name, 20) for name in ("a", "b")]
-    counts = np.ones((1, 2 * profiles[0].slots), np.int64)
-    path = Path(write(tmp_path))
-    others = "beside: [previous_window, {name: gone, file: x.ref}, {name: old, file: o.ref}, {name: same, file: m.ref}]"
-    text = path.read_text(encoding="utf-8").replace(
-        "    features: {a: {path: a, kind: numeric}}", f"    reference: m.ref\n    {others}"
-    )
-    path.write_text(text, encoding="utf-8")
-    store(build.reference(profiles, counts, timed=False), tmp_path / "m.ref")
-    store(build.reference(profiles[:1], counts[:, :24], timed=False, name="old"), tmp_path / "o.ref")
-    shown = run("-c", str(path), "--no-network", code=Exit.FAILURE)
-    assert "x beside m, gone: " in shown
-    assert "~ beside m, old: old, 24 rows, 1 of 2 features" in shown
-    assert "√ beside m, same: january, 24 rows, 2 of 2 features" in shown
-    assert "beside m, previous_window" not in shown

@@ -140,6 +140,7 @@ LIVE = [
     "detectors: [wasserstein]",
     "season: hour_of_day",
     "beside: [previous_window, {name: old, file: old.ref}]",
+    "compat: [evidently, popmon]",
     "features: {age: {tolerance: {psi: 0.1}}}",
     "features: {age: {}}",
 ]

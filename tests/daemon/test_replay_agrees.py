@@ -19,13 +19,17 @@ SEGMENTS = (
 )
 
 
-SEASONS = {"season": "hour_of_day", "beside": ["previous_window", "same_window_last_week"]}
+SEASONS = {
+    "season": "hour_of_day",
+    "beside": ["previous_window", "same_window_last_week"],
+    "compat": ["evidently", "nannyml", "scouter", "popmon"],
+}
 
 
 @pytest.mark.parametrize(
     ("segments", "more"),
     [((), {}), (SEGMENTS, {}), (SEGMENTS, SEASONS)],
-    ids=["whole", "segments", "seasons and beside"],
+    ids=["whole", "segments", "seasons, beside and compat"],
 )
 def test_live_and_replayed_verdicts_agree_to_the_last_digit(make, segments, more):
     """Every field of every verdict, and the tallies of the records, but for revisions, which only the living have."""

@@ -216,6 +216,23 @@ def test_what_a_window_is_shown_beside_is_text_and_has_no_say(start):
     }
 
 
+def test_scores_of_other_products_are_shown_as_such(start):
+    """Of the features that moved furthest; what only comes near is marked, and the API has all by feature."""
+    model = drifting()
+    age = {"near": True, "scores": {"psi": 0.25, "ks": 0.5}}
+    compat = {
+        "evidently": {"age": age},
+        "popmon": {"country": {"near": False, "scores": {"psi": 431.5}}},
+        "scouter": {},
+    }
+    latest = {name: replace(one, compat=compat) for name, one in model.latest.items()}
+    site = start(view(replace(model, latest=latest)))
+    text = site.ask("/").text
+    assert "psi ≈ 0.25, ks ≈ 0.5" in text
+    rows = json.loads(site.ask("/api/v1/models/churn/features").body)["data"]
+    assert next(one for one in rows if one["feature"] == "age")["compat"] == {"evidently": age}
+
+
 def test_segments_are_shown_with_their_worst_test(start):
     """The furthest first, named as text only; the API has all of them."""
     model = drifting()
