@@ -221,11 +221,8 @@ def told_beside(kind: Kind, scores: Mapping[str, float], share: float, excess: f
     """Of the two things that are no feature: errors and latency."""
     if kind is Kind.ERRORS:
         text = f"{percent(share)} errors, {percent(share - excess)} in the reference"
-        return {
-            "kind": str(kind),
-            "text": text,
-            "figures": {"share": share, "reference_share": share - excess},
-        }
+        shares = {"share": share, "reference_share": share - excess}
+        return {"kind": str(kind), "title": TITLES[kind], "text": text, "figures": shares}
     names: Sequence[str] = ("p50", "p99", "reference_p50", "reference_p99")
     figures = {name: scores[name] for name in names if name in scores}
     slow = f"{percent(share)} slower than 99 % of the reference"

@@ -169,7 +169,7 @@ def test_a_verdict_with_its_diagnosis_survives_json():
     verdict = diagnosed(judge(made, own.prepared, own.plan, previous=()), made, own.prepared, own.plan)
     assert verdict.diagnosis["commands"] == [
         "kcat -b BROKER -C -t t -p 0 -o 1000 -c 2000",
-        "driftline replay --source s --from 1970-02-11T16:00:00.000Z --to 1970-02-11T17:05:00.000Z",
+        "driftline replay -c CONFIG --source s --from 1970-02-11T16:00:00.000Z --to 1970-02-11T17:05:00.000Z",
     ]
     assert "GB" not in str(
         diagnosed(verdict, made, own.prepared, replace(own.plan, shown=Shown.NONE)).diagnosis
@@ -178,6 +178,17 @@ def test_a_verdict_with_its_diagnosis_survives_json():
     assert from_json(json.loads(text)) == verdict
     old = {name: value for name, value in json.loads(text).items() if name != "diagnosis"}
     assert from_json(old) == replace(verdict, diagnosis={})
+
+
+def test_errors_are_told_like_any_cause():
+    """Their drift has no feature with bins, and a page and an incident read what they read of others."""
+    own = model()
+    made = replace(window(own, draw(np.random.default_rng(3), own.rows)), errors=own.rows // 2)
+    verdict = judge(made, own.prepared, own.plan, previous=())
+    assert verdict.state is State.DRIFT
+    (one,) = diagnose(made, verdict, own.prepared)["features"]
+    assert (one["kind"], one["title"]) == ("errors", "errors")
+    assert one["text"] == "50 % errors, 0 % in the reference"
 
 
 def test_commands_are_bounded_and_quoted():
