@@ -57,4 +57,4 @@ def commands(diagnosis: Mapping[str, Any], plan: ModelPlan) -> Iterator[str]:
         yield f"kcat -b BROKER -C -t {topic} -p {one['partition']} -o {one['first']} -c {count}"
     since, until = diagnosis["since"]["start"], diagnosis["since"]["end"] + plan.lateness
     source = shlex.quote(plan.source)
-    yield f"driftline replay --source {source} --from {rfc3339(since)} --to {rfc3339(until)}"
+    yield f"driftline replay -c CONFIG --source {source} --from {rfc3339(since)} --to {rfc3339(until)}"

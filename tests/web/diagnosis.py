@@ -31,6 +31,6 @@ DIAGNOSIS = {
     "commands": [
         "kcat -b BROKER -C -t predictions -p 0 -o 81234 -c 24106",
         "kcat -b BROKER -C -t predictions -p 1 -o 80110 -c 24105",
-        "driftline replay --source predictions --from 2026-11-22T19:00:00.000Z --to 2026-11-22T20:05:00.000Z",
+        "driftline replay -c CONFIG --source predictions --from 2026-11-22T19:00:00.000Z --to 2026-11-22T20:05:00.000Z",
     ],
 }  # fmt: skip

@@ -62,7 +62,7 @@ def test_the_page_is_well_formed_and_says_everything(site):
         "country, renamed categories: UK → GB",
         "Where: device = ios: 92 % of it",
         "In country=DE; not in country=FR, country=other and 3 more",
-        "driftline replay --source predictions --from 2026-11-22T19:00:00.000Z",
+        "driftline replay -c CONFIG --source predictions --from 2026-11-22T19:00:00.000Z",
         "paused: rejects are 61 %",
         "Budget not proven: the reference has 12 windows of this size, 359 are needed.",
         "train-2026-10",
