@@ -67,6 +67,11 @@ class RowChange:
             return columns
         return self._numbers(columns, rows) if self._is_number else self._categories(columns, rows)
 
+    @property
+    def rows(self) -> int:
+        """Rows that came from the change on."""
+        return sum(self._rows.values())
+
     def rows_before(self, end: int) -> int:
         """Rows that came from the change on and have event times before `end`, in whole panes."""
         return sum(count for pane, count in self._rows.items() if pane * self._pane < end)

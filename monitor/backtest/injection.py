@@ -11,6 +11,7 @@ Counts do not say where in its bin a value lies: it is taken to lie anywhere in 
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,6 +54,11 @@ class Injection:
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.feature}={self.size:g}" + (f"@{self.when}" if self.when else "")
+
+    @property
+    def written(self) -> str:
+        """As it was given: without a size that was not."""
+        return str(self).replace(f"={self.size:g}", "", 1) if self.usual else str(self)
 
 
 def parse(text: str) -> list[Injection]:
@@ -97,22 +103,38 @@ def owner_of(reference: Reference, injection: Injection) -> int:
     """Number of the feature that is changed. Raises UsageError where there is none, or not of such a kind."""
     names = [profile.name for profile in reference.features]
     if injection.feature not in names:
-        raise UsageError(
-            f"no feature {injection.feature!r} - --inject {injection} - one of {', '.join(names[:20])}"
-        )
+        raise unknown(injection, names)
     owner = names.index(injection.feature)
-    kind = reference.features[owner].kind
-    if kind not in _OF[injection.kind]:
+    profile, where = reference.features[owner], f"--inject {injection.written}"
+    if profile.kind not in _OF[injection.kind]:
         right = ", ".join(sorted(str(one) for one in _OF[injection.kind]))
         raise UsageError(
-            f"{injection.feature} is {kind} - --inject {injection} - a feature that is {right} is right"
+            f"{injection.feature} is {profile.kind} - {where} - a feature that is {right} is right"
+        )
+    start = int(reference.layout().start[owner])
+    if not reference.counts[start + BELOW : start + profile.slots].any():
+        raise UsageError(
+            f"{injection.feature} has no values in the reference - {where} - a feature with values"
+        )
+    if injection.kind == "shift" and profile.std == 0:
+        raise UsageError(
+            f"{injection.feature} has one value in the reference - {where} - scale moves it, or missing removes it"
         )
     is_given = not injection.usual
     if is_given and injection.kind == "rename" and renamed(reference, owner, injection.size) < 0:
         raise UsageError(
-            f"no category has so few rows - --inject {injection} - a share that one of {injection.feature} is below"
+            f"no category has so few rows - {where} - a share that one of {injection.feature} is below"
         )
     return owner
+
+
+def unknown(injection: Injection, names: Sequence[str]) -> UsageError:
+    """What is said of a feature that is none of `names`."""
+    feature = injection.feature
+    near = [name for name in names if feature in name] or difflib.get_close_matches(feature, names, n=1)
+    more = f", … {len(names) - 20} more" if len(names) > 20 else ""
+    hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(names[:20])}{more} is right"
+    return UsageError(f"no feature {feature!r} - --inject {injection.written} - {hint}")
 
 
 def renamed(reference: Reference, owner: int, size: float) -> int:

@@ -82,7 +82,12 @@ def command(
     warm_shown()
     from monitor.cli import replay_run  # imports kernels: only now, so that compiling is seen
 
-    has_log = path is not None or since is not None or until is not None
+    is_span = since is not None or until is not None
+    if path is not None and is_span:
+        raise UsageError(
+            f"records of a file have no record time - --from, --to with --file {path} - one or the other is right"
+        )
+    has_log = path is not None or is_span
     options = replay_run.Options(
         config=config, against=against, budgets=budgets, source=name, null=without_change, injected=injected,
         runs=runs, months=months, seed=seed,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from monitor.backtest import delay, null
 from monitor.backtest.altered import RowChange
-from monitor.backtest.injection import Injection, owner_of, parse, possible
+from monitor.backtest.injection import Injection, owner_of, parse, possible, unknown
 from monitor.backtest.months import Pool, pool_of
 from monitor.backtest.summary import Seen
 from monitor.cli.progress import progress
@@ -40,7 +40,9 @@ def draw(
     """Windows of each reference's own blocks. Raises UsageError for a change that no model can have."""
     for injection in injections:
         if injection.when:
-            raise UsageError(f"a time without a log - --inject {injection} - --file or --from with it")
+            raise UsageError(
+                f"a time without a log - --inject {injection.written} - --file or --from with it"
+            )
     found = []
     for variant in variants:
         contexts = _with_features(variant, injections)
@@ -81,10 +83,12 @@ def _with_features(variant: Variant, injections: Sequence[Injection]) -> dict[st
             assert context.reference is not None
             owner_of(context.reference, injection)
         if not own:
-            models = ", ".join(variant.contexts)
-            raise UsageError(
-                f"no feature {injection.feature!r} - --inject {injection} - one of the references of {models}"
-            )
+            references = [context.reference for context in variant.contexts.values() if context.reference]
+            if not references:
+                raise UsageError(
+                    f"no reference - --inject {injection.written} - one of {', '.join(variant.contexts)} with one"
+                )
+            raise unknown(injection, list(dict.fromkeys(f.name for r in references for f in r.features)))
     return variant.contexts
 
 
@@ -120,7 +124,7 @@ def _begins(injection: Injection, now: int) -> tuple[int, int]:
     try:
         return -1, parse_duration(injection.when)
     except ValueError:
-        found = record_time(injection.when, now=now)
+        found = record_time(injection.when, now=now, where=f"--inject {injection.written}")
         assert found is not None
         return found, 0
 

@@ -18,7 +18,7 @@ def put_data(puts: Sequence[Put]) -> list[dict[str, Any]]:
         rows.append(
             {
                 "candidate": put.candidate, "model": put.change.model, "change": str(put.change.injection),
-                "since": put.change.since, "found": found is not None,
+                "since": put.change.since, "rows_since": put.change.rows, "found": found is not None,
                 "windows": found and found.windows, "rows": found and found.rows, "delay_ms": found and found.time,
             }
         )  # fmt: skip
@@ -33,7 +33,8 @@ def put_text(puts: Sequence[Put]) -> list[str]:
         told = [span(found.time), f"{found.windows:,}", f"{found.rows:,}"] if found else ["–", "–", "–"]
         since = moment(put.change.since, fine=put.change.since % 60_000 > 0) if put.change.since >= 0 else "–"
         rows.append([put.candidate, put.change.model, str(put.change.injection), since, *told])
-    return table([head, *rows])
+    late = dict.fromkeys(str(put.change.injection) for put in puts if put.change.rows == 0)
+    return [*table([head, *rows]), *(f"{change}: nothing was changed, no row is so late" for change in late)]
 
 
 def data(found: Sequence[Drawn], *, seed: int) -> dict[str, Any]:

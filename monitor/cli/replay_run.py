@@ -120,6 +120,9 @@ def _log(
 ) -> tuple[Sequence[Source], Iterator[Batch], BinaryIO | None]:
     """Partitions, their batches, and the file that they come from, if any."""
     topic = variant.source.topic
+    first, last = _time(since), _time(until)
+    if first is not None and last is not None and first >= last:
+        raise UsageError(f"nothing lies between them - --from {since}, --to {until} - a --from before --to")
     if path is not None:
         from monitor.intake.lines import read_lines
 
@@ -129,7 +132,7 @@ def _log(
 
     properties = variant.assembly.plans.kafka.client()
     sources = sources_of(properties, topic)
-    batches = read_range(properties, topic, since_ms=_time(since), until_ms=_time(until), direct=True)
+    batches = read_range(properties, topic, since_ms=first, until_ms=last, direct=True)
     return sources, batches, None
 
 

@@ -81,7 +81,7 @@ def text(tally: Tally, found: Found) -> str:
     lines += ["", *_table(found)]
     for name, items in found.items():
         pages = sum(item.pages for item in items)
-        lines.append(f"\n{pages} pages" + (f": {name}" if len(found) > 1 else ""))
+        lines.append(f"\n{pages} page{'s' * (pages != 1)}" + (f": {name}" if len(found) > 1 else ""))
         lines += [f"  {month}: {', '.join(causes)}" for month, causes in _months(items).items()]
     return "\n".join(lines)
 

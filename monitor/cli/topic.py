@@ -50,8 +50,8 @@ def spool_topic(topic: str, properties: Mapping[str, str], *, since: str, until:
     return spool
 
 
-def record_time(text: str, *, now: int) -> int | None:
-    """Milliseconds since the epoch of `30d` (ago), an RFC 3339 time or milliseconds; None of ""."""
+def record_time(text: str, *, now: int, where: str = "--since and --until, --from and --to") -> int | None:
+    """Milliseconds since the epoch of `30d` or `30d ago`, an RFC 3339 time or milliseconds; None of ""."""
     from datetime import UTC, datetime
 
     from monitor.config.quantity import parse_duration
@@ -61,14 +61,13 @@ def record_time(text: str, *, now: int) -> int | None:
     if text.isdecimal():
         return int(text)
     try:
-        return now - parse_duration(text)
+        return now - parse_duration(text.removesuffix(" ago"))
     except ValueError:
         pass
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(
-            f"{text!r} is no time - --since and --until, --from and --to - "
-            "2026-11-01T00:00:00Z, or 30d for 30 days ago, is right"
+            f"{text!r} is no time - {where} - 2026-11-01T00:00:00Z, or 30d for 30 days ago, is right"
         ) from None
     return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)

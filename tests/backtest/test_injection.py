@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from kernels.layout import BELOW, FIRST_BIN, MISSING, NOVEL
 from monitor.backtest.altered import RowChange
-from monitor.backtest.injection import SIZES, CountChange, Injection, moves, parse, possible, renamed
+from monitor.backtest.injection import (
+    SIZES,
+    CountChange,
+    Injection,
+    moves,
+    owner_of,
+    parse,
+    possible,
+    renamed,
+)
 from monitor.columns import Columns, Novel
 from monitor.errors import UsageError
 from tests.backtest.build import make
@@ -44,6 +56,35 @@ def test_a_change_must_fit_the_feature(text):
     """Numbers are not renamed, and names are not shifted."""
     with pytest.raises(UsageError, match="--inject"):
         CountChange(REFERENCE, parse(text)[0], seed=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("shift:n", "'n' - --inject shift:n - did you mean n0?"),
+        ("shift:zzz=1@1d", "'zzz' - --inject shift:zzz=1@1d - one of n0, "),
+        ("novel:n0@1d", "n0 is numeric - --inject novel:n0@1d - "),
+    ],
+)
+def test_what_does_not_fit_is_said_as_it_was_written(text, words):
+    """Without a size that nobody gave, and with what is near or there."""
+    with pytest.raises(UsageError, match=re.escape(words)):
+        owner_of(REFERENCE, parse(text)[0])
+
+
+def test_what_would_change_nothing_is_refused():
+    """What is found of it would be the false alarms of the other features."""
+    first = REFERENCE.features[0]
+    constant = replace(REFERENCE, features=(replace(first, std=0.0), *REFERENCE.features[1:]))
+    with pytest.raises(UsageError, match=f"{first.name} has one value in the reference"):
+        owner_of(constant, Injection("shift", first.name, 1.0))
+    assert owner_of(constant, Injection("scale", first.name, 2.0)) == 0
+    counts = REFERENCE.counts.copy()
+    counts[: first.slots] = 0
+    counts[0] = REFERENCE.rows
+    for kind in ("shift", "scale", "missing"):
+        with pytest.raises(UsageError, match=f"{first.name} has no values in the reference"):
+            owner_of(replace(REFERENCE, counts=counts), Injection(kind, first.name, 0.5))
 
 
 def test_usual_sizes_rename_each_category_once():

@@ -60,7 +60,7 @@ def test_a_log_is_judged_and_summed_up(made):
     assert text.count("drift ") >= 3
     assert "incident open: missing(amount)" in text
     assert "5m" in text
-    assert "1 pages" in text
+    assert "1 page\n" in text
 
 
 def test_verdicts_do_not_depend_on_batches(made, monkeypatch):
@@ -132,10 +132,29 @@ def test_changes_are_put_into_a_log(made):
     text = run(made, "--inject", "rename:country", "--budget", "2 per 30d", "--budget", "20 per 30d")
     assert text.count("rename:country=0.5") == 2
     assert "found after" in text
-    with pytest.raises(UsageError, match="no time"):
+    with pytest.raises(UsageError, match=r"'soon' is no time - --inject missing:amount=0\.5@soon - "):
         run(made, "--inject", "missing:amount=0.5@soon")
-    with pytest.raises(UsageError, match="no feature"):
-        run(made, "--inject", "missing:age=0.5")
+    with pytest.raises(UsageError, match="no feature 'age' - --inject missing:age - one of amount, "):
+        run(made, "--inject", "missing:age")
+
+
+def test_a_change_that_begins_behind_the_log_is_told(made):
+    """It was not looked for in vain: nothing was changed."""
+    text = run(
+        made, "--inject", "missing:amount=0.5@2100-01-01T00:00:00Z", "--inject", "missing:amount=0.5@1m"
+    )
+    assert text.count("nothing was changed") == 1
+    assert "missing:amount=0.5@2100-01-01T00:00:00Z: nothing was changed, no row is so late" in text
+    (body,) = as_json(made, "--inject", "missing:amount=0.5@2100-01-01T00:00:00Z")["inject"]
+    assert (body["rows_since"], body["found"]) == (0, False)
+
+
+def test_a_span_is_one_of_a_topic(made):
+    """Lines of a file have no record time: a --from that did nothing would be believed. Both ends must fit."""
+    with pytest.raises(UsageError, match="have no record time - --from, --to with --file"):
+        run(made, "--from", "2026-11-05T00:00:00Z")
+    with pytest.raises(UsageError, match="nothing lies between them - --from 1d ago, --to 2d ago"):
+        drawn(made, "--from", "1d ago", "--to", "2d ago")
 
 
 def drawn(made, *options):
