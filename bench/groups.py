@@ -22,11 +22,12 @@ from tests.judge.joined import NAMES, columns_of, draw, plan_of, reference_of
 
 RHOS = (0.7, 0.6, 0.4, 0.0, -0.8)
 ROWS = (300, 1_000, 3_000, 10_000)
+SIZES = (2, 4, 8, 16)
 BATCH = 5_000
 
 
 def figures(*, smoke: bool) -> list[dict]:
-    return [*_powers(smoke=smoke), *_pages(smoke=smoke), *_cost(smoke=smoke)]
+    return [*_powers(smoke=smoke), *_sizes(smoke=smoke), *_pages(smoke=smoke), *_cost(smoke=smoke)]
 
 
 def _powers(*, smoke: bool) -> list[dict]:
@@ -47,6 +48,21 @@ def _powers(*, smoke: bool) -> list[dict]:
                     notes=f"by any single feature {one.single:.1%}",
                 )
             )
+    return found
+
+
+def _sizes(*, smoke: bool) -> list[dict]:
+    """The pair among others of its group, in windows of 1,000 rows."""
+    n, windows = (200, 10) if smoke else (1_000, 100)
+    rng = np.random.Generator(np.random.Philox(2))
+    found = []
+    for size in SIZES[:2] if smoke else SIZES:
+        scene = joint_pages.group_of(size, n)
+        for rho in RHOS[2:]:
+            one = joint_pages.found_in(joint_pages.paired(rng, windows * n, size, rho), rho, n, scene=scene)
+            say(f"groups: of {size}, {one}")
+            name = f"correlation {joint_pages.RHO} to {rho}, a pair in a group of {size}, {n:,} rows a window"
+            found.append(figure(name, "share of windows found", one.pair, rounds=windows))
     return found
 
 

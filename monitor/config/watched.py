@@ -317,7 +317,7 @@ class Model(Group):
         default_factory=dict,
         max_length=MOST_GROUPS,
         description="Numeric features that are also judged together, for changes that none of them shows alone, like a "
-        "correlation that flips. The reference is built again with them.",
+        "correlation that flips. Small groups see more: of 2 to 4, say. The reference is built again with them.",
         examples=[{"money": ["income", "debt"]}],
     )
     contract: Contract = Field(

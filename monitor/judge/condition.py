@@ -14,6 +14,7 @@ LISTED = 6
 """Categories that a text names; a person reads no more."""
 _CATEGORICAL = {MISSING: "missing", NOVEL: "novel", OTHER: "other"}
 _NUMBER = {MISSING: "missing", NON_FINITE: "no number"}
+_GROUP = {MISSING: "missing", NON_FINITE: "incomplete"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,12 @@ def _said(one: Literal, profile: FeatureProfile, words: Words) -> str:
     if profile.kind is Kind.NUMERIC:
         return _range(one, profile, words)
     special = _NUMBER if profile.kind is Kind.VECTOR else _CATEGORICAL
+    if profile.members:
+        special = _GROUP
     if len(one.slots) == 1 and one.slots[0] < FIRST_BIN:
         return f"{one.feature} is {special[one.slots[0]]}"
     if profile.kind is Kind.VECTOR:
-        return f"{one.feature} is present"
+        return f"{one.feature} is {profile.labels[0]}"
     called = [special.get(slot) or words.category(profile, slot - FIRST_BIN) for slot in one.slots]
     if len(called) == 1:
         return f"{one.feature} = {called[0]}"

@@ -34,11 +34,11 @@ CASES = [
         "a is categorical: groups are of numbers",
     ),
     (
-        f"groups: {{g: [{', '.join(f'f{i}' for i in range(33))}]}}",
+        f"groups: {{g: [{', '.join(f'f{i}' for i in range(17))}]}}",
         "bad-value",
         "models.m.groups.g",
         "g",
-        "at most 32",
+        "at most 16",
     ),
 ]
 

@@ -102,6 +102,24 @@ def windows_of(scene: Scene, values: np.ndarray, n: int) -> Extract:
     return extract(counts, scene.prepared.frame, left_out=False)
 
 
+def group_of(size: int, n: int) -> Scene:
+    """A model of `size` normal features that are one group; the first two have a correlation of RHO."""
+    rng, hours = np.random.Generator(np.random.Philox(size)), round(30 * DAY / HOUR / 2)
+    values = paired(rng, hours * n, size, RHO)
+    columns = {f"f{i}": np.ascontiguousarray(column) for i, column in enumerate(values.T)}
+    group = GroupDeclaration("pair", tuple(columns))
+    events = np.repeat(np.arange(hours) * HOUR, n)
+    reference = build(Table(columns, events=events), model="m", name="r", pane=HOUR, groups=(group,))
+    own = plan_of(reference, groups=("pair",))
+    return Scene(reference, own, prepare(reference, own, own.windows[0]))
+
+
+def paired(rng: np.random.Generator, n: int, size: int, rho: float) -> np.ndarray:
+    found = rng.normal(size=(n, size))
+    found[:, 1] = rho * found[:, 0] + (1.0 - rho * rho) ** 0.5 * found[:, 1]
+    return found
+
+
 def simulate(setting: Setting, seed: int, *, days: int = 30) -> Month:
     """One month of hourly windows against a fresh reference."""
     rng = np.random.Generator(np.random.Philox(seed))
@@ -140,7 +158,11 @@ class Power(NamedTuple):
 def power(seed: int, rho: float, n: int, *, windows: int, scene: Scene) -> Power:
     """Of windows of n rows in which the correlation of the pair is `rho` and nothing else has changed."""
     rng = np.random.Generator(np.random.Philox(seed))
-    found, prepared = windows_of(scene, rows_of(rng, windows * n, rho), n), scene.prepared
+    return found_in(rows_of(rng, windows * n, rho), rho, n, scene=scene)
+
+
+def found_in(values: np.ndarray, rho: float, n: int, *, scene: Scene) -> Power:
+    found, prepared = windows_of(scene, values, n), scene.prepared
     evidence = weigh(found, prepared.frame, prepared.tolerances, prepared.level, prepared.past)
     drift = (evidence.x > prepared.critical) & (evidence.p <= prepared.alpha)
     of_pair = np.array(

@@ -8,6 +8,7 @@ from kernels.layout import FIRST_BIN, MISSING
 from monitor.judge.condition import Condition, Literal
 from monitor.judge.kind_text import Words
 from monitor.plan import Shown
+from tests.config.cases import group
 from tests.judge.build import categorical_profile, numeric_profile
 
 OWN = [numeric_profile("x", 20), categorical_profile("city", "abcde")]
@@ -62,3 +63,10 @@ def test_a_hostile_category_is_cut_and_cleaned() -> None:
     text = Condition((Literal("city", (FIRST_BIN,)),), 1.0, 0.5, 0.5, 0.0).text({"city": profile}, Words())
     assert "\x1b" not in text
     assert len(text) < 150
+
+
+@pytest.mark.parametrize(("slot", "said"), [(MISSING, "missing"), (1, "incomplete"), (FIRST_BIN, "complete")])
+def test_of_a_group_it_says_whether_a_row_has_all_members(slot, said) -> None:
+    """Some or all of them may be missing."""
+    condition = Condition((Literal("money", (slot,)),), 0.9, 0.1, 0.1, 1e-9)
+    assert condition.text({"money": group("money", "x", "y")}, Words()).startswith(f"money is {said}: ")

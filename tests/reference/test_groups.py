@@ -118,8 +118,8 @@ def test_the_file_keeps_groups_and_older_formats_are_read():
         ([("money", ("income", "dept"))], "no feature 'dept'"),
         ([("money", ("income", "city"))], "text where a number is expected"),
         ([("debt", ("income", "few"))], "a feature has this name"),
-        ([("money", ("income",))], "2 to 32 different features"),
-        ([("money", ("income", "income"))], "2 to 32 different features"),
+        ([("money", ("income",))], "2 to 16 different features"),
+        ([("money", ("income", "income"))], "2 to 16 different features"),
         ([("a", ("income", "debt")), ("b", ("a", "debt"))], "no feature 'a'"),
     ],
 )
