@@ -6,6 +6,7 @@ A goal is *met* when the 99 % confidence limits of what was measured lie within 
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -149,7 +150,11 @@ def _goal(what: str, goal: str, columns: Sequence[Sequence[rates.Rate]], levels:
         text = _state(states)
         if asked:
             numbers = ", ".join(f"{states.count(s)} {s}" for s in ("not met", "open", "met") if s in states)
-            text += f": {min(asked):.2f}–{max(asked):.2f} in {len(asked)} figures ({numbers})"
+            exact = [
+                one.rates[level] for one in measured if one.has_floor for level in levels if one.state(level)
+            ]
+            text += f": mean {statistics.mean(exact):.2f} where ▾," if exact else ":"
+            text += f" {min(asked):.2f}–{max(asked):.2f} in {len(asked)} figures ({numbers})"
         is_met &= "not met" not in states
         texts.append(text)
     return Goal(what, goal, (texts[0], texts[1]), is_met)

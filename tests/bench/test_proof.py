@@ -39,10 +39,10 @@ def test_goals_are_met_by_the_limits_of_what_was_measured() -> None:
     """One figure that misses is enough, and it is set in bold where it stands; what is not asked misses nothing."""
     text, is_met = proof_page.render({"full": {"rates: x": part(rate(1.0), rate(1.19))}})
     assert is_met
-    assert "| open: 1.00–1.19 in 6 figures (3 open, 3 met) | not measured |" in text
+    assert "| open: mean 1.09 where ▾, 1.00–1.19 in 6 figures (3 open, 3 met) | not measured |" in text
     text, is_met = proof_page.render({"quick": {"rates: x": part(rate(0.6), rate(9.0, asked=0))}})
     assert not is_met
-    assert "| not measured | **not met**: 0.60–0.60 in 3 figures (3 not met) |" in text
+    assert "| not measured | **not met**: mean 0.60 where ▾, 0.60–0.60 in 3 figures (3 not met) |" in text
     assert "| PSI ▾ | 1,000 | 20,000 | 20 | 100 | **0.60 (0.57–0.63) not met** |" in text
 
 
