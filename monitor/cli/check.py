@@ -45,6 +45,7 @@ def examine(settings: Settings, *, network: bool) -> Iterator[Line]:
     """Every line of the check. Raises ConfigError when settings and references do not agree."""
     from monitor.cli import check_local as local
     from monitor.cli.check_network import check_kafka, check_receivers, check_topics
+    from monitor.cli.grouped import check_groups
     from monitor.cli.sampled import check_sample
     from monitor.cli.seasons import check_seasons
     from monitor.config.plans import build_plans, plan_topics
@@ -74,6 +75,7 @@ def examine(settings: Settings, *, network: bool) -> Iterator[Line]:
             yield from local.check_beside(plan, references[plan.name])
             yield from local.check_compat(plan, references[plan.name])
             yield from check_seasons(plan, references[plan.name])
+            yield from check_groups(plan, references[plan.name])
             yield from check_sample(plan, references[plan.name])
             yield from local.check_budget(plan, references[plan.name])
     if network:

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels.layout import FREQUENCIES, LATENCY_BINS, PHASE_CLIP, PHASE_SCALE, PRESENT, allocate, merge
+from monitor.cli.check_line import Sign
+from monitor.cli.grouped import check_groups
 from monitor.judge import catalogue as names
 from monitor.judge.diagnose import diagnose
 from monitor.judge.extract import Counts, extract
@@ -255,6 +257,22 @@ def test_seasons_have_their_own_way_of_going_together():
     ]
     assert [GROUP in {test.feature for test in one.named} for one in told] == [False, True]
     assert told[1].state is State.DRIFT
+
+
+def test_check_says_which_groups_vote_and_why_others_do_not():
+    """Named and known; counted alone; and one of which all rows are alike."""
+    holed = draw(np.random.default_rng(17), 1_000)
+    holed[::4, 0] = np.nan
+    half, alike = reference_of(holed, hours=10), reference_of(np.ones((1_000, 3)), hours=10)
+    lines = [
+        line
+        for reference, groups in ((half, (GROUP,)), (half, ()), (alike, (GROUP,)))
+        for line in check_groups(plan_of(reference, groups=groups), reference)
+    ]
+    assert [line.sign for line in lines] == [Sign.OK, Sign.DOUBTFUL, Sign.DOUBTFUL]
+    assert lines[0].text == "income, debt, complete in 75.0% of the reference's rows"
+    assert "do not name it" in lines[1].text
+    assert "no two different rows" in lines[2].text
 
 
 def test_counts_stand_for_complete_rows():
