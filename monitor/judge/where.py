@@ -46,6 +46,11 @@ NARROWER = 0.75
 MOST_VALUES = 8
 """Categories of one condition; a person reads no more."""
 
+OUTCOMES = frozenset({"prediction", "label"})
+"""What comes of the features. No condition is on them: where an input has changed they have changed in turn, and
+rows that lack a value get much the same prediction. For the same reason they are left out beside an input that has
+changed more: the place of their change would be its values."""
+
 _Floats = NDArray[np.float64]
 _NONE = Sums(*np.zeros((4, 1)))
 
@@ -100,7 +105,10 @@ def where(
     weights            float64[rows of the reference]  how much each stands for; None: the same
     """
     known = {profile.name: at for at, profile in enumerate(frame.features)}
-    drifted = [known[name] for name in dict.fromkeys(named) if name in known][:FEATURES]
+    names = [name for name in dict.fromkeys(named) if name in known]
+    if names and names[0] not in OUTCOMES:
+        names = [name for name in names if name not in OUTCOMES]
+    drifted = [known[name] for name in names[:FEATURES]]
     if not drifted or min(len(window), len(reference)) < 2 * FEWEST:
         return None
     own = Rows(window, reference, counts, frame, drifted, weights)
@@ -178,7 +186,7 @@ class _Search:
         parts: dict[int, tuple[Scored, Sums]] = {}
         for feature, width in enumerate(rows.widths):
             scored = rows.scored(feature, *taken)
-            if feature in taken or scored is None:
+            if feature in taken or scored is None or rows.frame.features[feature].name in OUTCOMES:
                 continue
             if id(scored) not in parts:
                 parts[id(scored)] = (

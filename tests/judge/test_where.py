@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_ndtr
 
-from kernels.layout import FIRST_BIN
+from kernels.layout import FIRST_BIN, MISSING
 from monitor import diagnosed as boundary
 from monitor.diagnosed import diagnosed
 from monitor.judge import where as searching
@@ -220,6 +220,25 @@ def test_a_copy_of_a_drifting_feature_does_not_explain_it() -> None:
     result = where(now, before, frame, counts[0], ["x", "x again"], rows=len(now))
     assert result.condition is None
     assert not result.is_everywhere
+
+
+def imputed(name):
+    """Rows of which x is missing, anywhere, and that are given values from the middle of another column, `name`."""
+    rng = np.random.default_rng(8)
+    before, now = codes(rng, 8_000, share=0.0), codes(rng, 8_000, share=0.0)
+    lost = rng.random(len(now)) < 0.3
+    now[lost, 0], now[lost, 2] = MISSING, FIRST_BIN + rng.integers(8, 12, size=int(lost.sum()))
+    own = [X, CITY, replace(AGE, name=name)]
+    frame = build_frame(reference(own, counted(before)[None, :]), plan(own))
+    return functools.partial(where, now, before, frame, counted(now), rows=len(now))
+
+
+def test_what_a_model_makes_of_a_change_does_not_say_where_it_is() -> None:
+    """Nor does the input say where the prediction's change is, which comes of it; unless that has changed most."""
+    for named in (["x"], ["x", "prediction"]):
+        assert imputed("prediction")(named=named).condition is None
+    assert imputed("income")(named=["x"]).condition.literals[0].feature == "income"
+    assert imputed("prediction")(named=["prediction", "x"]).condition.literals == (Literal("x", (MISSING,)),)
 
 
 def test_a_change_of_mix_is_neither_in_a_part_nor_everywhere() -> None:
