@@ -50,11 +50,12 @@ def diagnosed(
 
 
 def commands(diagnosis: Mapping[str, Any], plan: ModelPlan) -> Iterator[str]:
-    """Lines for a shell: the records of each listed partition, then a replay of the span, with what came late."""
+    """Lines for a shell: the records of each listed partition, then a replay from onset or start on, with what came late."""
     for one in diagnosis["records"]:
         count = one["last"] - one["first"] + 1
         topic = shlex.quote(one["topic"])
         yield f"kcat -b BROKER -C -t {topic} -p {one['partition']} -o {one['first']} -c {count}"
-    since, until = diagnosis["since"]["start"], diagnosis["since"]["end"] + plan.lateness
+    span = diagnosis["since"]
+    since, until = span.get("onset", span["start"]), span["end"] + plan.lateness
     source = shlex.quote(plan.source)
     yield f"driftline replay -c CONFIG --source {source} --from {rfc3339(since)} --to {rfc3339(until)}"

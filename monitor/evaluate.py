@@ -21,14 +21,15 @@ from monitor.errors import StateDamaged, StateError, StateTooNew
 from monitor.incident.forget import forget
 from monitor.incident.intend import Intentions, intend
 from monitor.incident.model import Incident, cause_of, causes_of
-from monitor.judgement import Context, Judged, Judgement, verdict_entry
+from monitor.judgement import Context, Judged, Judgement
 from monitor.names import Source
 from monitor.plan import ModelPlan
 from monitor.removed import Removed
 from monitor.restoring import Restoring
 from monitor.retrain.rules import requests
+from monitor.shown import shown
 from monitor.state.log import Counted, Progress, StateLog
-from monitor.verdict import State, Verdict
+from monitor.verdict import Verdict
 from monitor.view import ModelView
 from monitor.window.completeness import Patience
 
@@ -36,8 +37,6 @@ log = structlog.get_logger(__name__)
 
 KEPT = 48 * 3_600_000
 """Sketches outlive the windows that need them by two days, so that a wrong verdict can be recounted."""
-SHOWN = 200
-"""Verdict records and incidents in a view."""
 SHOW_EVERY = 5.0
 """Seconds after which a view is renewed though nothing was judged: people acknowledge and approve."""
 RESTORE = 5.0
@@ -46,7 +45,6 @@ FORGET_EVERY = 3_600.0
 """Seconds between clean-ups of the ledger."""
 UNNAMED = ""
 """Model of the sketches that count records which name no model."""
-BLIND_AFTER = 24 * 3_600_000
 
 
 class Evaluate:
@@ -295,9 +293,7 @@ class Evaluate:
     def _commit(self, judgement: Judgement, judged: Judged) -> None:
         """Step 11: durable first, then taken as judged."""
         plan = judgement.plan
-        entries = [verdict_entry(judged.verdict), *judgement.outdated(judged.verdict)]
-        if judged.verdict.revision == 0:
-            entries.append(judged.cursor)
+        entries = judgement.entries(judged)
         intentions = Intentions(())
         with self.deciding:
             if judged.transitions:
@@ -314,7 +310,7 @@ class Evaluate:
             metrics.RETRAIN_SUPPRESSED_TOTAL.labels(plan.name, str(guard)).inc()
         verdict = judged.verdict
         log.info(
-            "window_judged",
+            "early_alarm" if verdict.early else "window_judged",
             model=plan.name,
             window=verdict.window,
             start=verdict.start,
@@ -342,37 +338,11 @@ class Evaluate:
         return min((self.progress[s].watermark for s in expected if s in self.progress), default=-1)
 
     def _view(self, judgement: Judgement) -> ModelView:
-        plan = judgement.plan
-        incidents = sorted(
-            (incident.to_json() for incident in self._incidents(plan.name)),
-            key=lambda body: (body["state"] != "firing", -int(body["opened"])),
-        )
-        now = max((verdict.end for verdict in judgement.latest.values()), default=0)
-        judged = [
-            kept
-            for history in judgement.history.values()
-            for kept in history
-            if kept.end > now - plan.budget.period and kept.state is not State.UNKNOWN
-        ]
-        return ModelView(
-            plan=plan,
-            reference=judgement.context.reference,
-            latest=dict(judgement.latest),
-            windows=dict(judgement.windows),
-            history=tuple(kept for history in judgement.history.values() for kept in list(history)[-SHOWN:]),
-            incidents=tuple(incidents[:SHOWN]),
-            closed=dict(judgement.closed),
-            skipped=dict(judgement.skipped),
-            pages_sent=sum(
-                body["severity"] == "critical" and int(body["opened"]) > now - plan.budget.period
-                for body in incidents
-            ),
-            pages_total=judgement.pages,
-            retrains=tuple(requests(self._state.ledger(plan.name, kinds=("retrain", "outcome")))),
-            pages_expected=sum(kept.alpha for kept in judged),
-            blind_since=_blind_since(judgement),
-            watermark=self._watermark(plan),
-        )
+        name = judgement.plan.name
+        incidents = [incident.to_json() for incident in self._incidents(name)]
+        retrains = tuple(requests(self._state.ledger(name, kinds=("retrain", "outcome"))))
+        watermark = self._watermark(judgement.plan)
+        return shown(judgement, incidents=incidents, retrains=retrains, watermark=watermark)
 
     def _incidents(self, model: str) -> list[Incident]:
         bodies = self._state.ledger(model, kinds=("incident",)).of("incident")
@@ -383,17 +353,3 @@ def _fits(judgement: Judgement, context: Context) -> bool:
     """Whether a judgement can go on with a new context: what it holds means the same."""
     old, new = judgement.plan, context.plan
     return (old.config, old.windows, old.source) == (new.config, new.windows, new.source)
-
-
-def _blind_since(judgement: Judgement) -> int:
-    """End of the last window before an unbroken run of unknown verdicts of 24 h or more, else -1."""
-    since = -1
-    for history in judgement.history.values():
-        run = []
-        for kept in reversed(history):
-            if kept.state is not State.UNKNOWN:
-                break
-            run.append(kept)
-        if run and run[0].end - run[-1].start >= BLIND_AFTER:
-            since = max(since, run[-1].start)
-    return since

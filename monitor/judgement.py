@@ -23,16 +23,19 @@ from monitor.judge.kept import Kept
 from monitor.judge.policy import judge, judge_without_reference
 from monitor.judge.prepare import Prepared
 from monitor.judge.record import to_json
+from monitor.looks import KIND, Held, Looks, dated, entry_of, guilty, passed
 from monitor.names import CHAMPION, Source
 from monitor.plan import ModelPlan, WindowSpec
 from monitor.reference.profile import Reference
 from monitor.sample import Sample
+from monitor.segments import WHOLE, part_layout, part_plan
 from monitor.sketch import Sketch
 from monitor.state.log import Counted, Entry, Ledger, Progress
 from monitor.verdict import State, Unknown, Verdict, Window
 from monitor.window.completeness import Patience, assess
-from monitor.window.grid import ends_holding, floor_pane, next_end, start_of
+from monitor.window.grid import ends_holding, floor_pane, start_of
 from monitor.window.merge import merge
+from monitor.window.next import Waiting, end_of_next, is_over
 from monitor.window.parts import SegmentStores, seasonal
 from monitor.window.store import PaneStore
 
@@ -41,13 +44,6 @@ HISTORY = 1_000
 DETAILED = 200
 """The newest of them are kept whole: at 500 features one is 2 MB in the ledger and takes 60 ms to read, and
 a tenth of that packed. Of the others remain state, counts and probability, without tests and scores."""
-HISTORICAL = 7 * 86_400_000
-"""A stream whose newest event is older than this was replayed and ended, it did not fall silent."""
-EMPTY_RUN = 48
-"""Windows without any data that are judged one by one; a longer gap is one verdict, or the silence
-between two seasons would be 10,000 of them."""
-
-
 COUNTED = "counted"
 """Id of the `clock` entry {config, since}: which configuration is counted, and from which event time on.
 -1: from the start of the log."""
@@ -89,15 +85,15 @@ class Judgement:
         """Newest incident of every rule, open or resolved."""
         self.closed: dict[str, int] = {}
         self.skipped: dict[tuple[str, str], int] = {}
-        self.pages = 0
+        self.pages = self.early_pages = 0
+        self.looks = Looks()
         self._patience = patience
         self._store = PaneStore()
         self._segments = SegmentStores(context.plan)
         self._besides = Besides(self._store, context.layout)
         self._cursor: dict[str, int] = {}
         self._since = -1
-        self._held: dict[tuple[str, int], int] = {}
-        self._quiet: dict[tuple[str, int], int] = {}
+        self._waiting = Waiting(patience)
         self._revise: set[tuple[str, int]] = set()
         self._whole = -1
         """Panes before this were forgotten: what comes for them later is not all that there was."""
@@ -126,6 +122,7 @@ class Judgement:
             self.recall(identity, body)
         self.latest = {name: history[-1].verdict() for name, history in self.history.items()}
         self.incidents = latest_incidents(ledger.of("incident"))
+        self.looks.restore(ledger.of(KIND))
 
     def observe(self, sketches: Sequence[Sketch]) -> None:
         """Take newer sketches; windows already judged that they change will be revised."""
@@ -157,23 +154,27 @@ class Judgement:
 
     def accept(self, judged: Judged) -> None:
         """Take note of a result that is durable now."""
-        verdict = judged.verdict
-        name = verdict.window
+        verdict, name = judged.verdict, judged.verdict.window
+        self.incidents = stand(self.incidents, judged.transitions)
+        pages = sum(transition.pages for transition in judged.transitions)
+        self.pages += pages
+        if verdict.early:
+            self.early_pages += pages
+            self.looks.accept(verdict, judged.cursor)
+            return
         if verdict.revision == 0:
             self._cursor[name] = verdict.end
             self.closed[name] = self.closed.get(name, 0) + 1
             if verdict.state is State.UNKNOWN and verdict.reason is not None:
                 key = (name, str(verdict.reason))
                 self.skipped[key] = self.skipped.get(key, 0) + 1
-        self._held.pop((name, verdict.end), None)
+        self._waiting.forget((name, verdict.end))
         self._remember(Kept.of(verdict))
         newest = self.latest.get(name)
         if newest is None or verdict.end >= newest.end:
             self.latest[name] = verdict
         self.windows[name] = judged.window
         self._besides.remember(judged.window, self.context.prepared.get(name), self.plan)
-        self.incidents = stand(self.incidents, judged.transitions)
-        self.pages += sum(transition.pages for transition in judged.transitions)
 
     def outdated(self, verdict: Verdict) -> list[Entry]:
         """What becomes of older verdict records when `verdict` is added: one shrinks, one goes."""
@@ -188,79 +189,67 @@ class Judgement:
             entries.append(Entry("verdict", _identity(history[0]), None))
         return entries
 
+    def entries(self, judged: Judged) -> list[Entry]:
+        """What must be durable before a result is accepted, beside what follows for incidents."""
+        verdict = judged.verdict
+        entries = [] if verdict.early else [verdict_entry(verdict), *self.outdated(verdict)]
+        return [*entries, judged.cursor] if verdict.revision == 0 else entries
+
     def renew(self, context: Context) -> None:
         """Judge with a new context from now on; `track` supersedes incidents of another reference."""
         self.context = context
         self._store.renew()
         self._segments.renew()
+        self.looks.renew()
 
     def _next(
-        self,
-        spec: WindowSpec,
-        expected: Collection[Source],
-        progress: Mapping[Source, Progress],
-        now: int,
+        self, spec: WindowSpec, expected: Collection[Source], progress: Mapping[Source, Progress], now: int
     ) -> Judged | None:
+        """The verdict of the window that closes next, or before it the next alarm of a look at it."""
         if spec.name not in self._cursor and self._store.oldest() is None:
             return None
-        end = self._next_end(spec, expected, progress)
-        if spec.name in self._cursor and self._is_over(spec, end, progress, now):
+        mark = min((progress[s].watermark for s in expected if s in progress), default=-1)
+        end = end_of_next(spec, self._cursor.get(spec.name), self._store, mark)
+        if spec.name in self._cursor and is_over(spec, end, store=self._store, progress=progress, now=now):
             return None
-        standing = assess(
-            end + self.plan.lateness, expected=expected, progress=progress, now=now, patience=self._patience
-        )
+        key, due = (spec.name, end), end + self.plan.lateness
+        standing = assess(due, expected=expected, progress=progress, now=now, patience=self._patience)
+        closes = standing.complete and self._waiting.is_settled(key, due, progress, now)
+        until = end if closes else passed(expected, progress) - self.plan.lateness
+        if alarm := self._look(spec, end, expected, progress, until=until):
+            return alarm
         if standing.complete:
-            if not self._is_settled(spec, end, progress, now):
-                return None
-            return self._judge(spec, end, expected, (), revision=0, progress=progress)
-        self._quiet.pop((spec.name, end), None)
-        if not standing.missing or standing.waiting_for:
-            return None
-        held = self._held.setdefault((spec.name, end), now)
-        if now - held < self._patience.max_hold:
+            return self._judge(spec, end, expected, (), revision=0, progress=progress) if closes else None
+        self._waiting.woke(key)
+        if not standing.missing or standing.waiting_for or not self._waiting.is_held_too_long(key, now):
             return None
         return self._judge(spec, end, expected, standing.missing, revision=0, progress=progress)
 
-    def _next_end(
-        self, spec: WindowSpec, expected: Collection[Source], progress: Mapping[Source, Progress]
-    ) -> int:
-        """End of the window to judge next; long runs of empty windows are jumped over."""
-        cursor = self._cursor.get(spec.name)
-        if cursor is None:
-            oldest = self._store.oldest()
-            assert oldest is not None
-            end = next_end(spec, oldest)
-            while start_of(spec, end) + spec.step <= oldest:
-                end = next_end(spec, end)  # a sliding window is judged when it can be full
-            return end
-        end = next_end(spec, cursor)
-        ahead = self._store.oldest_from(start_of(spec, end))
-        mark = min((progress[s].watermark for s in expected if s in progress), default=-1)
-        reach = ahead if ahead is not None else mark
-        jump = next_end(spec, reach) if reach >= 0 else end
-        return jump if jump - end > EMPTY_RUN * spec.step else end
+    def _look(
+        self,
+        spec: WindowSpec,
+        end: int,
+        expected: Collection[Source],
+        progress: Mapping[Source, Progress],
+        *,
+        until: int,
+    ) -> Judged | None:
+        """The next alarm of looks at the window that ends at `end`.
 
-    def _is_over(self, spec: WindowSpec, end: int, progress: Mapping[Source, Progress], now: int) -> bool:
-        """Whether this is old data that came to its end, so that no empty windows follow it.
-
-        A live topic that falls silent is different: its empty windows are verdicts, `no_data`.
+        A window that was already open when the reference changed is not looked at: it was with the other.
         """
-        if self._store.oldest_from(start_of(spec, end)) is not None:
-            return False
-        newest = max((p.watermark for p in progress.values()), default=-1)
-        return newest < end and now - newest > HISTORICAL
-
-    def _is_settled(self, spec: WindowSpec, end: int, progress: Mapping[Source, Progress], now: int) -> bool:
-        """Whether partitions that are idle behind the window have had their time to wake up."""
-        key = (spec.name, end)
-        due = end + self.plan.lateness
-        if all(seen.watermark >= due for seen in progress.values()):
-            self._quiet.pop(key, None)
-            return True
-        if now - self._quiet.setdefault(key, now) < self._patience.settle:
-            return False
-        del self._quiet[key]
-        return True
+        prepared, before = self.context.prepared.get(spec.name), self.latest.get(spec.name)
+        if prepared is None or prepared.early is None or self._partial(spec, end, expected, progress):
+            return None
+        if before is not None and before.reference != prepared.reference:
+            return None
+        span = start_of(spec, end), end
+        found = self.looks.next(spec, span, until=until, prepared=prepared, held=self._panes(""))
+        if found is None:
+            return None
+        verdict = dated(found[0], spec, prepared=prepared, held=self._panes(""))
+        verdict = diagnosed(verdict, found[1], prepared, self.plan, sampled=lambda: self._sample(found[1]))
+        return Judged(verdict, found[1], track(self.incidents, verdict, self.plan), entry_of(verdict, end))
 
     def _judge(
         self,
@@ -273,7 +262,7 @@ class Judgement:
         progress: Mapping[Source, Progress],
     ) -> Judged:
         start = start_of(spec, end)
-        partial = [s for s in expected if s in progress and not self._covers(progress[s], start, end)]
+        partial = self._partial(spec, end, expected, progress)
         total = max(len(expected), 1)
         coverage = 1.0 - (len(missing) + len(set(partial) - set(missing))) / total
         plan, layout = self.plan, self.context.layout
@@ -302,6 +291,19 @@ class Judgement:
             start <= pane < end for pane in counted.ahead
         )
 
+    def _partial(
+        self, spec: WindowSpec, end: int, expected: Collection[Source], progress: Mapping[Source, Progress]
+    ) -> list[Source]:
+        """Source partitions of which not all of a window is counted."""
+        start = start_of(spec, end)
+        return [s for s in expected if s in progress and not self._covers(progress[s], start, end)]
+
+    def _panes(self, segment: str) -> Held:
+        plan, layout = self.plan, self.context.layout
+        if segment == WHOLE:
+            return Held(self._store, plan, layout, self._whole)
+        return Held(self._segments.store(segment), part_plan(plan), part_layout(layout), self._whole)
+
     def _verdict(self, spec: WindowSpec, window: Window) -> Verdict:
         prepared = self.context.prepared.get(spec.name)
         if prepared is None:
@@ -313,6 +315,10 @@ class Judgement:
             window = seasonal(window, prepared, self._store, self.plan)
             segments = self._segments.seasonal(segments, prepared.parts, self.plan)
         verdict = judge(window, prepared, self.plan, previous=self._previous(window), segments=segments)
+        if verdict.state is State.DRIFT:
+            part = guilty(verdict)
+            own = prepared.parts.get(part, prepared)
+            verdict = dated(verdict, spec, prepared=own, held=self._panes(part))
         verdict = diagnosed(
             verdict, window, prepared, self.plan, segments=segments, sampled=lambda: self._sample(window)
         )

@@ -252,7 +252,15 @@ MODEL_BLIND = _gauge("model_blind", "1 when the latest windows of the model had 
 BUDGET_PAGES_EXPECTED = _gauge(
     "budget_pages_expected", "False pages expected by chance so far in the current budget period.", "model"
 )
+BUDGET_EARLY_PAGES_EXPECTED = _gauge(
+    "budget_early_pages_expected",
+    "What of the false pages expected by chance looks at open windows may bring about.",
+    "model",
+)
 PAGES_TOTAL = _total("pages_total", "Pages opened for the model.", "model")
+EARLY_PAGES_TOTAL = _total(
+    "early_pages_total", "Pages opened for the model before the window closed.", "model"
+)
 ALERTS_FIRING = _gauge("alerts_firing", "Incidents that fire.", "model", "severity")
 REFERENCE_INFO = _gauge(
     "reference_info", "The reference in use; always 1.", "model", "model_version", "reference"

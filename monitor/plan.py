@@ -166,6 +166,8 @@ class ModelPlan:
     """Path of the reference file; "" when there is none yet."""
     champion: str = "champion"
     """Rows of this variant, and rows that name none, are judged."""
+    early: float = 0.2
+    """Share of the budget for looks before a window closes."""
     lateness: int = 300_000
     min_records: int = 50
     tolerance: Mapping[str, float] = field(default_factory=dict)

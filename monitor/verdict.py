@@ -128,7 +128,7 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The judgement of one closed window. JSON-able with `monitor.judge.record.to_json`."""
+    """The judgement of one closed window, or an early alarm. JSON-able with `monitor.judge.record.to_json`."""
 
     model: str
     window: str
@@ -170,6 +170,19 @@ class Verdict:
     """In the order of the plan; they have no say in the state."""
     compat: Mapping[str, Any] = field(default_factory=dict)
     """Scores as other products have them, JSON-able: `monitor.judge.compat`. They have no say in the state."""
+    early: bool = False
+    """An alarm before the close: start is that of the window, end the look's. No closed window."""
+    early_alpha: float = 0.0
+    """What looks before the close could spend of the budget, beside alpha."""
+    onset: int = -1
+    """Start of the pane since which there was a change, as far as the counts tell; -1: not known."""
+    since: Mapping[Source, tuple[int, int]] = field(default_factory=dict)
+    """[first, last] offset per source partition from the onset on."""
+
+    @property
+    def changed_from(self) -> int:
+        """The onset, or the window's start where it is not known."""
+        return self.onset if self.onset >= 0 else self.start
 
     @property
     def named(self) -> tuple[Test, ...]:

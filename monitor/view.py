@@ -23,6 +23,8 @@ class ModelView:
     latest: Mapping[str, Verdict] = field(default_factory=dict)
     windows: Mapping[str, Window] = field(default_factory=dict)
     """The merged counts the latest verdicts were made from."""
+    alarms: Mapping[str, Verdict] = field(default_factory=dict)
+    """The newest early alarm, by window name."""
     history: tuple[Kept, ...] = ()
     """Verdicts, oldest first, bounded."""
     incidents: tuple[Mapping[str, Any], ...] = ()
@@ -34,10 +36,15 @@ class ModelView:
     skipped: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """Windows without a verdict, by (window name, reason)."""
     pages_sent: int = 0
+    early_sent: int = 0
+    """Those of them that looks at open windows brought about."""
     pages_total: int = 0
     """Pages since the start of the process; never falls."""
+    early_total: int = 0
     pages_expected: float = 0.0
     """Pages expected by chance so far in the current budget period."""
+    early_expected: float = 0.0
+    """What of them looks may bring about."""
     blind_since: int = -1
     """Event time, ms, since when there have been only unknown verdicts; -1 until that is a day ago.
     Shorter runs (a night without traffic, a window that was too small) are ordinary."""

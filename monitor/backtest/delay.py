@@ -18,7 +18,7 @@ WANTED = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """When a change was found after it began: windows judged since, rows and milliseconds."""
+    """When a change was found after it began: windows since, the one that found it included, rows and milliseconds."""
 
     windows: int
     rows: int
@@ -104,10 +104,10 @@ def _once(pool: Pool, change: CountChange, rng: np.random.Generator, within: int
             continue
         if verdict.end > onset + within:
             return None
-        windows += 1
         if verdict.state is State.DRIFT:
             rows = rows_between(pool, chosen, begin=begin, start=onset, end=verdict.end)
-            return Found(windows, rows, verdict.end - onset)
+            return Found(windows + 1, rows, verdict.end - onset)
+        windows += 1
     return None
 
 

@@ -25,6 +25,8 @@ class Null:
     """Pages that are accepted a month."""
     pages: tuple[float, ...]
     """By run."""
+    early: tuple[float, ...]
+    """Those of them that came before their window closed."""
     states: dict[State, int]
     """Windows of all runs."""
     runs: tuple[tuple[Seen, ...], ...]
@@ -61,11 +63,13 @@ def measure(
         chosen = draw(pool, rng, begin=begin, count=count)
         found.append(tuple(_bare(judged) for judged in simulate(pool, chosen, begin=begin)))
         told((run + 1) / runs)
+    closed = [seen.verdict for items in found for seen in items if not seen.verdict.early]
     return Null(
         months=length,
         budget=plan.budget.pages * MONTH / plan.budget.period,
         pages=tuple(sum(seen.pages for seen in items) / length for items in found),
-        states={s: sum(seen.verdict.state is s for items in found for seen in items) for s in State},
+        early=tuple(sum(seen.pages for seen in items if seen.verdict.early) / length for items in found),
+        states={s: sum(verdict.state is s for verdict in closed) for s in State},
         runs=tuple(found),
     )
 

@@ -81,14 +81,15 @@ def _legend() -> Iterator[str]:
 
 def _lane(lane: Lane, begin: int, end: int) -> Iterator[str]:
     pages = sum(seen.pages for seen in lane.items)
-    count = f"{len({seen.verdict.end for seen in lane.items}):,} windows, {pages} page{'s' * (pages != 1)}"
+    closed = [seen.verdict for seen in lane.items if not seen.verdict.early]
+    count = f"{len({verdict.end for verdict in closed}):,} windows, {pages} page{'s' * (pages != 1)}"
     yield f'<text class="t" x="{MARGIN}" y="12">{escape(_plain(lane.label))}</text>'
     yield f'<text class="s" x="{WIDTH - MARGIN}" y="12" text-anchor="end">{count}</text>'
-    step = min((seen.verdict.end - seen.verdict.start for seen in lane.items), default=1)
-    ends = sorted({seen.verdict.end for seen in lane.items})
+    step = min((verdict.end - verdict.start for verdict in closed), default=1)
+    ends = sorted({verdict.end for verdict in closed})
     if len(ends) > 1:  # windows that overlap are drawn as far as each adds to the one before
         step = min(step, *(b - a for a, b in itertools.pairwise(ends)))
-    last = {seen.verdict.end: seen.verdict.state for seen in lane.items}
+    last = {verdict.end: verdict.state for verdict in closed}
     for first, until, state in _runs(sorted(last.items()), step):
         left, right = _x(first, begin, end), _x(until, begin, end)
         yield (

@@ -29,13 +29,15 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Row:
     """One family of windows of one model. Delays in ms, from the onset of what paged to the end of the window
-    that did; None without pages."""
+    that did, or of the look at it; None without pages."""
 
     model: str
     window: str
     windows: int
     states: dict[State, int]
     pages: int
+    early: int
+    """How many of the pages came before their window closed."""
     mean_delay: float | None
     worst_delay: int | None
 
@@ -49,7 +51,7 @@ def summarize(items: Sequence[Seen]) -> list[Row]:
 
 def _row(model: str, window: str, items: Sequence[Seen]) -> Row:
     own = [item for item in items if (item.verdict.model, item.verdict.window) == (model, window)]
-    last = {item.verdict.end: item.verdict.state for item in own}
+    last = {item.verdict.end: item.verdict.state for item in own if not item.verdict.early}
     delays = [
         transition.incident.opened - transition.incident.onset
         for item in own
@@ -62,6 +64,7 @@ def _row(model: str, window: str, items: Sequence[Seen]) -> Row:
         windows=len(last),
         states={state: sum(found is state for found in last.values()) for state in State},
         pages=len(delays),
+        early=sum(item.pages for item in own if item.verdict.early),
         mean_delay=sum(delays) / len(delays) if delays else None,
         worst_delay=max(delays, default=None),
     )

@@ -260,16 +260,28 @@ def check_budget(plan: ModelPlan, reference: Reference) -> Iterator[Line]:
             continue
         has = f"the reference has {prepared.windows} windows, {prepared.windows_needed} are needed"
         if prepared.proven:
-            low, high = page_range(plan, spec, windows=prepared.windows, alpha=prepared.alpha)
+            spent = prepared.alpha + (prepared.early.alpha if prepared.early else 0.0)
+            low, high = page_range(plan, spec, windows=prepared.windows, alpha=spent)
             per = _period(plan)
             yield ok(
                 subject,
                 f"{has}; {plan.budget.pages:g} false pages per {per} (5-95 % over references: "
-                f"{low:.1f} to {high:.1f})",
+                f"{low:.1f} to {high:.1f}){_early(prepared)}",
             )
         else:
-            yield doubtful(subject, f"not proven: {has}")
+            yield doubtful(subject, f"not proven: {has}{_early(prepared)}")
         yield from _power(prepared, plan, reference)
+
+
+def _early(prepared: Prepared) -> str:
+    """What of the budget looks at open windows may spend."""
+    from monitor.config.quantity import format_duration
+
+    early = prepared.early
+    if early is None:
+        return "; no looks at open windows"
+    share = early.alpha / (early.alpha + prepared.alpha)
+    return f"; looks at open windows every {format_duration(early.every)} may spend {share:.0%} of it"
 
 
 def _power(prepared: Prepared, plan: ModelPlan, reference: Reference) -> Iterator[Line]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from monitor.backtest import delay
 from monitor.cli.replay_backtest import Drawn, Put
 from monitor.cli.replay_text import moment, span, table
@@ -48,7 +50,7 @@ def _data(drawn: Drawn) -> dict[str, Any]:
         low, high = own.range
         body["null"] = {
             "runs": len(own.pages), "months": own.months, "budget": own.budget, "mean": own.mean,
-            "error": own.error if len(own.pages) > 1 else None, "low": low, "high": high, "pages": list(own.pages),
+            "error": own.error if len(own.pages) > 1 else None, "low": low, "high": high, "pages": list(own.pages), "early": list(own.early),
             **{state.value: count for state, count in own.states.items()},
         }  # fmt: skip
     if drawn.delays:
@@ -86,7 +88,16 @@ def text(found: Sequence[Drawn], *, seed: int) -> str:
 
 
 def _null_table(found: Sequence[Drawn], *, several: bool) -> list[str]:
-    head = [*(["candidate"] if several else []), "model", "runs", "budget", "pages", "error", "5-95 %"]
+    head = [
+        *(["candidate"] if several else []),
+        "model",
+        "runs",
+        "budget",
+        "pages",
+        "error",
+        "5-95 %",
+        "early",
+    ]
     rows = [[*head, *(state.value for state in State)]]
     for drawn in found:
         own = drawn.null
@@ -97,7 +108,7 @@ def _null_table(found: Sequence[Drawn], *, several: bool) -> list[str]:
         error = f"{own.error:.2f}" if len(own.pages) > 1 else "–"
         rows.append([
             *([drawn.candidate] if several else []), drawn.model, f"{len(own.pages)}", f"{own.budget:g}",
-            f"{own.mean:.2f}", error, f"{low:.3g} to {high:.3g}",
+            f"{own.mean:.2f}", error, f"{low:.3g} to {high:.3g}", f"{np.mean(own.early):.2f}",
             *(f"{count / runs:.1f}" for count in own.states.values()),
         ])  # fmt: skip
     return table(rows)

@@ -29,7 +29,8 @@ def data(tally: Tally, found: Found) -> dict[str, Any]:
         "rejects": tally.rejects,
         "pages": sum(item.pages for item in first),
         "candidates": [_candidate(name, items) for name, items in found.items()],
-        "verdicts": [to_json(item.verdict) for item in first],
+        "verdicts": [to_json(item.verdict) for item in first if not item.verdict.early],
+        "early": [to_json(item.verdict) for item in first if item.verdict.early],
         "incidents": _incidents(first),
     }
 
@@ -45,6 +46,7 @@ def _candidate(name: str, items: Sequence[Seen]) -> dict[str, Any]:
                 "windows": row.windows,
                 **{state.value: count for state, count in row.states.items()},
                 "pages": row.pages,
+                "early": row.early,
                 "mean_delay_ms": row.mean_delay,
                 "worst_delay_ms": row.worst_delay,
             }
@@ -118,7 +120,7 @@ def _table(found: Found) -> list[str]:
     several = len(found) > 1
     head = [
         *(["candidate"] if several else []), "model", "window", "windows", *(state.value for state in State),
-        "pages", "mean delay", "worst",
+        "pages", "early", "mean delay", "worst",
     ]  # fmt: skip
     rows = [
         [*([name] if several else []), *_cells(row)]
@@ -129,7 +131,7 @@ def _table(found: Found) -> list[str]:
 
 
 def _cells(row: Row) -> list[str]:
-    counts = [row.windows, *row.states.values(), row.pages]
+    counts = [row.windows, *row.states.values(), row.pages, row.early]
     return [row.model, row.window, *(f"{n:,}" for n in counts), span(row.mean_delay), span(row.worst_delay)]
 
 
@@ -139,7 +141,8 @@ def _verdicts(items: Sequence[Seen]) -> Iterator[str]:
         verdict = item.verdict
         named = [(where, test) for where, test in causes_of(verdict)[:3] if test.x > 1]
         causes = ", ".join(f"{cause_of(test, where)} {test.score:.3g}" for where, test in named)
-        state = str(verdict.state) + (f"({verdict.reason})" if verdict.reason else "")
+        state = "early alarm" if verdict.early else str(verdict.state)
+        state += f"({verdict.reason})" if verdict.reason else ""
         yield (
             f"{verdict.model}  {verdict.window}"
             f"  {moment(verdict.start, fine=fine)} – {moment(verdict.end, fine=fine)}"

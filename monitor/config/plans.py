@@ -234,6 +234,7 @@ def _model(settings: Settings, name: str, reference: Reference | None, problems:
         pane=pane,
         budget=Budget(*model.budget),
         config=config_digest(features, pane, settings.sources[source], reference, segments),
+        early=model.early,
         reference=str(file) if file and reference else "",
         champion=model.champion,
         lateness=model.allowed_lateness,

@@ -272,6 +272,12 @@ class Model(Group):
     compat: tuple[Annotated[str, Choice(PRODUCTS)], ...] = Field(
         default=(), description="Products whose own scores are shown too; no vote.", examples=[["evidently"]]
     )
+    early: Share = Field(
+        default=0.2,
+        description="Share of the budget for alarms before a window closes; 0: none. The tests of closed windows keep "
+        "the rest, and more where the reference would be too short for that.",
+        examples=[0.2],
+    )
     windows: dict[Name, Annotated[Window, expand(Window)]] = Field(
         default_factory=lambda: {"1h": Window(size=HOUR)},
         min_length=1,

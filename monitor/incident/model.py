@@ -16,6 +16,8 @@ from monitor.verdict import State, Test, Verdict
 DRIFT = "drift"
 """The rule of the judge's budgeted verdict; raw rules have the names that the operator gave them."""
 
+EARLY, CLOSED = "early", "closed"
+"""Kinds of evidence: of a look at a window that was still open, or of one that had closed."""
 EXPLAINED = 3
 """Features whose kind of change goes into the evidence; the verdict has them all."""
 CAUSES_KEPT = 20
@@ -67,7 +69,8 @@ class Incident:
     """Keyed by (model, segment, rule); at most one is open per key. `opened … updated` are event times, ms.
 
     opened    end of the window that opened it; part of the id
-    onset     start of that window: the change happened between onset and opened
+    onset     since when there was a change, as far as counts tell, or the start of that window
+    early     a look at a window that was still open opened it
     last      end of the newest drifting window
     updated   end of the newest window that was taken into account
     spans     severity → wall time its alert has stood; written by `intend`, never by `track`,
@@ -87,13 +90,14 @@ class Incident:
     window: str
     """Name of the window family that drifted last."""
     cause: str
-    """The first named test, "missing(dep_delay)"."""
+    """The first named test, "missing(dep_delay)": of the window that opened it, once that has closed."""
     causes: tuple[str, ...] = ()
     streaks: Mapping[str, Streak] = field(default_factory=dict)
     """Window families that have drifted in this incident."""
     reference: str = ""
     versions: tuple[str, ...] = ()
     """Model versions seen in it, and in the one that it superseded, the opening one first."""
+    early: bool = False
     evidence: Mapping[str, Any] = field(default_factory=dict)
     """Key numbers of the newest drifting verdict, JSON-able."""
     closed_because: str = ""
@@ -197,6 +201,7 @@ def evidence_of(verdict: Verdict, rule: RawRule | None = None) -> dict[str, Any]
             "revision": verdict.revision,
         },
         "state": str(verdict.state),
+        "kind": EARLY if verdict.early else CLOSED,
         "detail": verdict.detail,
         "rows": verdict.rows,
         "coverage": finite(verdict.coverage),
@@ -210,6 +215,7 @@ def evidence_of(verdict: Verdict, rule: RawRule | None = None) -> dict[str, Any]
         "diagnosis": _diagnosis_json(verdict.diagnosis),
         "versions": dict(verdict.versions),
         "offsets": {str(source): [first, last] for source, (first, last) in verdict.offsets.items()},
+        "since": {str(source): [first, last] for source, (first, last) in verdict.since.items()},
     }
 
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from monitor.incident.model import DRIFT, Incident
+from monitor.incident.model import DRIFT, EARLY, Incident
+from monitor.judge import catalogue as names
 
 
 def summary(incident: Incident) -> str:
@@ -19,8 +20,11 @@ def summary(incident: Incident) -> str:
     tests = incident.evidence.get("tests", ())
     more = int(incident.evidence.get("named", 1)) - 1
     first = _test(tests[0]) if tests else incident.cause
+    verb = "drifted"
+    if is_early(incident):
+        verb = "drifts, seen before its window closed"
     kind = next((f", {cause['title']}," * ("title" in cause) for cause in _causes(incident)), "")
-    return f"{subject} drifted: {first}{kind}{f' and {more} more' * (more > 0)}".rstrip(",")
+    return f"{subject} {verb}: {first}{kind}{f' and {more} more' * (more > 0)}".rstrip(",")
 
 
 def description(incident: Incident) -> str:
@@ -29,7 +33,8 @@ def description(incident: Incident) -> str:
     window = evidence.get("window", {})
     revised = " (revised)" if window.get("revision") else ""
     start, end = window.get("start", incident.onset), window.get("end", incident.last)
-    span = f"Window {window.get('name', '')} from {rfc3339(start)} to {rfc3339(end)}{revised}"
+    name = f"Window {window.get('name', '')}" + (", still open," if is_early(incident) else "")
+    span = f"{name} from {rfc3339(start)} to {rfc3339(end)}{revised}"
     lines = [f"{span}, {evidence.get('rows', 0)} rows, reference {incident.reference or 'none'}."]
     if evidence.get("detail"):
         lines.append(str(evidence["detail"]))
@@ -46,6 +51,11 @@ def description(incident: Incident) -> str:
     if incident.note:
         lines.append(f"Closed: {incident.note}.")
     return " ".join(lines)
+
+
+def is_early(incident: Incident) -> bool:
+    """Whether what is known of it was seen before its window closed."""
+    return incident.evidence.get("kind") == EARLY
 
 
 def diagnosed(incident: Incident) -> str:
@@ -89,7 +99,7 @@ def annotate(incident: Incident, *, external_url: str) -> dict[str, str]:
         "window_start": rfc3339(window["start"]) if "start" in window else "",
         "window_end": rfc3339(window["end"]) if "end" in window else "",
         "onset": rfc3339(incident.onset),
-        "offsets": offsets(evidence.get("offsets", {})),
+        "offsets": offsets(evidence.get("since") or evidence.get("offsets", {})),
         "reference": incident.reference,
         "version": ", ".join(version for version in incident.versions if version),
         "acknowledged_by": incident.acked_by,
@@ -128,6 +138,8 @@ def number(value: Any) -> str:
 def _test(test: Mapping[str, Any]) -> str:
     where = f" in {test['segment']}" if test.get("segment") else ""
     cause = f"{test['test']}({test['feature']}){where}"
+    if test["test"] == names.EARLY:
+        return f"{test['feature']}{where} with PSI {number(test.get('effect'))}"
     score, threshold = number(test.get("score")), number(test.get("threshold"))
     return f"{cause} {score} > {threshold}" if score and threshold else cause
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from monitor.incident.model import (
     CAUSES_KEPT,
     DRIFT,
+    EARLY,
     Closed,
     Incident,
     Severity,
@@ -58,11 +59,14 @@ def track(
 
     An incident stays open while any window family that drifted in it has not had
     `plan.clear_after` consecutive ok windows. A warn window breaks that run, an unknown one
-    neither breaks nor counts. Call it once per verdict, in the order of window ends per family.
+    neither breaks nor counts. An early alarm opens one of the budget, and does nothing to one that is open:
+    its windows will tell. Call it once per verdict, in the order of window ends per family.
     """
     transitions: list[Transition] = []
     for rule, severity in _rules(plan).items():
         incident = incidents.get(rule)
+        if verdict.early and (rule != DRIFT or _is_known(incident, verdict)):
+            continue
         if incident is not None and incident.firing:
             why = _outlived(incident, verdict)
             if not why:
@@ -101,6 +105,11 @@ def _state(verdict: Verdict, rule: str) -> State:
     if verdict.state is State.UNKNOWN or rule == DRIFT:
         return verdict.state
     return State.DRIFT if rule in verdict.rules else State.OK
+
+
+def _is_known(incident: Incident | None, verdict: Verdict) -> bool:
+    """Whether an early alarm says nothing new: the incident is open, and its windows will tell of it."""
+    return incident is not None and incident.firing and not _outlived(incident, verdict)
 
 
 def _outlived(incident: Incident, verdict: Verdict) -> str:
@@ -147,13 +156,14 @@ def _open(
         severity=severity,
         state=Status.FIRING,
         opened=verdict.end,
-        onset=verdict.start,
+        onset=verdict.changed_from,
+        early=verdict.early,
         last=verdict.end,
         updated=verdict.end,
         window=verdict.window,
         cause=causes[0],
         causes=causes,
-        streaks={verdict.window: Streak(drifting=1, clear=0, end=verdict.end)},
+        streaks={verdict.window: Streak(drifting=int(not verdict.early), clear=0, end=verdict.end)},
         reference=verdict.reference,
         versions=_merged(_versions(verdict), inherited),
         evidence=evidence_of(verdict, _raw_rule(plan, rule)),
@@ -189,12 +199,14 @@ def _continue(
 def _drifted(incident: Incident, verdict: Verdict, plan: ModelPlan) -> Incident:
     """A further drifting window; an older one, corrected late, may only move the bounds."""
     if verdict.end < incident.last:
-        return replace(incident, onset=min(incident.onset, verdict.start))
+        return replace(incident, onset=min(incident.onset, verdict.changed_from))
+    causes = _causes(verdict, plan, incident.rule)
     return replace(
         incident,
         last=verdict.end,
         window=verdict.window,
-        causes=_merged(incident.causes, _causes(verdict, plan, incident.rule))[:CAUSES_KEPT],
+        cause=causes[0] if incident.evidence.get("kind") == EARLY else incident.cause,
+        causes=_merged(incident.causes, causes)[:CAUSES_KEPT],
         evidence=evidence_of(verdict, _raw_rule(plan, incident.rule)),
     )
 

@@ -19,6 +19,9 @@ CATEGORICAL_SPECIALS = (MISSING, NOVEL, OTHER)
 VECTOR_SPECIALS = (MISSING, NON_FINITE)
 RATIOS = (MISSING, NON_FINITE, BELOW, ABOVE, NOVEL, OTHER, VIOLATION, ERROR, LATENCY)
 
+EARLY = "early"
+"""The test of looks at open windows."""
+
 DISTANCES = ("js", "hellinger", "total_variation", "linf")
 """Distances over coarse slots, of either kind of feature."""
 WASSERSTEIN = "wasserstein"

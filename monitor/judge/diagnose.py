@@ -38,8 +38,8 @@ more      how many named features are not listed
 segments  where the model has any: guilty (segment, x, rows, feature, and of the first few kind, title, text, figures), innocent
           (names of those that are ok), of how many each
 where     see `monitor.judge.located`; `monitor.diagnosed` adds it
-since     start, end of the window, ms
-records   topic, partition, first and last offset, of at most PARTITIONS partitions
+since     start, end of the window, ms, and onset where it is known: start of the pane since which there was a change
+records   topic, partition, first and last offset, of at most PARTITIONS partitions; from the onset on where it is known
 commands  to look at the records, and to judge them again; `monitor.diagnosed` adds them
 """
 
@@ -82,13 +82,14 @@ def diagnose(
         features.append(found | (explained(one) if rank < EXPLAINED else {}))
     records = [
         {"topic": source.topic, "partition": source.partition, "first": first, "last": last}
-        for source, (first, last) in sorted(verdict.offsets.items())[:PARTITIONS]
+        for source, (first, last) in sorted((verdict.since or verdict.offsets).items())[:PARTITIONS]
     ]
     return {
         "features": features,
         "more": max(len(named) - RANKED, 0),
         **({"segments": _segments(verdict, explained)} if verdict.segments else {}),
-        "since": {"start": verdict.start, "end": verdict.end},
+        "since": {"start": verdict.start, "end": verdict.end}
+        | ({"onset": verdict.onset} if verdict.onset >= 0 else {}),
         "records": records,
     }
 
@@ -137,9 +138,10 @@ def _explained(
 ) -> dict[str, Any]:
     feature, first = named.feature, named.tests[0]
     scores = {} if named.segment else verdict.scores.get(feature, {})
-    if first.test in (names.ERROR, names.LATENCY) and feature == first.test:
+    if feature in (names.ERROR, names.LATENCY) and first.test in (feature, names.EARLY):
         kind = Kind.ERRORS if feature == names.ERROR else Kind.LATENCY
-        return told_beside(kind, scores, scores.get(f"{feature}_ratio", first.score), first.score)
+        excess = scores.get(feature, first.score)
+        return told_beside(kind, scores, scores.get(f"{feature}_ratio", first.score), excess)
     frame = prepared.frame
     index = next(i for i, profile in enumerate(frame.features) if profile.name == feature)
     profile = frame.features[index]

@@ -32,6 +32,7 @@ class Kept:
     state: State
     rows: int
     alpha: float
+    early_alpha: float
     parts: int
     """Rows of all segments."""
     packed: bytes
@@ -50,8 +51,9 @@ class Kept:
             revision=body["revision"],
             state=State(body["state"]),
             rows=body["rows"],
-            alpha=number_from_json(body["alpha"]),
             parts=sum(segment["rows"] for segment in body.get("segments", ())),
+            alpha=number_from_json(body["alpha"]),
+            early_alpha=number_from_json(body.get("early_alpha", 0.0)),
             packed=zlib.compress(msgspec.msgpack.encode(body), LEVEL),
         )
 

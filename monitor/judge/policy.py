@@ -186,4 +186,5 @@ def _verdict(
         versions=window.versions,
         blind=blind,
         segments=segments,
+        early_alpha=prepared.early.alpha if prepared.early is not None else 0.0,
     )

@@ -9,20 +9,22 @@ from math import floor, log
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.judge.early import Slots, build_slots
 from monitor.judge.frame import Frame
+from monitor.judge.looking import Early, prepare_early
 from monitor.judge.mixture import mixture
 from monitor.judge.parts import SAMPLED, Parts, learn_parts
 from monitor.judge.power import OF_INTEREST, Rows, rows_needed
 from monitor.judge.seasons import Seasons
-from monitor.judge.tolerances import Tolerances, learn
+from monitor.judge.tolerances import Tolerances, given_ratios, learn
 from monitor.judge.views import view_of
 from monitor.judge.weigh import statistics
 from monitor.plan import ModelPlan, WindowSpec
 from monitor.reference.profile import Reference
 from monitor.verdict import Unknown, Window
 
-CLOSING_SHARE = 1.0
-"""Share of the budget that closing windows spend; looks before the close would spend the rest."""
+LEAST_EARLY = 0.01
+"""Smallest share of a window's α that is worth looking for: below it log E must reach 4.6 more."""
 WARN = 10.0
 """The budget of `warn`, in budgets of pages."""
 MOST_WARNED = 0.1
@@ -42,6 +44,9 @@ class Prepared:
 
     statistics  float64[windows]  M of the reference's own windows, descending, at `level`
     past        float64[windows, features, detectors]  their detectors' scores
+    alpha       what the window may spend when it closes; looks before may spend `early.alpha`
+    slots       the reference as looks and onsets see it
+    early       None: there are no looks
     level       what each test's threshold stands at: alpha / number of tests
     critical    M above which a window pages; x and thresholds are scaled by it
     warn_critical, warn_p  M above which, with a test of p at most warn_p, a window is `warn`
@@ -65,6 +70,8 @@ class Prepared:
     proven: bool
     windows_needed: int
     rows: Rows
+    slots: Slots
+    early: Early | None = None
     parts: Mapping[str, Prepared] = field(default_factory=dict)
     """Segment → the same of its part of the reference, with the whole's level and critical values."""
     unready: Mapping[str, Unknown] = field(default_factory=dict)
@@ -124,22 +131,20 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
     frame, windows = view.frame, view.windows
     parts = learn_parts(reference, plan, spec)
     tests = max(frame.tests + parts.tests, 1)
-    alpha = spendable(plan, spec)
-    level = max(alpha / tests, LEAST_LEVEL)
     tolerances = learn(windows, frame, plan.tolerance, least=plan.ratio_tolerance)
+    slots = build_slots(frame)
+    known = 0 if windows is None else len(windows)
+    early = _early(reference, plan, spec, frame, slots, tolerances, windows=known)
+    alpha = spendable(plan, spec) - (early.alpha if early is not None else 0.0)
+    level = max(alpha / tests, LEAST_LEVEL)
     if windows is None:
         ranked, past = np.empty(0), np.empty((0, len(frame.features), len(frame.detectors)))
     else:
         ranked = np.sort(parts.largest(statistics(windows, frame, tolerances, level), level))[::-1]
         past = windows.detectors
+    critical, proven = _critical(ranked, alpha, least=1.0)
     warn_alpha = max(alpha, min(WARN * alpha, MOST_WARNED))
-    critical = critical_statistic(ranked, alpha)
-    proven = critical is not None
-    if critical is None:
-        critical = max(1.0, float(ranked[0]) if len(ranked) else 1.0)
-    warn_critical = critical_statistic(ranked, warn_alpha)
-    if warn_critical is None:
-        warn_critical = float(ranked[0]) if len(ranked) else 0.0
+    warn_critical, _ = _critical(ranked, warn_alpha, least=0.0)
     whole = Prepared(
         reference=identity(reference),
         spec=spec,
@@ -149,16 +154,45 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
         level=level,
         statistics=ranked,
         past=past,
-        critical=max(critical, LEAST_CRITICAL),
-        warn_critical=max(warn_critical, LEAST_CRITICAL),
+        critical=critical,
+        warn_critical=warn_critical,
         warn_p=warn_alpha if proven else warn_alpha / tests,
         proven=proven,
-        windows_needed=windows_needed(alpha),
+        windows_needed=windows_needed(spendable(plan, spec)),
         rows=rows_needed(view.usual, tolerances, level),
+        slots=slots,
+        early=early,
         seasons=view.seasons,
         notes=view.notes,
     )
     return _with_parts(_with_rows(whole, reference), parts)
+
+
+def _critical(ranked: NDArray[np.float64], alpha: float, *, least: float) -> tuple[float, bool]:
+    """The M that must be exceeded, and whether the windows prove it; else all of theirs and `least`."""
+    found = critical_statistic(ranked, alpha)
+    largest = max(least, float(ranked[0]) if len(ranked) else 0.0)
+    return max(largest if found is None else found, LEAST_CRITICAL), found is not None
+
+
+def _early(
+    reference: Reference,
+    plan: ModelPlan,
+    spec: WindowSpec,
+    frame: Frame,
+    slots: Slots,
+    tolerances: Tolerances,
+    *,
+    windows: int,
+) -> Early | None:
+    """What looks need; None for seasons too: what a part of a window is compared with changes with its hours."""
+    alpha = early_part(plan, spendable(plan, spec), windows=windows)
+    if alpha <= 0.0 or plan.season != "none":
+        return None
+    return prepare_early(
+        reference, plan, spec, slots=slots, tolerance=tolerances.divergence,
+        ratio=given_ratios(slots.names, frame, plan.tolerance, least=plan.ratio_tolerance), alpha=alpha,
+    )  # fmt: skip
 
 
 def _with_parts(whole: Prepared, parts: Parts) -> Prepared:
@@ -167,7 +201,7 @@ def _with_parts(whole: Prepared, parts: Parts) -> Prepared:
         rows, view = part.rows(whole.level), part.view
         own[part.segment] = replace(
             whole, frame=view.frame, tolerances=part.tolerances, past=part.past, rows=rows,
-            seasons=view.seasons, notes=view.notes, _needed={},
+            seasons=view.seasons, notes=view.notes, slots=build_slots(view.frame), early=None, _needed={},
         )  # fmt: skip
     return replace(whole, parts=own, unready=parts.unready)
 
@@ -187,9 +221,21 @@ def _joined(seasons: Seasons, joined: list[int]) -> str:
 
 
 def spendable(plan: ModelPlan, spec: WindowSpec) -> float:
-    """α of one closing window: its part of the budget. Window sizes share it equally."""
-    share = CLOSING_SHARE / max(len(plan.windows), 1)
+    """α of one window, looks and closing test together: its part of the budget. Window sizes share it equally."""
+    share = 1.0 / max(len(plan.windows), 1)
     return min(share * plan.budget.pages * spec.step / plan.budget.period, 0.5)
+
+
+def early_part(plan: ModelPlan, alpha: float, *, windows: int) -> float:
+    """What looks at a window may spend of its α: their share, but no more than the closing test can spare.
+
+    A reference of W windows proves no α below 1/(W + 1): one that is just long enough for the whole
+    budget would otherwise be too short for four fifths of it.
+    """
+    part = plan.early * alpha
+    if windows >= windows_needed(alpha):
+        part = min(part, alpha - 1.0 / (windows + 1.0))
+    return part if part >= LEAST_EARLY * alpha else 0.0
 
 
 def windows_needed(alpha: float) -> int:

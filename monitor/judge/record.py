@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from monitor.names import Source
@@ -28,9 +28,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
         "tests": [_test_to_json(test) for test in verdict.tests],
         "scores": _scores_to_json(verdict.scores),
         "rules": list(verdict.rules),
-        "offsets": [
-            [source.topic, source.partition, first, last] for source, (first, last) in verdict.offsets.items()
-        ],
+        "offsets": _spans_to_json(verdict.offsets),
         "versions": dict(verdict.versions),
         "blind": list(verdict.blind),
         "segments": [_segment_to_json(segment) for segment in verdict.segments],
@@ -40,6 +38,10 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
             for one in verdict.beside
         ],
         "compat": dict(verdict.compat),
+        "early": verdict.early,
+        "early_alpha": number_to_json(verdict.early_alpha),
+        "onset": verdict.onset,
+        "since": _spans_to_json(verdict.since),
     }
 
 
@@ -55,9 +57,7 @@ def from_json(body: Mapping[str, Any]) -> Verdict:
         tests=tuple(_test_from_json(test) for test in body["tests"]),
         scores=_scores_from_json(body["scores"]),
         rules=tuple(body["rules"]),
-        offsets={
-            Source(topic, partition): (first, last) for topic, partition, first, last in body["offsets"]
-        },
+        offsets=_spans_from_json(body["offsets"]),
         versions=dict(body["versions"]),
         blind=tuple(body["blind"]),
         segments=tuple(_segment_from_json(segment) for segment in body.get("segments", ())),
@@ -67,6 +67,10 @@ def from_json(body: Mapping[str, Any]) -> Verdict:
             for one in body.get("beside", ())
         ),
         compat=body.get("compat", {}),
+        early=body.get("early", False),
+        early_alpha=number_from_json(body.get("early_alpha", 0.0)),
+        onset=body.get("onset", -1),
+        since=_spans_from_json(body.get("since", ())),
     )
 
 
@@ -119,6 +123,14 @@ def _segment_from_json(body: Mapping[str, Any]) -> SegmentVerdict:
         statistic=number_from_json(body["statistic"]),
         tests=tuple(_test_from_json(test) for test in body["tests"]),
     )
+
+
+def _spans_to_json(spans: Mapping[Source, tuple[int, int]]) -> list[list[Any]]:
+    return [[source.topic, source.partition, first, last] for source, (first, last) in spans.items()]
+
+
+def _spans_from_json(body: Iterable[Sequence[Any]]) -> dict[Source, tuple[int, int]]:
+    return {Source(topic, partition): (first, last) for topic, partition, first, last in body}
 
 
 def _test_to_json(test: Test) -> dict[str, Any]:

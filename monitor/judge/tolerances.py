@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +78,17 @@ def learn(windows: Extract | None, frame: Frame, given: Mapping[str, float], *, 
     for i, group in enumerate(frame.joints):
         joint[i] = _given(given, names.JOINT, group.name, float(joint[i]))
     return Tolerances(divergence, distance, ratio, joint, middle, far, learnt)
+
+
+def given_ratios(
+    rows: Sequence[str], frame: Frame, given: Mapping[str, float], *, least: float
+) -> NDArray[np.float64]:
+    """What the ratios of each of `rows`, names of features, may move by where nothing is learnt: the largest
+    that was given for one of its ratios, at least `least`."""
+    found = dict.fromkeys(rows, least)
+    for one in frame.ratios:
+        found[one.feature] = max(found[one.feature], _given(given, one.test, one.feature, least))
+    return np.array([found[name] for name in rows])
 
 
 def exceeded_by(needed: NDArray[np.float64]) -> NDArray[np.float64]:

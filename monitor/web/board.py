@@ -81,6 +81,7 @@ def _card(model: ModelView) -> dict[str, Any]:
         **shaped,
         "strips": [_strip(model, name, shaped["windows"].get(name)) for name in shaped["plan"]["windows"]],
         "figures": _figures(model, verdict) if verdict else (),
+        "alarms": _alarms(model),
         "causes": _changes(verdict),
         "where": verdict.diagnosis.get("where", {}).get("text", "") if verdict else "",
         "parts": _parts(verdict),
@@ -106,6 +107,13 @@ def _compat(verdict: Verdict | None) -> list[dict[str, Any]]:
         for product, own in verdict.compat.items()
         for feature in [name for name in order if name in own][: shape.WORST]
     ]
+
+
+def _alarms(model: ModelView) -> list[dict[str, Any]]:
+    """What looks found in windows that have not closed since."""
+    closed = {name: verdict.end for name, verdict in model.latest.items()}
+    still = (one for name, one in model.alarms.items() if one.end > closed.get(name, -1))
+    return [{**shape.window(one), "changed": shape.moment(one.changed_from)} for one in still]
 
 
 def _segments(verdict: Verdict | None) -> list[dict[str, Any]]:
@@ -226,13 +234,14 @@ def _incident(body: Mapping[str, Any]) -> dict[str, Any]:
         "causes": [str(one) for one in body.get("causes", ())],
         "onset": shape.moment(_whole(body.get("onset"))),
         "opened": shape.moment(_whole(body.get("opened"))),
+        "early": bool(body.get("early")),
         "last": shape.moment(_whole(body.get("last"))),
         "window": str(window.get("name", body.get("window", ""))),
         "closed_because": str(body.get("closed_because", "")),
         "acked_by": str(body.get("acked_by", "")),
         "detail": str(evidence.get("detail", "")),
         "rows": evidence.get("rows"),
-        "offsets": _offsets(evidence.get("offsets") or {}),
+        "offsets": _offsets(evidence.get("since") or evidence.get("offsets") or {}),
         "diagnosis": [one for one in _diagnosis(evidence)["causes"] if "text" in one],
         "where": str(_diagnosis(evidence)["where"]),
         "commands": _diagnosis(evidence)["commands"],

@@ -125,7 +125,9 @@ def _model(samples: Samples, model: ModelView) -> None:
     samples[m.MODEL_DRIFTED].append(((name,), float(drifting)))
     samples[m.MODEL_BLIND].append(((name,), float(model.blind_since >= 0)))
     samples[m.BUDGET_PAGES_EXPECTED].append(((name,), model.pages_expected))
+    samples[m.BUDGET_EARLY_PAGES_EXPECTED].append(((name,), model.early_expected))
     samples[m.PAGES_TOTAL].append(((name,), model.pages_total))
+    samples[m.EARLY_PAGES_TOTAL].append(((name,), model.early_total))
     firing = Counter(
         str(incident.get("severity", "")) for incident in model.incidents if incident.get("state") == "firing"
     )

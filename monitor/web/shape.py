@@ -106,6 +106,10 @@ def window(verdict: Verdict) -> dict[str, Any]:
         "versions": dict(verdict.versions),
         "offsets": {str(source): list(span) for source, span in verdict.offsets.items()},
         "beside": [beside(one) for one in verdict.beside],
+        "early": verdict.early,
+        "early_alpha": verdict.early_alpha,
+        "onset": moment(verdict.onset),
+        "since": {str(source): list(span) for source, span in verdict.since.items()},
         "segments": [_segment(one) for one in verdict.segments],
     }
 
@@ -139,13 +143,17 @@ def beside(one: Beside) -> dict[str, Any]:
 
 
 def budget(model: ModelView) -> dict[str, Any]:
-    """Pages accepted, expected by chance so far, sent, and left; left is below 0 when overspent."""
+    """Pages accepted, expected by chance so far, sent, and left; left is below 0 when overspent. `early` is the
+    share that looks at open windows may spend at most, and of what was expected and sent what is theirs."""
     plan = model.plan.budget
     return {
         "pages": plan.pages,
         "period": plan.period / 1000,
         "expected": model.pages_expected,
         "sent": model.pages_sent,
+        "early": model.plan.early,
+        "expected_early": model.early_expected,
+        "sent_early": model.early_sent,
         "left": plan.pages - model.pages_sent,
     }
 
@@ -161,6 +169,7 @@ def detail(model: ModelView) -> dict[str, Any]:
             {"window": name, "reason": reason, "count": count}
             for (name, reason), count in model.skipped.items()
         ],
+        "early": {name: window(one) for name, one in model.alarms.items()},
         "incidents": list(model.incidents),
         "retrains": list(model.retrains),
     }

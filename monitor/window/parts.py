@@ -34,6 +34,9 @@ class SegmentStores:
         store = self._stores.get(sketch.key.segment)
         return store is not None and store.put(sketch)
 
+    def store(self, name: str) -> PaneStore:
+        return self._stores[name]
+
     def windows(
         self, spec: WindowSpec, *, start: int, end: int, plan: ModelPlan, layout: Layout
     ) -> Mapping[str, Window]:

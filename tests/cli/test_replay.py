@@ -54,11 +54,16 @@ def test_a_log_is_judged_and_summed_up(made):
     assert [at for at, state in enumerate(states) if state == "drift"] == [5, 6, 7]
     (only,) = found["candidates"]
     (row,) = only["windows"]
-    assert (row["windows"], row["drift"], row["pages"], found["pages"]) == (14, 3, 1, 1)
-    assert row["mean_delay_ms"] == row["worst_delay_ms"] == 300_000
+    assert (row["windows"], row["drift"], row["pages"], row["early"], found["pages"]) == (14, 3, 1, 1, 1)
+    assert row["mean_delay_ms"] == row["worst_delay_ms"] < 300_000
+    assert [body["end"] for body in found["early"]][:1] == [found["incidents"][0]["incident"]["opened"]]
+    whole = as_json(made, "--against", other(made, "late.yaml", early=0))["candidates"][1]["windows"][0]
+    assert (whole["windows"], whole["drift"], whole["pages"], whole["early"]) == (14, 3, 1, 0)
+    assert whole["mean_delay_ms"] == whole["worst_delay_ms"] == 300_000
     text = run(made, "--fail-on", "drift", code=Exit.DRIFT)
     assert text.count("drift ") >= 3
-    assert "incident open: missing(amount)" in text
+    assert text.count("early alarm") == len(found["early"]) >= 1
+    assert "incident open: early(amount)" in text
     assert "5m" in text
     assert "1 page\n" in text
 
@@ -126,7 +131,7 @@ def test_changes_are_put_into_a_log(made):
     large, small = found["inject"]
     assert (large["found"], large["windows"]) == (True, 1)
     assert 0 < large["delay_ms"] <= 300_000
-    assert 300 < large["rows"] <= 360
+    assert 0 < large["rows"] <= 360
     assert small["change"] == "shift:amount=0.001@20m"
     assert small["windows"] == 2  # what drifts on its own in window 5 is found instead
     text = run(made, "--inject", "rename:country", "--budget", "2 per 30d", "--budget", "20 per 30d")

@@ -11,7 +11,7 @@ import pytest
 from monitor.judge.record import to_json
 from monitor.reference.file import write
 from monitor.reference.segment_tally import SegmentDeclaration
-from tests.daemon.build import MODEL, await_done, make_reference, shuffled, stream
+from tests.daemon.build import MODEL, WINDOW, await_done, make_reference, shuffled, stream
 
 SEGMENTS = (
     SegmentDeclaration("country", "country", top=3),
@@ -43,6 +43,9 @@ def test_live_and_replayed_verdicts_agree_to_the_last_digit(make, segments, more
         scene.send(sent)
         await_done(daemon, len(sent))
         live = [to_json(verdict) for verdict in daemon.evaluate.verdicts(MODEL)]
+        view = daemon.evaluate.models[MODEL]
+        alarms = [to_json(verdict) for verdict in view.alarms.values()]
+        (incident,) = view.incidents
     done = subprocess.run(
         [sys.executable, "-m", "monitor", "replay", "-c", str(scene.config), "--output", "json"],
         capture_output=True, text=True, check=False, timeout=120,
@@ -58,6 +61,15 @@ def test_live_and_replayed_verdicts_agree_to_the_last_digit(make, segments, more
         replayed["rejects"].values()
     ) == len(sent)
     assert replayed["pages"] == 1
+    assert json.loads(json.dumps(alarms)) == replayed["early"][-1:]
+    opened = next(one["incident"] for one in replayed["incidents"] if one["kind"] == "open")
+    assert [incident[name] for name in ("id", "opened", "onset")] == [
+        opened[name] for name in ("id", "opened", "onset")
+    ]
+    drifting = min(body["start"] for body in again if body["state"] == "drift")
+    assert incident["onset"] == drifting
+    early = "season" not in more
+    assert (incident["early"], bool(alarms), incident["opened"] < drifting + WINDOW) == (early, early, early)
     for body in again:
         rows = sum(one["rows"] for one in body["segments"])
         assert rows == (len(segments) * body["rows"] if body["state"] != "unknown" else rows)

@@ -9,6 +9,7 @@ import pytest
 from monitor.incident.model import DRIFT, Incident, finite
 from monitor.incident.text import annotate, description, model_url, number, offsets, rfc3339, summary
 from monitor.incident.track import stand, supersede, track
+from monitor.names import Source
 from tests.incident.cases import START, plan, raw_rule, verdict, voting_test
 
 
@@ -23,6 +24,18 @@ def test_the_summary_names_model_cause_and_numbers():
     one = verdict(0, tests=[voting_test(), voting_test("carrier", "g", x=3.0)])
     assert summary(opened(one)) == "flights drifted: missing(dep_delay) 0.51 > 0.02429 and 1 more"
     assert summary(opened(segment="JFK")).startswith("flights (JFK) drifted: ")
+
+
+def test_what_was_seen_early_says_so():
+    """The window is still open, and the offsets are those since the change began."""
+    test = replace(voting_test("age", "early"), effect=0.412)
+    since = {Source("predictions", 0): (900, 944)}
+    one = replace(verdict(0, tests=[test]), early=True, onset=START + 60_000, since=since)
+    incident = opened(one)
+    assert summary(incident) == "flights drifts, seen before its window closed: age with PSI 0.412"
+    assert "Window 1h, still open, from 2013-02-09T00:00:00.000Z to" in description(incident)
+    texts = annotate(incident, external_url="http://x")
+    assert (texts["onset"], texts["offsets"]) == ("2013-02-09T00:01:00.000Z", "predictions/0: 900-944")
 
 
 def test_the_summary_of_a_raw_rule_says_its_limit():

@@ -285,3 +285,35 @@ def test_the_evidence_of_a_raw_rule_is_what_its_limit_was_compared_with():
     one = replace(verdict(0, "ok", rules=("limit",)), scores=scores)
     (opened,) = track({}, one, plan(raw_rules=(rule,)))
     assert opened.incident.evidence["rule"]["score"] == 0.52
+
+
+def early(number: int, minute: int, **more) -> Verdict:
+    """An alarm in the middle of hour `number`."""
+    closed = verdict(number, tests=[voting_test("age", "early")], **more)
+    return replace(closed, early=True, end=closed.start + minute * 60_000, onset=closed.start + 60_000)
+
+
+def test_an_early_alarm_opens_an_incident_and_its_window_goes_on_with_it():
+    """One page: with the id of the look, dated by its onset; the verdict of the closed window gives the cause."""
+    kinds, incidents = run([early(0, 20), verdict(0), verdict(1)])
+    incident = incidents[DRIFT]
+    assert kinds == [[Kind.OPEN], [Kind.UPDATE], [Kind.UPDATE]]
+    assert incident.id == incident_id("flights", "", DRIFT, START + 20 * 60_000)
+    assert (incident.early, incident.onset, incident.opened) == (True, START + 60_000, START + 20 * 60_000)
+    assert (incident.cause, incident.evidence["kind"]) == ("missing(dep_delay)", "closed")
+    assert incident.streaks["1h"].drifting == 2
+
+
+def test_an_early_alarm_says_nothing_new_of_an_open_incident():
+    """Nor of rules of the operator's own; one of another reference is another incident."""
+    model_plan = plan(raw_rules=(raw_rule(),))
+    kinds, _ = run([verdict(0), early(1, 20), early(2, 20, reference="february")], model_plan)
+    assert kinds == [[Kind.OPEN], [], [Kind.RESOLVE, Kind.OPEN]]
+
+
+def test_a_window_that_alarmed_and_was_ordinary_when_it_closed_ends_as_any_other():
+    """It is the first ok window of two; a late correction of it opens nothing."""
+    kinds, incidents = run([early(0, 20), verdict(0, "ok"), verdict(1, "ok"), verdict(0, revision=1)])
+    assert kinds == [[Kind.OPEN], [Kind.UPDATE], [Kind.RESOLVE], []]
+    assert incidents[DRIFT].state is Status.RESOLVED
+    assert incidents[DRIFT].cause == "early(age)"

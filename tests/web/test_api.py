@@ -61,6 +61,9 @@ def test_a_model_shows_its_budget(site):
         "period": 2_592_000.0,
         "expected": 0.37,
         "sent": 1,
+        "early": 0.2,
+        "expected_early": 0.07,
+        "sent_early": 0,
         "left": 1,
     }
 

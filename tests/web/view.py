@@ -289,6 +289,9 @@ def drifting() -> ModelView:
         plan=plan(name, features),
         reference=reference(name, features),
         latest=latest,
+        alarms={
+            "1d": replace(latest["1d"], early=True, end=NOW + HOUR, onset=NOW - HOUR, detail="age changed.")
+        },
         windows={
             "1h": window(name, "1h", features, drift=True),
             "1d": window(name, "1d", features, drift=False, rows=1_101_880),
@@ -300,6 +303,7 @@ def drifting() -> ModelView:
         skipped={("1h", "not_enough_data"): 3},
         pages_sent=1,
         pages_expected=0.37,
+        early_expected=0.07,
         watermark=NOW - 31_000,
     )
 

@@ -1,0 +1,235 @@
+"""Evidence that may be looked at at any time: e-values of counts against a ball around the reference.
+
+    log E = log DM(c | ½) − max{ Σ c_j ln p_j : KL(q ‖ p) ≤ ε }
+
+c are counts over few slots divided by the design effect, q the reference's shares, DM the marginal
+of a Dirichlet-multinomial. Whatever distribution of the ball the rows have, E is at most a likelihood
+ratio to it, so the mean of E is at most 1 at every look and P(E ever reaches 1/α) ≤ α (universal
+inference: Wasserman, Ramdas and Balakrishnan 2020; Ville 1939; with ε = 0 Lindon and Malek 2022).
+
+Features and start panes are combined by the average, not by Bonferroni: the average of e-values is
+one whatever their dependence, and is never below the largest divided by their number (Vovk and Wang
+2021, section 3: nothing symmetric does better). The average over start panes is the Shiryaev-Roberts
+statistic, in its proportion to how many starts there are: in a window that changes in the middle the
+panes before do not dilute those after.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.layout import CATEGORICAL, FIRST_BIN, MISSING, NOVEL, OTHER
+from monitor.judge import catalogue as names
+from monitor.judge.frame import Frame
+
+Array = NDArray[np.float64]
+
+WIDTH = 24
+"""Slots of a row: the special ones and 20 groups of a numeric feature. Each slot costs ½ ln n."""
+UNCERTAIN = 0.01
+"""The reference's own shares lie further from the truth than its part of ε this often."""
+_STEPS = 40
+_REACH = 30.0
+"""λ/n is sought between e**-30 and e**30; 40 halvings leave 5e-11 of its logarithm."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slots:
+    """A reference in few slots: one row per feature, one for errors, one for slow records.
+
+    names   of the rows
+    slot    int32[slots]       row * WIDTH + column of each slot of the layout
+    totals  float64[rows, WIDTH]  rows of the reference as live windows will show them, 0 where unused
+    raw     float64[rows, WIDTH]  rows of the reference; what a window left out is taken from
+    used    bool[rows, WIDTH]
+    design  float64[rows]
+    slow_from  first latency bin that is slow; 0: the row is unused
+    """
+
+    names: tuple[str, ...]
+    slot: NDArray[np.int32]
+    totals: Array
+    raw: Array
+    used: NDArray[np.bool_]
+    design: Array
+    slow_from: int
+
+    @property
+    def rows(self) -> int:
+        return len(self.names)
+
+    def count(
+        self, counts: NDArray[np.int64], *, rows: int, errors: int, latency: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Counts in these slots: int64[rows, WIDTH]."""
+        flat = np.bincount(self.slot, counts, minlength=self.rows * WIDTH)
+        out = np.rint(flat).astype(np.int64).reshape(self.rows, WIDTH)
+        slow = int(latency[self.slow_from :].sum()) if self.slow_from else 0
+        timed = int(latency[1:].sum()) if self.slow_from else 0
+        out[-2:, :2] = [[errors, rows - errors], [slow, timed - slow]]
+        return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ball:
+    """The distributions that count as no change, per row.
+
+    shares  float64[rows, WIDTH]  q, 0 where unused
+    size    float64[rows]         rows of the reference, effective; inf: q is known
+    radius  float64[rows]         √ε
+    """
+
+    shares: Array
+    used: NDArray[np.bool_]
+    design: Array
+    size: Array
+    radius: Array
+
+    def take(self, rows: NDArray[np.int64]) -> Ball:
+        """The ball of some rows alone."""
+        return Ball(self.shares[rows], self.used[rows], self.design[rows], self.size[rows], self.radius[rows])
+
+
+def build_slots(frame: Frame) -> Slots:
+    """The slots that looks go by. A category that is not among the largest counts as `other`."""
+    features = len(frame.features)
+    place = np.empty(len(frame.coarse), np.int32)
+    for feature in range(features):
+        low, high = int(frame.start[feature]), int(frame.start[feature + 1])
+        own = np.arange(high - low, dtype=np.int32)
+        if frame.layout.kind[feature] == CATEGORICAL:
+            own = _named_slots(frame.live[low:high])
+        place[low:high] = feature * WIDTH + own
+    totals, raw = (_folded(place, part, features) for part in (frame.live, frame.coarse))
+    slow, timed = (
+        float(frame.latency[low:].sum()) if frame.slow_from else 0.0 for low in (frame.slow_from, 1)
+    )
+    for part in (totals, raw):
+        part[-2:, :2] = np.array([[frame.errors, frame.rows - frame.errors], [slow, timed - slow]])
+    used = np.zeros((features + 2, WIDTH), np.bool_)
+    used.flat[np.unique(place[frame.group])] = (
+        True  # where an atom took the number of a group there is no slot
+    )
+    used[-2:, :2] = [[True, True], [timed > 0, timed > 0]]
+    return Slots(
+        names=(*(profile.name for profile in frame.features), names.ERROR, names.LATENCY),
+        slot=place[frame.group],
+        totals=totals,
+        raw=raw,
+        used=used,
+        design=np.concatenate([frame.design, [1.0, 1.0]]),
+        slow_from=frame.slow_from,
+    )
+
+
+def _named_slots(live: Array) -> NDArray[np.int32]:
+    """MISSING has its own, then one for novel, other and small categories, then the largest ones."""
+    own = np.full(len(live), NOVEL, np.int32)
+    own[MISSING] = MISSING
+    largest = np.argsort(-live[FIRST_BIN:], kind="stable")[: WIDTH - OTHER]
+    own[FIRST_BIN + largest] = OTHER + np.arange(len(largest), dtype=np.int32)
+    return own
+
+
+def _folded(place: NDArray[np.int32], coarse: Array, features: int) -> Array:
+    flat = np.bincount(place, coarse, minlength=(features + 2) * WIDTH)
+    return np.asarray(flat, np.float64).reshape(features + 2, WIDTH)
+
+
+def build_ball(slots: Slots, tolerance: Array, *, ratio: Array, left_out: Array | None = None) -> Ball:
+    """The ball of a reference: `tolerance` float64[features] in KL units, and its own uncertainty.
+
+    No tolerance is below what a ratio may move by (`ratio` float64[rows]): a special slot that gains as much
+    lies ln(1 - ratio) away. `left_out` float64[rows, WIDTH] is taken out of the reference.
+    """
+    totals = slots.totals if left_out is None else np.maximum(slots.raw - left_out, 0.0)
+    size = totals.sum(axis=1)
+    kinds = slots.used.sum(axis=1)
+    padded = np.where(slots.used, totals + 0.5, 0.0)
+    shares = padded / np.maximum(padded.sum(axis=1, keepdims=True), 1.0)
+    base = np.concatenate([tolerance, np.zeros(2)])
+    base[:-2] = np.maximum(base[:-2], -np.log1p(-np.minimum(ratio[:-2], 0.5)))
+    base[-2:] = _moved(shares[-2:, 0], ratio[-2:])
+    size = size / slots.design
+    return Ball(shares, slots.used, slots.design, size, np.sqrt(base) + uncertainty(kinds, size))
+
+
+def uncertainty(kinds: NDArray[np.int64], size: Array) -> Array:
+    """How far the reference's shares may lie from the truth by chance, as √KL."""
+    from scipy.special import chdtri
+
+    with np.errstate(divide="ignore"):
+        far = np.where(kinds > 1, chdtri(np.maximum(kinds - 1, 1), UNCERTAIN) / (2.0 * size), 0.0)
+    return np.asarray(np.sqrt(far))
+
+
+def _moved(share: Array, ratio: Array) -> Array:
+    """KL to a ratio that is larger by `ratio`."""
+    from scipy.special import rel_entr
+
+    larger = np.minimum(share + ratio, 1.0 - 1e-9)
+    return np.asarray(rel_entr(share, larger) + rel_entr(1.0 - share, 1.0 - larger))
+
+
+def log_e(counts: NDArray[np.int64], ball: Ball, widened: float = 1.0) -> Array:
+    """log E of plain counts: [..., rows, WIDTH] → float64[..., rows]; -inf stands for what is below 0.
+
+    E below 1 hardly counts in an average that must reach 1/α, and those are nearly all: the price of
+    ε is only sought where the counts are unlikely under q itself. `widened` multiplies √ε.
+    """
+    c, marginal = _marginal(counts, ball)
+    unlikely = marginal > _likelihood(c, ball)
+    row = np.broadcast_to(np.arange(len(ball.size)), unlikely.shape)[unlikely]
+    largest = _largest(c[unlikely], ball.shares[row], (ball.radius[row] * widened) ** 2)
+    found = np.full(unlikely.shape, -np.inf)
+    found[unlikely] = marginal[unlikely] - largest
+    return np.where(found > 0, found, -np.inf)
+
+
+def at_most(counts: NDArray[np.int64], ball: Ball) -> Array:
+    """What `log_e` is at most, however wide the ball: that against q alone. A tenth of its work."""
+    c, marginal = _marginal(counts, ball)
+    return marginal - _likelihood(c, ball)
+
+
+def _marginal(counts: NDArray[np.int64], ball: Ball) -> tuple[Array, Array]:
+    """Effective counts, and log DM of them."""
+    from scipy.special import gammaln
+
+    c = counts / ball.design[:, None]
+    half = np.maximum(ball.used.sum(axis=1) / 2.0, 0.5)
+    marginal = np.where(ball.used, gammaln(c + 0.5) - gammaln(0.5), 0.0).sum(axis=-1)
+    return c, marginal + gammaln(half) - gammaln(c.sum(axis=-1) + half)
+
+
+def _likelihood(c: Array, ball: Ball) -> Array:
+    return np.asarray((c * np.log(np.where(ball.used, ball.shares, 1.0))).sum(axis=-1))
+
+
+def _largest(c: Array, q: Array, epsilon: Array) -> Array:
+    """max Σ c ln p over KL(q ‖ p) ≤ ε, each of many: the maximiser is (c + λq)/(n + λ).
+
+    What is returned is at most the halving of λ too large, never too small.
+    """
+    n = c.sum(axis=1, keepdims=True)
+    low, high = np.full(len(c), -_REACH), np.full(len(c), _REACH)
+    within = q > 0
+    entropy = (q * np.log(np.where(within, q, 1.0))).sum(axis=1)
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        far = entropy - (q * _log_mixed(c, q, n, middle, within)).sum(axis=1) > epsilon
+        low, high = np.where(far, middle, low), np.where(far, high, middle)
+    return np.asarray((c * _log_mixed(c, q, n, low, within)).sum(axis=1))
+
+
+def _log_mixed(c: Array, q: Array, n: Array, exponent: Array, within: NDArray[np.bool_]) -> Array:
+    weight = np.exp(exponent)[:, None]
+    return np.asarray(np.log(np.where(within, (c / n + weight * q) / (1.0 + weight), 1.0)))
+
+
+def average(found: Array, of: int = 0) -> float:
+    """log of the average of e-values given by their logarithms, of any shape; of `of` where others are 0."""
+    return float(np.logaddexp.reduce(found, axis=None, initial=-np.inf) - np.log(max(of, found.size, 1)))

@@ -1,0 +1,167 @@
+"""Looks at the windows of one model that are still open. Evaluate thread only.
+
+A look is made at the counts of panes that every source partition has passed for good: its watermark is
+behind their end by the allowed lateness, so no row can come to them any more. What is seen is therefore
+a function of the records, whatever the time of the look, the batches, or how often a process was restarted;
+a look that is made again sees the same. An idle partition holds looks back, it may have rows yet: those that
+are left are made when its window closes. Only an alarm is written down. One window alarms once, and closes as
+any other does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.layout import Layout
+from monitor.judge.alarm import alarm
+from monitor.judge.early import Slots
+from monitor.judge.looking import Early, look
+from monitor.judge.onset import onset
+from monitor.judge.prepare import Prepared
+from monitor.judge.record import from_json, to_json
+from monitor.names import Source
+from monitor.plan import ModelPlan, WindowSpec
+from monitor.state.log import Entry, Progress
+from monitor.verdict import Verdict, Window
+from monitor.window.merge import merge
+from monitor.window.store import PaneStore
+
+PANES = 300
+"""Panes that a change is dated among; where a window has more, several are taken as one."""
+KIND = "look"
+"""Of the ledger's entries: the newest alarm of each window name, {end of its window, verdict}."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The panes of a model or of one of its segments."""
+
+    store: PaneStore
+    plan: ModelPlan
+    layout: Layout
+    whole: int
+    """Panes before this were forgotten."""
+
+    def window(self, spec: WindowSpec, start: int, end: int) -> Window:
+        """What was counted in [start, end)."""
+        parts = self.store.sums(start, end, plan=self.plan, layout=self.layout)
+        return merge(spec, start=start, end=end, parts=parts, plan=self.plan, layout=self.layout)
+
+    def slots(self, spec: WindowSpec, start: int, end: int, slots: Slots) -> NDArray[np.int64]:
+        """The same in the slots that looks go by."""
+        own = self.window(spec, start, end)
+        return slots.count(own.counts, rows=own.rows, errors=own.errors, latency=own.latency)
+
+
+class Looks:
+    """How far windows were looked at, and what alarmed."""
+
+    def __init__(self) -> None:
+        self.alarms: dict[str, Verdict] = {}
+        """The newest alarm of each window name."""
+        self._alarmed: dict[str, int] = {}
+        """Ends of their windows."""
+        self._made: dict[str, tuple[int, int]] = {}
+        """Window name → end of the window that was looked at last, and how far."""
+        self._blocks: dict[str, dict[int, NDArray[np.int64]]] = {}
+
+    def restore(self, bodies: Mapping[str, Mapping[str, Any]]) -> None:
+        """Continue from the alarms of the ledger: no second one of the same window."""
+        for name, body in bodies.items():
+            self._alarmed[name] = int(body["end"])
+            self.alarms[name] = from_json(body["verdict"])
+
+    def accept(self, verdict: Verdict, entry: Entry) -> None:
+        """An alarm is durable now."""
+        assert entry.body is not None
+        self._alarmed[verdict.window] = int(entry.body["end"])
+        self.alarms[verdict.window] = verdict
+
+    def renew(self) -> None:
+        """Counts have other slots from now on."""
+        self._blocks.clear()
+        self._made.clear()
+
+    def next(
+        self, spec: WindowSpec, span: tuple[int, int], *, until: int, prepared: Prepared, held: Held
+    ) -> tuple[Verdict, Window] | None:
+        """Make the looks at the window `span` that are due by `until`, to the first alarm: its verdict, and
+        what it was made from."""
+        early, (start, end) = prepared.early, span
+        if early is None or self._alarmed.get(spec.name, -1) >= end:
+            return None
+        of, made = self._made.get(spec.name, (end, start))
+        if of != end:
+            made = start
+        for at in early.looks(start, end, spec.step):
+            if made < at <= until:
+                found = self._look(spec, span, at, prepared, early, held)
+                if found is not None:
+                    return found
+                self._made[spec.name] = (end, at)
+        return None
+
+    def _look(
+        self, spec: WindowSpec, span: tuple[int, int], at: int, prepared: Prepared, early: Early, held: Held
+    ) -> tuple[Verdict, Window] | None:
+        (start, end), known = span, self._blocks.get(spec.name, {})
+        blocks = {
+            low: known[low] if low in known else held.slots(spec, low, low + early.every, early.slots)
+            for low in range(start, at, early.every)
+        }
+        self._blocks[spec.name] = blocks
+        seen = np.array(list(blocks.values()))
+        if seen[:, -2].sum() < held.plan.min_records:  # every row counts as an error or none
+            return None
+        found = look(seen, (end - start) // early.every, early)
+        if found is None:
+            return None
+        window = held.window(spec, start, at)
+        return alarm(window, seen, found, prepared, early), window
+
+
+def entry_of(verdict: Verdict, end: int) -> Entry:
+    """The ledger entry of an alarm at a window that ends at `end`; it takes the place of the one before."""
+    return Entry(KIND, verdict.window, {"end": end, "verdict": to_json(verdict)})
+
+
+def dated(verdict: Verdict, spec: WindowSpec, *, prepared: Prepared, held: Held) -> Verdict:
+    """With the time since when there is the change that a verdict found, and the offsets from there on.
+
+    Looked for in the window and one step before it, where its panes are still held: in the whole, or where only
+    segments drift in `held` and `prepared` of the first of `guilty`. Not of a model that is read by season: what
+    a pane is compared with would change with its hour.
+    """
+    part = guilty(verdict)
+    tests = [test for one in verdict.segments if one.segment == part for test in one.named] or verdict.named
+    first = max(verdict.start - spec.step, held.whole, held.store.oldest() or 0)
+    span = -(-(verdict.end - first) // (PANES * held.plan.pane)) * held.plan.pane
+    if held.plan.season != "none" or not tests or span <= 0:
+        return verdict
+    starts = range(verdict.end - (verdict.end - first) // span * span, verdict.end, span)
+    panes = [held.slots(spec, low, low + span, prepared.slots) for low in starts]
+    at = onset(np.array(panes), prepared.slots, {test.feature for test in tests}) if panes else None
+    if at is None:
+        return verdict
+    since = held.window(spec, starts[at], verdict.end).offsets
+    return replace(verdict, onset=starts[at], since=dict(since))
+
+
+def guilty(verdict: Verdict) -> str:
+    """The segment that a change is dated in: "", the whole, where that names anything."""
+    drifting = [one for one in verdict.segments if one.named]
+    if verdict.named or not drifting:
+        return ""
+    return max(drifting, key=lambda one: one.statistic).segment
+
+
+def passed(expected: Collection[Source], progress: Mapping[Source, Progress]) -> int:
+    """The event time that every source partition has passed; -1: not all are heard of."""
+    if not expected or any(source not in progress for source in expected):
+        return -1
+    return min(progress[source].watermark for source in expected)
