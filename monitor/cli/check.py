@@ -48,6 +48,7 @@ def examine(settings: Settings, *, network: bool) -> Iterator[Line]:
     from monitor.cli.grouped import check_groups
     from monitor.cli.sampled import check_sample
     from monitor.cli.seasons import check_seasons
+    from monitor.cli.segmented import check_segments
     from monitor.config.plans import build_plans, plan_topics
 
     yield Line(Sign.OK, "configuration", _inventory(settings))
@@ -75,6 +76,7 @@ def examine(settings: Settings, *, network: bool) -> Iterator[Line]:
             yield from local.check_beside(plan, references[plan.name])
             yield from local.check_compat(plan, references[plan.name])
             yield from check_seasons(plan, references[plan.name])
+            yield from check_segments(plan, references[plan.name])
             yield from check_groups(plan, references[plan.name])
             yield from check_sample(plan, references[plan.name])
             yield from local.check_budget(plan, references[plan.name])

@@ -87,21 +87,29 @@ def learn_parts(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Part
 
     Of a segment with fewer rows than a window needs there is nothing to compare with.
     """
-    unready: dict[str, Unknown] = dict.fromkeys(names(plan), Unknown.NO_REFERENCE)
-    own, ready = part_plan(plan), []
+    left, own, ready = unready(reference, plan), part_plan(plan), []
     first, last = spans(reference, spec)
     kept = _rows(reference, first, last) >= max(plan.min_records, 1)
     for segment, part in _matched(reference, plan):
-        if part.rows < plan.min_records:
-            unready[segment] = Unknown.REFERENCE_TOO_SMALL
+        if segment in left:
             continue
-        del unready[segment]
         view = view_of(part, own, spec)
         tolerances = learn(view.windows, view.frame, plan.tolerance, least=plan.ratio_tolerance)
         enough = _rows(part, first, last) >= max(plan.min_records, 1)
         place = np.cumsum(kept)[enough] - 1
         ready.append(Part(segment, view, tolerances, place))
-    return Parts(tuple(ready), unready)
+    return Parts(tuple(ready), left)
+
+
+def unready(reference: Reference, plan: ModelPlan) -> dict[str, Unknown]:
+    """Segments that cannot be judged by the reference, and why."""
+    left: dict[str, Unknown] = dict.fromkeys(names(plan), Unknown.NO_REFERENCE)
+    for segment, part in _matched(reference, plan):
+        if part.rows < plan.min_records:
+            left[segment] = Unknown.REFERENCE_TOO_SMALL
+        else:
+            del left[segment]
+    return left
 
 
 def _rows(reference: Reference, first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.int64]:
