@@ -46,6 +46,7 @@ TITLES = {
     "stream": "From a real Kafka", "replay": "Replay", "drift": "Whole drift runs", "memory": "Memory", "scaling": "Cost against size",
     "recovery": "Recovery from Kafka", "checkpoint": "Checkpoints", "replicas": "Replicas", "start": "Start", "soak": "Soak", "vectors": "Vectors", "groups": "Groups",
     "judging": "Judging a window", "diagnosis": "Kinds of change, named", "where": "Conditions, named",
+    "early": "Early alarms and onsets",
     "seasons": "References read by season", "gpu": "GPU",
 }  # fmt: skip
 ANSWER = {True: "met", False: "**not met**", None: "–"}

@@ -63,6 +63,7 @@ GROUPS = {
     "start": Group("bench.start", 900, smoke=False),
     "gpu": Group("bench.gpu", 900),
     "diagnosis": Group("bench.diagnosis", 3600, usual=False),
+    "early": Group("bench.early", 3600, usual=False),
     "where": Group("bench.where", 3600, usual=False),
     "soak": Group("bench.soak", 3600, smoke=False, usual=False),
 }
