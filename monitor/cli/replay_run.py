@@ -180,7 +180,8 @@ def _judged(
         for candidate, judged in run(replays, batches, after):
             item = Seen.of(judged)
             if candidate.change is not None:  # only what drifted, and when, is looked at
-                item = replace(item, verdict=replace(item.verdict, tests=(), scores={}, segments=()))
+                bare = replace(item.verdict, tests=(), scores={}, segments=(), beside=(), compat={})
+                item = replace(item, verdict=bare)
             seen.setdefault((candidate.name, candidate.change), []).append(item)
     return seen
 
