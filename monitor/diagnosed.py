@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import structlog
 
 from monitor import metrics
 from monitor.incident.text import rfc3339
+from monitor.judge.compat import compat_scores
 from monitor.judge.diagnose import NONE, diagnose
 from monitor.judge.located import located
 from monitor.judge.pairs import told_pairs
@@ -46,6 +47,22 @@ def diagnosed(
         # boundary: a verdict without a diagnosis pages all the same
         metrics.INTERNAL_ERRORS_TOTAL.labels("diagnose").inc()
         log.exception("diagnose_raised", model=plan.name, window=window.name)
+        return verdict
+
+
+def compared(verdict: Verdict, window: Window, prepared: Prepared, products: Sequence[str]) -> Verdict:
+    """The verdict with what these products would score of the window."""
+    return replace(verdict, compat=compat_scores(window, prepared, products)) if products else verdict
+
+
+def completed(verdict: Verdict, complete: Callable[[Verdict], Verdict]) -> Verdict:
+    """The verdict with what is only shown beside it, or without it where that goes wrong. Raises nothing."""
+    try:
+        return complete(verdict)
+    except Exception:
+        # boundary: a verdict pages without what is shown beside it too
+        metrics.INTERNAL_ERRORS_TOTAL.labels("show").inc()
+        log.exception("show_raised", model=verdict.model, window=verdict.window)
         return verdict
 
 

@@ -14,11 +14,10 @@ from typing import Any
 
 from kernels.layout import Layout
 from monitor.beside import Besides, reach
-from monitor.diagnosed import diagnosed
+from monitor.diagnosed import compared, completed, diagnosed
 from monitor.incident.model import Incident, latest_incidents
 from monitor.incident.track import Transition, stand, track
 from monitor.judge.beside import Neighbour
-from monitor.judge.compat import compat_scores
 from monitor.judge.kept import Kept
 from monitor.judge.policy import judge, judge_without_reference
 from monitor.judge.prepare import Prepared
@@ -318,16 +317,15 @@ class Judgement:
         if verdict.state is State.DRIFT:
             part = guilty(verdict)
             own = prepared.parts.get(part, prepared)
-            verdict = dated(verdict, spec, prepared=own, held=self._panes(part))
+            verdict = completed(verdict, lambda one: dated(one, spec, prepared=own, held=self._panes(part)))
         verdict = diagnosed(
             verdict, window, prepared, self.plan, segments=segments, sampled=lambda: self._sample(window)
         )
-        if self.plan.compat:
-            verdict = replace(verdict, compat=compat_scores(window, prepared, self.plan.compat))
-        return self._besides.show(
-            verdict, window, prepared, plan=self.plan, others=self.context.others,
+        verdict = completed(verdict, lambda one: compared(one, window, prepared, self.plan.compat))
+        return completed(verdict, lambda one: self._besides.show(
+            one, window, prepared, plan=self.plan, others=self.context.others,
             judged=self.history.get(spec.name, ()), since=self._whole,
-        )  # fmt: skip
+        ))  # fmt: skip
 
     def _sample(self, window: Window) -> Sample | None:
         return self._store.sample(window.start, window.end, plan=self.plan, layout=self.context.layout)

@@ -50,7 +50,7 @@ FAILURES = (
 )
 """Why a notification failed: Alertmanager's set, so that one alerting rule fits both."""
 
-BOUNDARIES = ("ingest", "scan", "evaluate", "judge", "diagnose", "deliver", "web")
+BOUNDARIES = ("ingest", "scan", "evaluate", "judge", "diagnose", "show", "deliver", "web")
 """Where unexpected errors are contained. Their counters exist from the start: `increase()` does not see
 the first increment of a series that was not there before."""
 

@@ -12,7 +12,7 @@ import pytest
 
 from monitor import diagnosed as boundary
 from monitor import metrics
-from monitor.diagnosed import diagnosed
+from monitor.diagnosed import compared, completed, diagnosed
 from monitor.judge.diagnose import EXPLAINED, RANKED, diagnose
 from monitor.judge.kind_text import LONGEST, number, percent
 from monitor.judge.kinds import Kind
@@ -219,6 +219,24 @@ def test_a_fault_in_it_never_costs_the_verdict(monkeypatch):
     before = counter._value.get()
     monkeypatch.setattr(boundary, "diagnose", broken)
     assert diagnosed(verdict, made, own.prepared, own.plan) is verdict
+    assert counter._value.get() == before + 1
+
+
+def test_a_fault_in_what_is_shown_beside_it_never_costs_the_verdict(monkeypatch):
+    """What other products would score, earlier windows and the date of a change are left out, and that is counted."""
+
+    def broken(*_args, **_more):
+        raise ZeroDivisionError
+
+    own = model()
+    made = window(own, draw(np.random.default_rng(3), own.rows))
+    verdict = judge(made, own.prepared, own.plan, previous=())
+    counter = metrics.INTERNAL_ERRORS_TOTAL.labels("show")
+    before = counter._value.get()
+    monkeypatch.setattr(boundary, "compat_scores", broken)
+    assert completed(verdict, lambda one: compared(one, made, own.prepared, ("popmon",))) is verdict
+    assert counter._value.get() == before + 1
+    assert completed(verdict, lambda one: compared(one, made, own.prepared, ())) is verdict
     assert counter._value.get() == before + 1
 
 
