@@ -46,6 +46,8 @@ def read_references(settings: Settings) -> tuple[dict[str, Reference], list[Line
         found[model] = reference
         size = f"{reference.rows} rows, {len(reference.features)} features"
         lines.append(ok(subject, f"{reference.name}, {size}"))
+        if reference.model != model:
+            lines.append(doubtful(subject, f"it was built for the model {reference.model}, not for {model}"))
         if not reference.timed:
             lines.append(
                 doubtful(subject, "it has no event times: tolerances are assumed, the budget is not proven")

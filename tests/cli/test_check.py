@@ -202,6 +202,22 @@ def test_references_that_cannot_be_read(tmp_path: Path) -> None:
     assert "√ state: " in shown
 
 
+def test_a_reference_of_another_model(tmp_path: Path) -> None:
+    """It may be meant so, and is said."""
+    from monitor.reference.file import write as store
+    from tests.judge import build
+
+    profile = build.numeric_profile("a", 20)
+    whole = build.reference([profile], np.full((1, profile.slots), 10), timed=False)
+    path = Path(write(tmp_path))
+    text = path.read_text(encoding="utf-8").replace("  m:\n", "  m:\n    reference: m.ref\n")
+    path.write_text(text, encoding="utf-8")
+    for model, says in (("m", False), ("upsell", True)):
+        store(replace(whole, model=model), tmp_path / "m.ref")
+        said = "~ reference of m: it was built for the model upsell, not for m"
+        assert (said in run("-c", str(path), "--no-network")) == says
+
+
 def test_kafka_and_receivers(tmp_path: Path) -> None:
     """Topics and their partitions from a real client, an Alertmanager's version, a reachable target."""
     from monitor.intake.embedded import EmbeddedBroker
