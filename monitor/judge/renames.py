@@ -25,6 +25,9 @@ ALIKE = 5.0
 """What it is worth, as a log-likelihood, that two names differ by case, spaces or punctuation alone."""
 PAIRS = 16
 """New names that are looked for; so many tell the tale."""
+MOST = 0.5
+"""Share of the rows under the new names that are looked for which pairs explain at least. Where new categories take rows
+from all, a frequent one loses by chance about as much as one of them has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,8 @@ def _novel(own: Categories) -> Fit | None:
 
 
 def _renamed(own: Categories, pairs: Sequence[Pair]) -> Fit | None:
-    if not pairs:
+    looked_at = sum(sorted(own.novel.values())[-PAIRS:])
+    if not pairs or sum(pair.rows for pair in pairs) < MOST * looked_at:
         return None
     shares = own.shares.copy()
     for pair in pairs:
