@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.kafka.broker import ExternalBroker, KafkaBroker, KafkaUnavailable, free_ports
@@ -45,6 +46,14 @@ def _missing(component: str, reason: str):
 
 def _tool(component: str, name: str) -> str:
     return shutil.which(name) or _missing(component, f"{name} is not installed")
+
+
+@pytest.fixture(autouse=True)
+def log_as_before():
+    """A command that a test runs sets the log up for itself: the next test must not be deaf to what it listens for."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")
