@@ -140,8 +140,11 @@ def day(reference: Reference, families: int, *, hours: int, hourly: int) -> Day:
     partitions = [Partition(source, INTAKE, {"m": Model(plan, layout)}, position=0) for source in PARTITIONS]
     progress: dict[Source, Progress] = {}
     minutely = hourly // 60 // len(PARTITIONS)
-    block, records, ingest, evaluate, verdicts = blocks(USUAL, 1, 1, rows=minutely)[0], 0, 0.0, 0.0, 0
+    # Rows of an hour, or each window would be a drift, and what that is would be sought in each.
+    pool = blocks(USUAL, 1, 60, rows=minutely)
+    records, ingest, evaluate, verdicts = 0, 0.0, 0.0, 0
     for minute in range(hours * 60):
+        block = pool[minute % len(pool)]
         begin = time.thread_time()
         stored = []
         for partition in partitions:
@@ -189,7 +192,7 @@ def blocks(features: int, segments: int, count: int, *, rows: int = ROWS) -> lis
             events=START + np.arange(rows), values=generator.normal(size=(features, rows)),
             codes=np.empty((0, rows), np.int32), latency=np.full(rows, np.nan), errors=np.zeros(rows, np.uint8),
             group=generator.integers(0, segments, rows).astype(np.int32),
-            groups=tuple(("1", "champion", f"segment {n}") for n in range(segments)),
+            groups=tuple((str(n), "champion", "") for n in range(segments)),
         )
         for n in range(count)
     ]  # fmt: skip
