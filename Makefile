@@ -37,7 +37,7 @@ bench: $(VENV)/.dev ## The figures of bench/README.md, beside other products
 bench-smoke: $(VENV)/.dev ## The same, small, in under two minutes, without a judgement
 	$(BIN)/python -m bench.run --smoke
 
-proof: $(VENV)/.dev ## What the judge promises, by simulation, in bench/PROOF.md; ARGS=--quick for less than 20 minutes
+proof: $(VENV)/.dev ## What the judge promises, by simulation, in bench/PROOF.md; ARGS=--quick for less of it
 	$(BIN)/python -m bench.proof $(ARGS)
 
 chaos: $(VENV)/.dev ## Three replicas on a real Kafka, disturbed 200 times under load; a dated report

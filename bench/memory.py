@@ -99,7 +99,7 @@ def rows_of(case: Case, seed: int, each: int) -> Columns:
         events=np.full(rows, START), values=generator.normal(size=(case.features, rows)),
         codes=np.empty((0, rows), np.int32), latency=generator.lognormal(2, 1, rows),
         errors=np.zeros(rows, np.uint8), group=(np.arange(rows) % case.segments).astype(np.int32),
-        groups=tuple((str(n), "champion", "") for n in range(case.segments)),
+        groups=tuple((str(n), "champion") for n in range(case.segments)),
     )  # fmt: skip
 
 

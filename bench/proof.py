@@ -4,8 +4,8 @@
 
 Everything is drawn from `--seed` and the name of what is measured, so the same command prints the same figures, in
 whatever order and on however many cores. What was measured is kept in bench/proof.json part by part: a run that was
-broken off, or ended after `--within` seconds, goes on with `--go-on`. `--quick` has a column of its own; it takes less
-than 20 minutes on two cores. Exits with 1 when a goal is not met.
+broken off, or ended after `--within` seconds, goes on with `--go-on`. `--quick` has a column of its own; the page says
+how long it took. Exits with 1 when a goal is not met.
 """
 
 from __future__ import annotations

@@ -108,29 +108,34 @@ def limited(replicas: list[Running], limit: float) -> Iterator[None]:
         yield
         return
     root = next((path for path in GROUPS if (path / "cgroup.procs").is_file()), GROUPS[0])
-    groups = []
+    groups: list[Path] = []
     try:
         for one in replicas:
-            group = root / f"driftline-{one.process.pid}"
-            group.mkdir()
-            groups.append(group)
-            quota = round(limit * PERIOD)
-            if (group / "cpu.max").exists():
-                (group / "cpu.max").write_text(f"{quota} {PERIOD}")
-            else:
-                (group / "cpu.cfs_quota_us").write_text(str(quota))
-            (group / "cgroup.procs").write_text(str(one.process.pid))
+            _confine(one.process.pid, root, limit, groups)
         yield
-    except OSError as error:
-        raise PermissionError(
-            f"no limit can be set - {root} - as root, with the cpu controller: {error}"
-        ) from error
     finally:
-        for one in replicas:
+        for one in replicas:  # a group is removed once nobody is in it
             one.process.kill()
             one.process.wait(20)
         for group in groups:
             group.rmdir()
+
+
+def _confine(pid: int, root: Path, limit: float, groups: list[Path]) -> None:
+    """Put a process into a group of its own, which is added to `groups`. Raises PermissionError."""
+    group, quota = root / f"driftline-{pid}", round(limit * PERIOD)
+    try:
+        group.mkdir()
+        groups.append(group)
+        if (group / "cpu.max").exists():
+            (group / "cpu.max").write_text(f"{quota} {PERIOD}")
+        else:
+            (group / "cpu.cfs_quota_us").write_text(str(quota))
+        (group / "cgroup.procs").write_text(str(pid))
+    except OSError as error:
+        raise PermissionError(
+            f"no limit can be set - {root} - as root, with the cpu controller: {error}"
+        ) from error
 
 
 if __name__ == "__main__":

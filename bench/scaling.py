@@ -192,7 +192,7 @@ def blocks(features: int, segments: int, count: int, *, rows: int = ROWS) -> lis
             events=START + np.arange(rows), values=generator.normal(size=(features, rows)),
             codes=np.empty((0, rows), np.int32), latency=np.full(rows, np.nan), errors=np.zeros(rows, np.uint8),
             group=generator.integers(0, segments, rows).astype(np.int32),
-            groups=tuple((str(n), "champion", "") for n in range(segments)),
+            groups=tuple((str(n), "champion") for n in range(segments)),
         )
         for n in range(count)
     ]  # fmt: skip

@@ -107,7 +107,7 @@ class Columns:
     latency     float64[rows]               milliseconds, NaN when absent
     errors      uint8[rows]                 1 when the record reports an error
     group       int32[rows]                 index into `groups`
-    groups      the distinct (version, variant, segment) of the batch
+    groups      the distinct (version, variant) of the batch
     novel       the rows whose code is 1, and those whose code is 2 where the contract lists the allowed
                 categories
     segments    int32[segment columns, rows]   as codes, of the values of `ModelPlan.segments`; None
@@ -124,7 +124,7 @@ class Columns:
     latency: NDArray[np.float64]
     errors: NDArray[np.uint8]
     group: NDArray[np.int32]
-    groups: tuple[tuple[str, str, str], ...]
+    groups: tuple[tuple[str, str], ...]
     novel: Novel = NOTHING_NOVEL
     vectors: NDArray[np.float64] | None = None
     segments: NDArray[np.int32] | None = None

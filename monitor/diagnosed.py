@@ -1,4 +1,5 @@
-"""A drift verdict with its diagnosis. It never costs the verdict: what goes wrong here is counted and left out."""
+"""A verdict with what is shown of it and has no vote, as the diagnosis of a drift. It never costs the verdict: what
+goes wrong here is counted and left out."""
 
 from __future__ import annotations
 

@@ -246,7 +246,7 @@ class Judgement:
         found = self.looks.next(spec, span, until=until, prepared=prepared, held=self._panes(""))
         if found is None:
             return None
-        verdict = dated(found[0], spec, prepared=prepared, held=self._panes(""))
+        verdict = completed(found[0], lambda one: dated(one, spec, prepared=prepared, held=self._panes("")))
         verdict = diagnosed(verdict, found[1], prepared, self.plan, sampled=lambda: self._sample(found[1]))
         return Judged(verdict, found[1], track(self.incidents, verdict, self.plan), entry_of(verdict, end))
 
@@ -284,7 +284,8 @@ class Judgement:
         return Judged(verdict, window, transitions, Entry("cursor", spec.name, {"end": end}))
 
     def _covers(self, seen: Progress, start: int, end: int) -> bool:
-        """Whether all rows of a partition in a window are counted for this model; as it is configured, says the caller."""
+        """Whether all rows of a partition in a window are counted for this model. That what counts is configured alike
+        is for the caller to know."""
         counted = (seen.counted or {}).get(self.plan.name, Counted(""))
         return max(seen.since, counted.since, self._since) <= start and not any(
             start <= pane < end for pane in counted.ahead

@@ -89,7 +89,7 @@ def log_of(seed: int, count: int) -> tuple[Batch, Columns, list[Reject]]:
         latency=generator.exponential(20, len(rows)),
         errors=(generator.random(len(rows)) < 0.1).astype(np.uint8),
         group=generator.integers(0, 2, len(rows)).astype(np.int32),
-        groups=(("1", "champion", ""), ("2", "champion", "")),
+        groups=(("1", "champion"), ("2", "champion")),
         novel=novel_of(np.flatnonzero(codes[0] == 1)),
         segments=generator.integers(0, 5, (2, len(rows))).astype(np.int32),
     )
@@ -247,7 +247,7 @@ def test_segments_of_shared_cells_are_shared_too() -> None:
     log = log_of(1, 1_000)
     columns = log[1]
     columns.group = np.arange(len(columns), dtype=np.int32)
-    columns.groups = tuple((f"request-{i}", "champion", "") for i in range(len(columns)))
+    columns.groups = tuple((f"request-{i}", "champion") for i in range(len(columns)))
     columns.events[:] = START
     fold(partition, log, [500])
     sketches, _ = partition.checkpoint()
@@ -265,7 +265,7 @@ def test_a_flood_of_versions_shares_one_cell() -> None:
     """A request id in the version field costs one cell more than the limit, not one per record."""
     batch, columns, _ = log_of(1, 1_000)
     columns.group = np.arange(len(columns), dtype=np.int32)
-    columns.groups = tuple((f"request-{i}", "champion", "") for i in range(len(columns)))
+    columns.groups = tuple((f"request-{i}", "champion") for i in range(len(columns)))
     columns.events[:] = START
     partition = opened()
     folded = partition.fold(batch, [columns], [])
@@ -333,7 +333,7 @@ def rows_of(versions: Sequence[str], variants: Sequence[str]) -> Columns:
         latency=np.zeros(count),
         errors=np.zeros(count, np.uint8),
         group=np.arange(count, dtype=np.int32),
-        groups=tuple((version, variant, "") for version, variant in zip(versions, variants, strict=True)),
+        groups=tuple(zip(versions, variants, strict=True)),
     )
 
 

@@ -208,7 +208,7 @@ class Rows:
             latency=convert.scaled(arrays.latency[:rows], self._latency_ms),
             errors=arrays.errors[:rows],
             group=arrays.group[:rows],
-            groups=tuple((version, variant, "") for version, variant in arrays.groups),
+            groups=tuple(arrays.groups),
             novel=_novel(arrays),
             vectors=arrays.vectors[:rows] if arrays.vectors is not None else None,
         )

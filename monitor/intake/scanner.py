@@ -215,8 +215,8 @@ class Scanner:
 
     def _groups(
         self, tokens: NDArray[np.int32], count: int
-    ) -> tuple[NDArray[np.int32], tuple[tuple[str, str, str], ...]]:
-        """Group of every row, and the distinct (version, variant, segment)."""
+    ) -> tuple[NDArray[np.int32], tuple[tuple[str, str], ...]]:
+        """Group of every row, and the distinct (version, variant)."""
         known, version, variant = self._tokens, self._leaves.version, self._leaves.variant
         read = [tokens[place[0]] for place in (version, variant) if place is not None]
         if all(are_equal(np.ascontiguousarray(entries)) for entries in read):
@@ -231,14 +231,13 @@ class Scanner:
             distinct, met, group = np.unique(keys, return_index=True, return_inverse=True)
             order = np.argsort(met)  # as they are met: their numbers depend on nothing that was learnt
             distinct, group = distinct[order], np.argsort(order)[group]
-        found: dict[tuple[str, str, str], int] = {}
+        found: dict[tuple[str, str], int] = {}
         numbers = []
         for key in distinct.tolist():
             first, second = (key >> 32, key & 0xFFFFFFFF) if version and variant else (key, key)
             named = (
                 known.name(version, first) if version else "",
                 known.name(variant, second) if variant else CHAMPION,
-                "",
             )
             numbers.append(found.setdefault(named, len(found)))
         if len(found) < 2:

@@ -180,8 +180,7 @@ class OpenCells:
 
     def _named_group(self, columns: Columns, number: int) -> Group:
         at, code = divmod(number, len(self._segments))
-        version, variant, _ = columns.groups[at]
-        return version, variant, self._segments[code]
+        return *columns.groups[at], self._segments[code]
 
     @property
     def _home(self) -> Group:

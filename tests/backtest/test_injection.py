@@ -143,7 +143,7 @@ def columns(rows=1_000, model="m"):
     return Columns(
         model=model, index=offsets, offsets=offsets, timestamps=offsets, events=offsets * 1_000,
         values=rng.random((2, rows)), codes=codes, latency=np.full(rows, np.nan),
-        errors=np.zeros(rows, np.uint8), group=np.zeros(rows, np.int32), groups=(("", "", ""),), novel=novel,
+        errors=np.zeros(rows, np.uint8), group=np.zeros(rows, np.int32), groups=(("", ""),), novel=novel,
     )  # fmt: skip
 
 

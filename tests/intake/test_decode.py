@@ -29,7 +29,7 @@ def test_a_good_record_becomes_a_row():
     assert columns.values.tolist() == [[41.5], [0.25]]
     assert columns.codes.tolist() == [[FIRST_BIN], [FIRST_BIN + 1]]
     assert (columns.events.tolist(), columns.offsets.tolist()) == ([NOW], [100])
-    assert columns.groups == (("", "champion", ""),)
+    assert columns.groups == (("", "champion"),)
     assert columns.values.flags.c_contiguous
     assert columns.codes.flags.c_contiguous
 

@@ -70,10 +70,10 @@ def test_versions_variants_latency_and_errors():
     )
     assert rejects == ()
     assert columns.groups == (
-        ("3", "challenger", ""),
-        ("3", "champion", ""),
-        ("true", "champion", ""),
-        ("", "champion", ""),
+        ("3", "challenger"),
+        ("3", "champion"),
+        ("true", "champion"),
+        ("", "champion"),
     )
     assert columns.group.tolist() == [0, 1, 1, 2, 3]
     assert np.array_equal(columns.latency, [500, 2000, np.nan, np.nan, np.nan], equal_nan=True)
@@ -109,7 +109,7 @@ def test_one_path_may_be_read_twice():
     )
     assert columns.index.tolist() == [0, 1, 4]
     assert np.array_equal(columns.values, [[5, 5.5, np.nan]], equal_nan=True)
-    assert [name for name, _, _ in columns.groups] == ["5", "5.5", ""]
+    assert [name for name, _ in columns.groups] == ["5", "5.5", ""]
     assert [(r.index, r.reason) for r in rejects] == [(2, Reason.WRONG_TYPE), (3, Reason.WRONG_TYPE)]
 
 

@@ -24,7 +24,7 @@ def columns(events, timestamps=None):
         latency=np.zeros(count),
         errors=np.zeros(count, np.uint8),
         group=np.zeros(count, np.int32),
-        groups=(("1", "", ""),),
+        groups=(("1", ""),),
         novel=Novel(np.arange(count, dtype=np.int32), np.zeros(count, np.int32), np.arange(count, dtype=np.int32),
                     tuple("abcdefgh"[:count])),
     )  # fmt: skip

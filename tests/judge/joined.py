@@ -50,7 +50,7 @@ def columns_of(values, own, *, groups=True):
         model="m", index=np.arange(rows), offsets=np.arange(rows), timestamps=np.zeros(rows, np.int64),
         events=np.zeros(rows, np.int64), values=np.ascontiguousarray(np.asarray(values).T),
         codes=np.empty((0, rows), np.int32), latency=np.full(rows, np.nan), errors=np.zeros(rows, np.uint8),
-        group=np.zeros(rows, np.int32), groups=(("", "champion", ""),), novel=NOTHING_NOVEL,
+        group=np.zeros(rows, np.int32), groups=(("", "champion"),), novel=NOTHING_NOVEL,
     )  # fmt: skip
     return with_groups(read, member_columns(own.features)) if groups else read
 

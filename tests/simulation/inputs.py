@@ -166,7 +166,7 @@ def _columns(model: str, rows: Sequence[Row]) -> Columns:
         latency=np.full(len(mine), 7.0),
         errors=np.zeros(len(mine), np.uint8),
         group=np.array([int(row.version) - 1 for row in mine], np.int32),
-        groups=(("1", "champion", ""), ("2", "champion", "")),
+        groups=(("1", "champion"), ("2", "champion")),
         novel=Novel(
             np.array(novel, np.int32), np.zeros(len(novel), np.int32),
             np.array([mine[at].offset % 5 for at in novel], np.int32), tuple(f"new-{at}" for at in range(5)),

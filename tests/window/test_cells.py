@@ -47,7 +47,7 @@ def columns_of(seed: int, count: int, *, names: int = 200) -> tuple[Columns, np.
         latency=rng.exponential(20, count),
         errors=(rng.random(count) < 0.1).astype(np.uint8),
         group=rng.integers(0, 12, count).astype(np.int32),
-        groups=tuple((f"v{i}", "champion", "") for i in range(12)),
+        groups=tuple((f"v{i}", "champion") for i in range(12)),
         novel=Novel(
             row=named,
             column=np.zeros(len(named), np.int32),
@@ -118,7 +118,7 @@ def test_a_flood_of_versions_is_counted_in_one_part() -> None:
     cells = opened(room=0)
     columns, _ = columns_of(1, 300)
     columns.group = np.arange(300, dtype=np.int32)
-    columns.groups = tuple((f"request-{i}", "champion", "") for i in range(300))
+    columns.groups = tuple((f"request-{i}", "champion") for i in range(300))
     cells.add(columns, np.full(300, START))
     assert len(cells) == GROUPS_PER_PANE + 1
     columns.group[:] = np.arange(300) % 200 + 100
@@ -171,7 +171,7 @@ def test_counts_beyond_32_bits_survive_rest() -> None:
     again.restore([huge])
     key = huge.key
     row = columns.take(np.arange(1))
-    row.groups = ((key.version, key.variant, key.segment),)
+    row.groups = ((key.version, key.variant),)
     row.group[:] = 0
     again.add(row, np.array([key.pane]))
     again.confirm(0)
