@@ -17,7 +17,7 @@ from kernels.fourier import SINE
 from kernels.latency import EDGES
 from kernels.layout import FREQUENCIES, LATENCY_BINS, Array, CellArrays, Layout, Rules
 
-STAGE_BYTES = 16 << 20
+STAGE_BYTES = 32 << 20
 """Of columns that are moved at a time: large enough that a copy runs at full speed, small enough that
 copying the next part hides behind computing this one."""
 SHARED_BYTES = 40 << 10
@@ -212,7 +212,7 @@ def _fold_vectors(
     with device.computing():
         slot = device.xp.empty(rows, np.uint8)
         steps = device.xp.empty((rows, columns), np.int16)
-    threads, blocks = min(shape.threads, FREQUENCIES), -(-rows // shape.rows)
+    threads, blocks = min(shape.threads, FREQUENCIES), -(-rows // shape.vector_rows)
     device.launch(
         "vector_slots", (rows, 1), threads, 0, slot, moved["vectors"], all_dims, np.int32(first), np.int32(dims)
     )  # fmt: skip

@@ -22,8 +22,10 @@ class Shape(NamedTuple):
 
     threads: int = 256
     """Of a block; a power of two, at least VECTOR_SLOTS."""
-    rows: int = 4096
-    """Of a block."""
+    rows: int = 2048
+    """Of a block that counts columns."""
+    vector_rows: int = 16
+    """Of a block that works on vectors: they are wide, so that a batch has few of them and many blocks are wanted."""
     tile: int = 8
     """Rows whose phases are taken together."""
     wide: int = 256
@@ -55,7 +57,12 @@ def source(name: str, shape: Shape) -> str:
     if name == "scores":
         known |= {word: getattr(scores, word) for word in _SCORES} | {"LEFT_OUT": vote.LEFT_OUT}
     else:
-        known |= {"THREADS": shape.threads, "ROWS": shape.rows, "TILE": shape.tile, "WIDE": shape.wide}
+        known |= {
+            "THREADS": shape.threads,
+            "ROWS": shape.vector_rows if name == "vectors" else shape.rows,
+            "TILE": shape.tile,
+            "WIDE": shape.wide,
+        }
         known |= {"TURN": fourier.TURN}
     lines = [
         f"constexpr int {word} = {value};"

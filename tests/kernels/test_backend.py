@@ -95,6 +95,8 @@ def test_edges_of_every_size_are_searched_alike(backend):
 def test_batches_larger_than_what_is_moved_at_once(backend, monkeypatch):
     """Cut into parts that are copied while others are counted, in two slots that are used again and again."""
     monkeypatch.setattr("kernels.cuda.cells.STAGE_BYTES", 4096)
+    monkeypatch.setattr("kernels.cuda.stage.PIECE", 100)
+    monkeypatch.setattr("kernels.cuda.stage.COPIERS", 3)
     layout = cases.layout(4)
     rules = cases.rules(4, layout)
     batches = [
