@@ -215,12 +215,23 @@ def _largest(c: Array, q: Array, epsilon: Array) -> Array:
     What is returned is at most the halving of λ too large, never too small.
     """
     n = c.sum(axis=1, keepdims=True)
-    low, high = np.full(len(c), -_REACH), np.full(len(c), _REACH)
     within = q > 0
     entropy = (q * np.log(np.where(within, q, 1.0))).sum(axis=1)
-    for _ in range(_STEPS):
+    mixed = _log_mixed(c, q, n, np.full(len(c), -_REACH), within)
+    outside = np.flatnonzero(entropy - (q * mixed).sum(axis=1) > epsilon)  # few, where nothing changed
+    found = (c * mixed).sum(axis=1)
+    found[outside] = _nearest(
+        *(part[outside] for part in (c, q, n)), epsilon[outside] - entropy[outside], within[outside]
+    )
+    return np.asarray(found)
+
+
+def _nearest(c: Array, q: Array, n: Array, left: Array, within: NDArray[np.bool_]) -> Array:
+    """The same of counts whose own shares lie outside; `left` is ε less Σ q ln q."""
+    low, high = np.full(len(c), -_REACH), np.full(len(c), _REACH)
+    for _ in range(_STEPS if len(c) else 0):
         middle = (low + high) / 2
-        far = entropy - (q * _log_mixed(c, q, n, middle, within)).sum(axis=1) > epsilon
+        far = -(q * _log_mixed(c, q, n, middle, within)).sum(axis=1) > left
         low, high = np.where(far, middle, low), np.where(far, high, middle)
     return np.asarray((c * _log_mixed(c, q, n, low, within)).sum(axis=1))
 

@@ -61,6 +61,7 @@ template <class Body> void launch(unsigned width, unsigned height, unsigned thre
                 }
         });
     for (auto& one : running) one.join();
+    fence = nullptr;
 }
 """
 HEAD = re.compile(r'extern "C" __global__ void (\w+)\(([^)]*)\)')
