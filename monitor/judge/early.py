@@ -220,9 +220,8 @@ def _largest(c: Array, q: Array, epsilon: Array) -> Array:
     mixed = _log_mixed(c, q, n, np.full(len(c), -_REACH), within)
     outside = np.flatnonzero(entropy - (q * mixed).sum(axis=1) > epsilon)  # few, where nothing changed
     found = (c * mixed).sum(axis=1)
-    found[outside] = _nearest(
-        *(part[outside] for part in (c, q, n)), epsilon[outside] - entropy[outside], within[outside]
-    )
+    left = epsilon[outside] - entropy[outside]
+    found[outside] = _nearest(c[outside], q[outside], n[outside], left, within[outside])
     return np.asarray(found)
 
 
