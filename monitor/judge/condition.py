@@ -30,10 +30,11 @@ class Literal:
 class Condition:
     """Where a drift lies: rows for which all of `literals` (one or two) hold.
 
-    share   of the excess that is theirs, 0 to 1
+    share   of the excess that is theirs, 0 to 1: of all drifting features but those of `literals`
     rows    their share of the window's rows
     before  their share of the reference's rows
     p       probability that any of the conditions that were tried looks this guilty where none is
+    others  a feature of `literals` has drifted too, so that `share` is of the others alone
     """
 
     literals: tuple[Literal, ...]
@@ -41,14 +42,16 @@ class Condition:
     rows: float
     before: float
     p: float
+    others: bool = False
 
     def text(self, profiles: Mapping[str, FeatureProfile], words: Words) -> str:
         """`carrier in {9E, EV} and origin = EWR: 92 % of it, in 4.1 % of the rows (4 % in the reference)`"""
         said = " and ".join(_said(one, profiles[one.feature], words) for one in self.literals)
         if words.values is Shown.NONE:
             said = f"some values of {said}"
+        of = "the change of the other features" if self.others else "it"
         return (
-            f"{said}: {percent(self.share)} of it, in {percent(self.rows)} of the rows"
+            f"{said}: {percent(self.share)} of {of}, in {percent(self.rows)} of the rows"
             f" ({percent(self.before)} in the reference)"
         )
 

@@ -28,8 +28,8 @@ def seasonal(window: Window, prepared: Prepared) -> NDArray[np.float64]:
 def located(
     verdict: Verdict, window: Window, prepared: Prepared, *, sample: Sample | None, values: Shown
 ) -> dict[str, Any]:
-    """JSON-able: text; sampled, how many rows it is told from; and of a condition features, share (of the excess), rows
-    and before (its share of the rows, and of the reference's) and p (the probability of one as guilty by chance).
+    """JSON-able: text; sampled, how many rows it is told from; and of a condition features, share (of the excess; where one of these has drifted
+    too, of that of the others), rows and before (its share of the rows, and of the reference's) and p (the probability of one as guilty by chance).
 
     Empty where nothing can be said: without samples of window and reference, and where only segments drift, which are
     named.

@@ -170,7 +170,8 @@ class _Search:
             for feature, coarse in sorted(one.parts)
         )
         share = one.rows + one.lift * (1.0 - one.rows)
-        return Condition(literals, min(share, 1.0), one.rows, one.before, math.exp(one.chance))
+        others = any(feature in rows.excess for feature, _ in one.parts)
+        return Condition(literals, min(share, 1.0), one.rows, one.before, math.exp(one.chance), others)
 
     def _slots(self, feature: int, coarse: Sequence[int]) -> tuple[int, ...]:
         """The slots within the feature that lie in coarse ones."""

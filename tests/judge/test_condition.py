@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kernels.layout import FIRST_BIN, MISSING
@@ -31,6 +33,12 @@ def test_a_condition_says_no_more_than_it_may(values, said) -> None:
     profiles = {profile.name: profile for profile in OWN}
     text = CONDITION.text(profiles, Words(values))
     assert text == f"{said}: 92 % of it, in 4.1 % of the rows (4 % in the reference)"
+
+
+def test_a_share_of_what_others_did_says_so() -> None:
+    """A feature never says where its own change is, so there its own is not among what is shared out."""
+    text = replace(CONDITION, others=True).text({profile.name: profile for profile in OWN}, Words())
+    assert "0.3: 92 % of the change of the other features, in 4.1 % of the rows" in text
 
 
 @pytest.mark.parametrize(
