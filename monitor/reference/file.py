@@ -213,6 +213,10 @@ def _unpacked(header: Header, body: bytes, offset: int, *, where: str) -> dict[s
         )
         offset += entry.stored
     missing = expected.keys() - arrays.keys()
+    if missing == {"sample_panes"}:
+        raise ReferenceInvalid(
+            f"rows were kept without their panes, as before panes were kept - {where} - built again it is right"
+        )
     if missing or offset != len(body):
         raise ReferenceInvalid(
             f"{len(body) - offset} bytes left over, missing arrays: {', '.join(sorted(missing)) or 'none'} -"

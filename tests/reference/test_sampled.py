@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from monitor.errors import ReferenceInvalid
 from monitor.plan import Kind
 from monitor.reference.build import BuildSettings, build
-from monitor.reference.file import pack, unpack
+from monitor.reference.file import TRAILER, pack, unpack
 from monitor.reference.table import FeatureDeclaration, Table
 
 ROWS = 40_000
@@ -70,6 +72,18 @@ def test_a_file_keeps_them_and_older_files_have_none() -> None:
     old = pack(replace(REFERENCE, sample=np.zeros((0, 0), np.uint16), sampled=np.zeros(0, np.int64)))
     assert old.startswith(b"driftline-reference 1\n")
     assert len(unpack(old, where="x").sample) == 0
+
+
+def test_rows_without_their_panes_are_to_be_built_again() -> None:
+    """As the first files with rows had them: a person is told what to do, not which array there is not."""
+    magic, header, rest = pack(REFERENCE)[:-TRAILER].split(b"\n", 2)
+    data = json.loads(header)
+    (panes,) = (one for one in data["arrays"] if one["name"] == "sample_panes")
+    at = sum(one["stored"] for one in data["arrays"][: data["arrays"].index(panes)])
+    data["arrays"].remove(panes)
+    body = b"\n".join([magic, json.dumps(data).encode(), rest[:at] + rest[at + panes["stored"] :]])
+    with pytest.raises(ReferenceInvalid, match=r"without their panes, .* - x - built again it is right"):
+        unpack(body + b"sha256 " + hashlib.sha256(body).hexdigest().encode() + b"\n", where="x")
 
 
 def test_rows_are_kept_with_their_panes() -> None:
