@@ -244,7 +244,8 @@ class Partition:
         """Count in the pane of the record timestamp, moved into what can still change.
 
         The bounds come from the watermark before each record, never from wall time, so that every
-        replay of the prefix counts it in the same pane.
+        replay of the prefix counts it in the same pane. One without a timestamp, before any row, is of no
+        pane: that of 1970 would be the first window.
         """
         plan = self._models[model].plan if model in self._models else None
         lateness = plan.lateness if plan is not None else 0
@@ -253,7 +254,8 @@ class Partition:
         at = np.where(marks >= 0, moved, at)
         size = plan.pane if plan is not None else LEDGER_PANE
         number = REASONS.index(reason)
-        panes, counts = np.unique(at // size * size, return_counts=True)
+        timed = (timestamps >= 0) | (marks >= 0)
+        panes, counts = np.unique(at[timed] // size * size, return_counts=True)
         for pane, count in zip(panes.tolist(), counts.tolist(), strict=True):
             if plan is not None:
                 self._cells[model].reject(pane, number, count=count)

@@ -12,7 +12,8 @@ Counts do not say where in its bin a value lies: it is taken to lie anywhere in 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,7 @@ _OF = {
     "novel": set(CATEGORIES),
     "rename": set(CATEGORIES),
 }
+_OF_VALUES = {"shift", "scale"}
 Counts = NDArray[np.int64]
 
 
@@ -61,11 +63,14 @@ class Injection:
         return str(self).replace(f"={self.size:g}", "", 1) if self.usual else str(self)
 
 
-def parse(text: str) -> list[Injection]:
-    """KIND:FEATURE[=SIZE][@WHEN], of every usual size where none is given. Raises UsageError."""
+def parse(text: str, features: Collection[str] = ()) -> list[Injection]:
+    """KIND:FEATURE[=SIZE][@WHEN], of every usual size where none is given. Names with = and @ in them are known by
+    `features`, the longest that fits. Raises UsageError."""
     kind, _, rest = text.partition(":")
-    rest, _, when = rest.partition("@")
-    feature, _, size = rest.partition("=")
+    known = [name for name in features if rest.startswith(name) and rest[len(name) :][:1] in {"", "=", "@"}]
+    feature = max(known, key=len, default=re.split("[=@]", rest, maxsplit=1)[0])
+    size, _, when = rest[len(feature) :].partition("@")
+    size = size.removeprefix("=")
     if kind not in SIZES or not feature:
         raise UsageError(
             f"{text!r} is no change - --inject - KIND:FEATURE[=SIZE][@WHEN] with one of {', '.join(SIZES)}"
@@ -157,36 +162,42 @@ class CountChange:
         start = reference.layout().start
         self._slots = slice(int(start[owner]), int(start[owner + 1]))
         self._seed = seed
-        self._moves = moves(reference, owner, injection)
+        is_moved = injection.kind in _OF_VALUES
+        self._moves = moves(reference.features[owner], injection) if is_moved else None
+        self._leaves, self._to = (np.zeros(0), 0) if is_moved else leaves(reference, owner, injection)
 
     def __call__(self, counts: Counts) -> Counts:
         own = counts[self._slots]
         rng = np.random.default_rng([self._seed, *own.tolist()])
-        filled = np.flatnonzero(own)
         changed = counts.copy()
-        changed[self._slots] = rng.multinomial(own[filled], self._moves[filled]).sum(axis=0)
+        if self._moves is None:
+            left = rng.binomial(own, self._leaves)
+            changed[self._slots] -= left
+            changed[self._slots.start + self._to] += left.sum()
+        else:
+            filled = np.flatnonzero(own)
+            changed[self._slots] = rng.multinomial(own[filled], self._moves[filled]).sum(axis=0)
         return changed
 
 
-def moves(reference: Reference, owner: int, injection: Injection) -> NDArray[np.float64]:
-    """float64[slots, slots]: the share of each slot's rows that is counted in each slot afterwards."""
-    profile, size = reference.features[owner], injection.size
-    count = profile.slots
-    found = np.eye(count)
+def leaves(reference: Reference, owner: int, injection: Injection) -> tuple[NDArray[np.float64], int]:
+    """float64[slots], the share of each slot's rows that leaves it, and the slot that they are counted in afterwards."""
+    found = np.zeros(reference.features[owner].slots)
     if injection.kind == "missing":
-        found *= 1 - size
-        found[:, MISSING] += size
-    elif injection.kind == "novel":
-        found[OTHER:] *= 1 - size
-        found[OTHER:, NOVEL] += size
-    elif injection.kind == "rename":
-        slot = renamed(reference, owner, size)
-        found[slot] = 0
-        found[slot, NOVEL] = 1
-    elif injection.kind == "shift":
-        _move(found, profile, 1.0, size * profile.std)
+        found[MISSING + 1 :] = injection.size
+        return found, MISSING
+    if injection.kind == "novel":
+        found[OTHER:] = injection.size
     else:
-        _move(found, profile, size, 0.0)
+        found[renamed(reference, owner, injection.size)] = 1
+    return found, NOVEL
+
+
+def moves(profile: FeatureProfile, injection: Injection) -> NDArray[np.float64]:
+    """float64[slots, slots] of a number: the share of each slot's rows that is counted in each slot afterwards."""
+    found = np.eye(profile.slots)
+    is_shift = injection.kind == "shift"
+    _move(found, profile, *((1.0, injection.size * profile.std) if is_shift else (injection.size, 0.0)))
     return found
 
 

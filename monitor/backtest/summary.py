@@ -49,6 +49,15 @@ def summarize(items: Sequence[Seen]) -> list[Row]:
     return [_row(model, window, items) for model, window in families]
 
 
+def unproven(items: Sequence[Seen]) -> dict[tuple[str, str], tuple[int, int]]:
+    """(model, window) → how many windows the reference has that was judged by last, and needs: where they are too few
+    for the budget to hold for sure."""
+    last = {
+        (item.verdict.model, item.verdict.window): item.verdict for item in items if item.verdict.reference
+    }
+    return {key: (one.reference_windows, one.windows_needed) for key, one in last.items() if not one.proven}
+
+
 def _row(model: str, window: str, items: Sequence[Seen]) -> Row:
     own = [item for item in items if (item.verdict.model, item.verdict.window) == (model, window)]
     last = {item.verdict.end: item.verdict.state for item in own if not item.verdict.early}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -87,6 +88,8 @@ def command(
         raise UsageError(
             f"records of a file have no record time - --from, --to with --file {path} - one or the other is right"
         )
+    if svg is not None:
+        _check_writable(svg)
     has_log = path is not None or is_span
     options = replay_run.Options(
         config=config, against=against, budgets=budgets, source=name, null=without_change, injected=injected,
@@ -105,6 +108,18 @@ def command(
         _write(svg, result.svg)
     if fail_on and result.has_drift:
         raise SystemExit(Exit.DRIFT)
+
+
+def _check_writable(path: str) -> None:
+    """Now, and not after an hour of judging. A folder that is filled or taken away meanwhile is told by `_write`."""
+    file = Path(path)
+    wrong = "there is no such folder" if not file.parent.is_dir() else ""
+    wrong = wrong or ("it is a folder" if file.is_dir() else "")
+    is_open = os.access(file if file.exists() else file.parent, os.W_OK)
+    if wrong or not is_open:
+        raise UsageError(
+            f"the picture cannot be written ({wrong or 'not permitted'}) - --svg {path} - a file in a folder that is there"
+        )
 
 
 def _write(path: str, text: str) -> None:

@@ -29,8 +29,10 @@ class Drawn:
     delays: tuple[delay.Delay, ...]
 
 
-def injections_of(texts: Sequence[str]) -> list[Injection]:
-    found = [injection for text in texts for injection in parse(text)]
+def injections_of(texts: Sequence[str], variants: Sequence[Variant]) -> list[Injection]:
+    references = [context.reference for variant in variants for context in variant.contexts.values()]
+    names = {profile.name for one in references if one is not None for profile in one.features}
+    found = [injection for text in texts for injection in parse(text, names)]
     return list(dict.fromkeys(found))
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from monitor.backtest import delay
+from monitor.backtest.summary import Seen, unproven
 from monitor.cli.replay_backtest import Drawn, Put
-from monitor.cli.replay_text import moment, span, table
+from monitor.cli.replay_text import doubts, moment, span, table
 from monitor.verdict import State
 
 
@@ -51,7 +52,7 @@ def _data(drawn: Drawn) -> dict[str, Any]:
         body["null"] = {
             "runs": len(own.pages), "months": own.months, "budget": own.budget, "mean": own.mean,
             "error": own.error if len(own.pages) > 1 else None, "low": low, "high": high, "pages": list(own.pages), "early": list(own.early),
-            **{state.value: count for state, count in own.states.items()},
+            "proven": not any(map(unproven, own.runs)), **{state.value: count for state, count in own.states.items()},
         }  # fmt: skip
     if drawn.delays:
         least = delay.smallest
@@ -80,7 +81,7 @@ def text(found: Sequence[Drawn], *, seed: int) -> str:
     lines.append(f"seed {seed}")
     if any(drawn.null is not None for drawn in found):
         lines += ["", "without a change, a month", *_null_table(found, several=several)]
-        lines += _remarks(found)
+        lines += [*_remarks(found), *_doubts(found)]
     for drawn in found:
         if drawn.delays:
             lines += ["", *_delay_table(drawn, several=several)]
@@ -123,6 +124,16 @@ def _remarks(found: Sequence[Drawn]) -> list[str]:
                 f"{drawn.model}: most windows are unknown; they close no incident, so one page may stand for many windows"
             )
     return list(dict.fromkeys(lines))
+
+
+def _doubts(found: Sequence[Drawn]) -> list[str]:
+    """Each window is judged by the reference without the blocks of its part, which has a few windows less."""
+    judged: dict[str, list[Seen]] = {}
+    for drawn in found:
+        judged.setdefault(drawn.candidate, [])
+        if drawn.null is not None:
+            judged[drawn.candidate] += [seen for items in drawn.null.runs for seen in items]
+    return doubts(judged)
 
 
 def _delay_table(drawn: Drawn, *, several: bool) -> list[str]:

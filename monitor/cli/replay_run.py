@@ -64,9 +64,10 @@ class Result:
 
 def drawn(options: Options) -> Result:
     """Windows of the references' own days, with and without changes."""
-    injections = replay_backtest.injections_of(options.injected)
+    candidates = options.variants()
+    injections = replay_backtest.injections_of(options.injected, candidates)
     found = replay_backtest.draw(
-        options.variants(), injections, with_null=options.null, runs=options.runs, months=options.months,
+        candidates, injections, with_null=options.null, runs=options.runs, months=options.months,
         seed=options.seed,
     )  # fmt: skip
     several = len({one.candidate for one in found}) > 1
@@ -85,7 +86,7 @@ def drawn(options: Options) -> Result:
 def replayed(options: Options, *, path: str | None, since: str | None, until: str | None) -> Result:
     """A log, judged by every candidate, and once more with every change."""
     found = options.variants()
-    injections = replay_backtest.injections_of(options.injected)
+    injections = replay_backtest.injections_of(options.injected, found)
     now = SystemClock().now_ms()
     changes = [replay_backtest.row_changes(group[0], injections, now=now) for group in groups(found)]
     with ExitStack() as stack:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from monitor.backtest.summary import Row, Seen, summarize
+from monitor.backtest.summary import Row, Seen, summarize, unproven
 from monitor.config.quantity import format_duration
 from monitor.incident.model import cause_of, causes_of
 from monitor.judge.record import to_json
@@ -36,6 +36,7 @@ def data(tally: Tally, found: Found) -> dict[str, Any]:
 
 
 def _candidate(name: str, items: Sequence[Seen]) -> dict[str, Any]:
+    doubtful = unproven(items)
     return {
         "candidate": name,
         "pages": sum(item.pages for item in items),
@@ -43,6 +44,7 @@ def _candidate(name: str, items: Sequence[Seen]) -> dict[str, Any]:
             {
                 "model": row.model,
                 "window": row.window,
+                "proven": (row.model, row.window) not in doubtful,
                 "windows": row.windows,
                 **{state.value: count for state, count in row.states.items()},
                 "pages": row.pages,
@@ -80,12 +82,22 @@ def text(tally: Tally, found: Found) -> str:
         f"{tally.records:,} records: {tally.rows:,} rows, {tally.late:,} late, {tally.future:,} future;"
         f" rejects: {rejects}"
     )
-    lines += ["", *_table(found)]
+    lines += ["", *_table(found), *doubts(found)]
     for name, items in found.items():
         pages = sum(item.pages for item in items)
         lines.append(f"\n{pages} page{'s' * (pages != 1)}" + (f": {name}" if len(found) > 1 else ""))
         lines += [f"  {month}: {', '.join(causes)}" for month, causes in _months(items).items()]
     return "\n".join(lines)
+
+
+def doubts(found: Found) -> list[str]:
+    """Where pages may be more than the budget, which the figures do not show."""
+    return [
+        f"budget not proven: {' · '.join([*([name] if len(found) > 1 else []), *family])}: "
+        f"the reference has {windows:,} windows, {needed:,} are needed"
+        for name, items in found.items()
+        for family, (windows, needed) in unproven(items).items()
+    ]
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

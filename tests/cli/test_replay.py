@@ -90,6 +90,32 @@ def test_budgets_are_compared(made):
         run(made, "--budget", "2 per 30d", "--budget", "2 per 30d")
 
 
+def test_rejects_before_the_first_row_are_of_no_window(made):
+    """Lines have no record time, and nothing before them says what time it is: no window of 1970 is judged."""
+    log = made.folder / "log.jsonl"
+    whole = as_json(made)
+    own = [
+        json.dumps(json.loads(line) | {"ts": "never"}).encode() for line in log.read_bytes().splitlines()[:9]
+    ]
+    log.write_bytes(b"\n".join([*own, log.read_bytes()]))
+    found = as_json(made)
+    assert found["rejects"] == {"bad_time": 9}
+    assert [body["start"] for body in found["verdicts"]] == [body["start"] for body in whole["verdicts"]]
+
+
+def test_a_budget_that_is_not_proven_is_told(made):
+    """Of each candidate that it holds of, by its name, and of months that are drawn: their pages prove nothing."""
+    found = as_json(made, "--budget", "2 per 30d", "--budget", "900 per 30d")
+    assert [body["windows"][0]["proven"] for body in found["candidates"]] == [False, True]
+    text = run(made, "--budget", "2 per 30d", "--budget", "900 per 30d")
+    (line,) = (line for line in text.splitlines() if line.startswith("budget not proven"))
+    assert line.startswith("budget not proven: 2 per 30d · scores · 5m: the reference has 60 windows, ")
+    months = ["--null", "--runs", "1", "--months", "0.01"]
+    assert "budget not proven: scores · 5m: the reference has " in drawn(made, *months).stdout
+    body = json.loads(drawn(made, *months, "--budget", "900 per 30d", "--output", "json").stdout)
+    assert body["drawn"][0]["null"]["proven"]
+
+
 def test_configurations_are_compared(made):
     """Candidates that count the same share one fold, others have their own; each is as it would be alone."""
     blind = other(made, "blind.json", tolerance={"missing": 0.9, "psi": 9.0, "ks": 0.9})
@@ -203,7 +229,7 @@ def test_what_cannot_be_drawn_is_refused(made):
 
 
 def test_a_picture_is_written(made):
-    """Of a log with its changes, and of months that are drawn; a folder that is not there is told."""
+    """Of a log with its changes, and of months that are drawn."""
     path = made.folder / "log.svg"
     run(made, "--svg", str(path), "--inject", "missing:amount=0.5")
     text = path.read_text()
@@ -211,5 +237,11 @@ def test_a_picture_is_written(made):
     assert "missing:amount=0.5 · scores · 5m" in text
     drawn(made, "--null", "--runs", "2", "--months", "0.01", "--svg", str(path))
     assert "run 2" in path.read_text()
-    with pytest.raises(UsageError, match="cannot be written"):
-        run(made, "--svg", str(made.folder / "none" / "log.svg"))
+
+
+@pytest.mark.parametrize("where", ["none/log.svg", "."])
+def test_a_picture_that_cannot_be_written_is_told_before_anything_is_read(made, where):
+    """Hours of a topic are not judged for nothing."""
+    (made.folder / "log.jsonl").unlink()
+    with pytest.raises(UsageError, match=r"the picture cannot be written .* - --svg"):
+        run(made, "--svg", str(made.folder / where))
