@@ -27,11 +27,13 @@ def command(*, config: tuple[str, ...], accept_data_loss: bool) -> None:
     """
     import os
 
+    from monitor.interpreter import begin, tune
+
+    begin()
     from monitor.cli.warm import warm_logged
     from monitor.clock import SystemClock
     from monitor.config.load import load
     from monitor.errors import UsageError
-    from monitor.interpreter import tune
     from monitor.log import configure
 
     settings = load(config)
