@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.kafka.broker import ExternalBroker, KafkaBroker, KafkaUnavailable, free_ports
+from tests.kafka.shared import shared_broker
 
 # The same examples in every run: a failure in CI is a failure here. Two busy cores make deadlines lie.
 settings.register_profile(
@@ -60,13 +62,26 @@ def log_as_before():
 def kafka(tmp_path_factory):
     """A broker that serves real clients: `.bootstrap` and `.create_topic(name, partitions=…)`.
 
-    Shared by all tests, so topics and groups take names of their own.
+    Shared by all tests of all workers, so topics and groups take names of their own.
     """
     if bootstrap := os.environ.get("DRIFTLINE_TEST_BOOTSTRAP"):
         yield ExternalBroker(bootstrap)
         return
+    base = tmp_path_factory.getbasetemp()
+    run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with contextlib.ExitStack() as stack:
+        try:
+            broker = stack.enter_context(shared_broker(run / "kafka"))
+        except KafkaUnavailable as error:
+            _missing("kafka", str(error))
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def frail(tmp_path_factory):
+    """A broker to be paused, killed and started again; whoever did so leaves it running."""
     try:
-        broker = KafkaBroker(tmp_path_factory.mktemp("kafka"))
+        broker = KafkaBroker(tmp_path_factory.mktemp("frail"))
     except KafkaUnavailable as error:
         _missing("kafka", str(error))
     with broker:

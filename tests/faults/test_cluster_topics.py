@@ -17,7 +17,6 @@ from tests.daemon.build import MODEL, stream
 from tests.faults.shared_state import Operator, await_judged, left, reports, running, shared, topics, wrong
 from tests.faults.test_cluster_state import newer
 from tests.faults.world import BRISK, ends_well, lines_of, partitions_of, pieces
-from tests.kafka.broker import KafkaBroker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -73,12 +72,10 @@ def test_row_05_ended_in_the_middle_of_a_checkpoint(kafka, tmp_path, receiver):
     assert wrong(scene, sent) == []
 
 
-def test_row_14_the_brokers_are_down_that_hold_the_state(kafka, tmp_path, receiver):
+def test_row_14_the_brokers_are_down_that_hold_the_state(frail, tmp_path, receiver):
     """What was counted cannot be made durable for longer than a record of the state may wait: the process lives, is not
     ready, gives the write up, and makes all of it durable once the brokers are back."""
-    if not isinstance(kafka, KafkaBroker):
-        pytest.skip("an external broker is not ours to kill")
-    scene, operator = shared(tmp_path, kafka, receiver=receiver), Operator(kafka.bootstrap)
+    scene, operator = shared(tmp_path, frail, receiver=receiver), Operator(frail.bootstrap)
     sent = stream(range(3))
     first, second = pieces(sent, 2)
     state = topics(scene).state
@@ -88,12 +85,12 @@ def test_row_14_the_brokers_are_down_that_hold_the_state(kafka, tmp_path, receiv
         operator.set(state, "max.message.bytes", "300")
         scene.send(second)
         until(lambda: lines_of(life, "checkpoint_refused"), "a checkpoint to be refused")
-        kafka.kill()
+        frail.kill()
         until(lambda: get(f"{life.url}/-/ready")[0] == 503, "not to be ready")
         time.sleep(1.5 * DEADLINE)  # a write is given up; what the API tells of partitions stands still
         assert get(f"{life.url}/-/healthy")[0] == 200
         assert durable(life) < len(sent)
-        kafka.start()
+        frail.start()
         operator.set(state, "max.message.bytes", str(8 << 20))
         ends_well(life, sent)
     assert wrong(scene, sent) == []

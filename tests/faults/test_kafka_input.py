@@ -22,27 +22,24 @@ from tests.faults.world import (
     partitions_of,
     pieces,
 )
-from tests.kafka.broker import KafkaBroker
 
 pytestmark = pytest.mark.kafka
 
 
 @pytest.mark.slow
-def test_row_14_all_brokers_are_down_and_come_back(tmp_path, kafka, receiver):
+def test_row_14_all_brokers_are_down_and_come_back(tmp_path, frail, receiver):
     """Killed in the middle of the log: the process lives, healthy and not ready, and reads on where it was when the
     broker is back."""
-    if not isinstance(kafka, KafkaBroker):
-        pytest.skip("an external broker is not ours to kill")
-    made = on_kafka(tmp_path, kafka, receiver=receiver)
+    made = on_kafka(tmp_path, frail, receiver=receiver)
     sent = stream(range(6))
     first, second = pieces(sent, 2)
     made.send(first)
     with made.process(module=BRISK) as life:
         await_read(life, first)
-        kafka.kill()
+        frail.kill()
         until(lambda: get(f"{life.url}/-/ready")[0] == 503, "not to be ready")
         assert get(f"{life.url}/-/healthy")[0] == 200
-        kafka.start()
+        frail.start()
         made.send(second)
         until(lambda: get(f"{life.url}/-/ready")[0] == 200, "to be ready again")
         ends_well(life, sent)

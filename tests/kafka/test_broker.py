@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import urllib.request
 import uuid
 
-import pytest
 from confluent_kafka import Consumer, Producer
 
-from tests.kafka.broker import KafkaBroker
+from tests.kafka.shared import Running, shared_broker
 
 
 def produce(bootstrap, topic, values, *, partition=0):
@@ -48,16 +48,33 @@ def test_records_go_through_a_group(kafka):
     assert sorted(consume(kafka.bootstrap, topic, 3)) == [b"a", b"b", b"c"]
 
 
-def test_broker_survives_a_kill(kafka):
+def test_broker_survives_a_kill(frail):
     """A broker that is killed and started again serves what it had acknowledged."""
-    if not isinstance(kafka, KafkaBroker):
-        pytest.skip("an external broker is not ours to kill")
     topic = f"t-{uuid.uuid4().hex}"
-    kafka.create_topic(topic)
-    produce(kafka.bootstrap, topic, [b"kept"])
-    kafka.kill()
-    kafka.start()
-    assert consume(kafka.bootstrap, topic, 1) == [b"kept"]
+    frail.create_topic(topic)
+    produce(frail.bootstrap, topic, [b"kept"])
+    frail.kill()
+    frail.start()
+    assert consume(frail.bootstrap, topic, 1) == [b"kept"]
+
+
+def test_workers_share_a_broker(tmp_path):
+    """The first starts it and may be gone long before the last, with which it ends; who comes after that starts another."""
+    started = []
+
+    def begin(folder):
+        started.append(subprocess.Popen(["sleep", "60"]))
+        return Running(f"127.0.0.1:{len(started)}", started[-1].pid)
+
+    first, second = (shared_broker(tmp_path, begin=begin) for _ in range(2))
+    assert first.__enter__().bootstrap == second.__enter__().bootstrap == "127.0.0.1:1"
+    first.__exit__(None, None, None)
+    assert started[0].poll() is None
+    second.__exit__(None, None, None)
+    assert started[0].wait(10) == -signal.SIGKILL
+    with shared_broker(tmp_path, begin=begin) as third:
+        assert third.bootstrap == "127.0.0.1:2"
+    assert started[1].wait(10) == -signal.SIGKILL
 
 
 def test_prometheus_tools_run(prometheus_tools):
