@@ -7,6 +7,8 @@ WORKERS ?= 3
 BASE ?= python:3.11-slim-bookworm
 IMAGE ?= driftline:latest
 
+unexport PYTHONDONTWRITEBYTECODE # or every process of the tests compiles our modules anew
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types format bench bench-smoke proof chaos night image lock schema configs deploy-tools clean
 
