@@ -100,6 +100,11 @@ class WindowSpec:
     step: int
     timezone: str = "UTC"
 
+    @property
+    def overlap(self) -> int:
+        """How many of the windows before it share rows with one."""
+        return -(-self.size // self.step) - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from monitor.judge.extract import Extract
 from monitor.judge.frame import Frame
 from monitor.judge.power import Rows, rows_needed
-from monitor.judge.tolerances import Tolerances, learn
+from monitor.judge.tolerances import Learnt, Tolerances, learn
 from monitor.judge.views import View, view_of
 from monitor.judge.weigh import statistics
 from monitor.judge.windows import spans
@@ -39,8 +39,12 @@ class Part:
 
     segment: str
     view: View
-    tolerances: Tolerances
+    learnt: Learnt
     place: NDArray[np.int64]
+
+    @property
+    def tolerances(self) -> Tolerances:
+        return self.learnt.live
 
     @property
     def frame(self) -> Frame:
@@ -77,7 +81,7 @@ class Parts:
         m = m.copy()
         for part in self.ready:
             if part.windows is not None:
-                own = statistics(part.windows, part.frame, part.tolerances, level)
+                own = statistics(part.windows, part.frame, part.learnt.own, level)
                 m[part.place] = np.maximum(m[part.place], own)
         return m
 
@@ -94,10 +98,12 @@ def learn_parts(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Part
         if segment in left:
             continue
         view = view_of(part, own, spec)
-        tolerances = learn(view.windows, view.frame, plan.tolerance, least=plan.ratio_tolerance)
+        learnt = learn(
+            view.windows, view.frame, plan.tolerance, least=plan.ratio_tolerance, overlap=spec.overlap
+        )
         enough = _rows(part, first, last) >= max(plan.min_records, 1)
         place = np.cumsum(kept)[enough] - 1
-        ready.append(Part(segment, view, tolerances, place))
+        ready.append(Part(segment, view, learnt, place))
     return Parts(tuple(ready), left)
 
 

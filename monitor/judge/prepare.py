@@ -42,7 +42,8 @@ _STEP = 1.15
 class Prepared:
     """What `policy.judge` needs of a reference; immutable, one per model, reference and window size.
 
-    statistics  float64[windows]  M of the reference's own windows, descending, at `level`
+    statistics  float64[windows]  M of the reference's own windows, descending, at `level`, each by what was
+                learnt from others
     past        float64[windows, features, detectors]  their detectors' scores
     alpha       what the window may spend when it closes; looks before may spend `early.alpha`
     slots       the reference as looks and onsets see it
@@ -131,7 +132,8 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
     frame, windows = view.frame, view.windows
     parts = learn_parts(reference, plan, spec)
     tests = max(frame.tests + parts.tests, 1)
-    tolerances = learn(windows, frame, plan.tolerance, least=plan.ratio_tolerance)
+    learnt = learn(windows, frame, plan.tolerance, least=plan.ratio_tolerance, overlap=spec.overlap)
+    tolerances = learnt.live
     slots = build_slots(frame)
     known = 0 if windows is None else len(windows)
     early = _early(reference, plan, spec, frame, slots, tolerances, windows=known)
@@ -140,7 +142,7 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
     if windows is None:
         ranked, past = np.empty(0), np.empty((0, len(frame.features), len(frame.detectors)))
     else:
-        ranked = np.sort(parts.largest(statistics(windows, frame, tolerances, level), level))[::-1]
+        ranked = np.sort(parts.largest(statistics(windows, frame, learnt.own, level), level))[::-1]
         past = windows.detectors
     critical, proven = _critical(ranked, alpha, least=1.0)
     warn_alpha = max(alpha, min(WARN * alpha, MOST_WARNED))

@@ -66,7 +66,10 @@ def weigh(windows: Extract, frame: Frame, tolerances: Tolerances, level: float, 
 
 
 def statistics(windows: Extract, frame: Frame, tolerances: Tolerances, level: float) -> Array:
-    """M, the largest x of each window: float64[windows]. As `weigh`, without what M does not need."""
+    """M, the largest x of each window: float64[windows]. As `weigh`, without what M does not need.
+
+    `tolerances` may have a first axis of windows.
+    """
     _, _, x, *_ = _divergence_x(windows, frame, tolerances, level)
     m: Array = x.max(axis=1, initial=0.0)
     m = np.maximum(m, _distance_x(windows, frame, tolerances, level)[1].max(axis=1, initial=0.0))
@@ -171,7 +174,7 @@ def _detectors_x(windows: Extract, tolerances: Tolerances, level: float) -> tupl
     from scipy.special import ndtri
 
     score = windows.detectors.reshape(len(windows), -1)
-    middle, far = tolerances.middle.ravel(), tolerances.far.ravel()
+    middle, far = (part.reshape(*part.shape[:-2], -1) for part in (tolerances.middle, tolerances.far))
     threshold = middle + (far - middle) * (ndtri(level) / ndtri(EXCEEDED))
     known = np.isfinite(score) & np.isfinite(threshold) & (threshold > 0)
     threshold = np.where(known, threshold, np.inf)

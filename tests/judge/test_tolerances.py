@@ -8,10 +8,12 @@ import pytest
 from kernels.layout import BELOW, FIRST_BIN
 from monitor.judge.policy import judge
 from monitor.judge.prepare import prepare
-from monitor.judge.tolerances import exceeded_by
+from monitor.judge.tolerances import exceeded_by, learn, stretches
+from monitor.judge.views import view_of
 from monitor.plan import Kind
 from monitor.reference.profile import FeatureProfile
 from monitor.verdict import State
+from tests.judge import pages
 from tests.judge.build import draw, numeric_profile, plan, reference, uniform, window
 
 OWN = (numeric_profile("a"),)
@@ -156,3 +158,41 @@ def test_values_at_the_ends_of_the_number_line_blind_nobody():
     counts[FIRST_BIN : FIRST_BIN + 128] = 0
     drift = judge(window(own, counts, extremes=[[0, 1], [-1.79e308, huge]]), prepared, model, previous=())
     assert {t.feature for t in drift.named} == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("windows", "overlap", "beside"), [(15, 0, 1), (360, 0, 18), (360, 23, 64), (30, 23, 16)]
+)
+def test_what_a_window_is_granted_is_learnt_from_windows_that_share_no_rows_with_it(windows, overlap, beside):
+    """Every window is of one stretch, and what is left out of its tolerance is that and what overlaps it: so much
+    that half of the windows remain, at most."""
+    found = list(stretches(windows, overlap))
+    assert sum(size for size, _ in found) == windows
+    first = 0
+    for size, others in found:
+        assert not set(others) & set(range(first, first + size))
+        assert len(others) >= windows - beside
+        first += size
+    assert min(len(others) for _, others in found) == windows - beside
+
+
+def test_no_window_has_a_part_in_its_own_tolerance():
+    """One of 15 may lie above: where two lie far away live windows are granted as much, and each of the two no more
+    than the thirteen others need."""
+    rng = np.random.default_rng(5)
+    panes = moving(rng, 5000, 0.01, windows=15)
+    panes[3:5] = moving(rng, 5000, 0.2, windows=2)
+    model = plan(OWN)
+    view = view_of(reference(OWN, panes), model, model.windows[0])
+    live, own = learn(view.windows, view.frame, {}, least=0.005)
+    assert live.divergence[0] > 0.1
+    assert own.divergence.shape == (15, 1)
+    assert (own.divergence[:, 0] < 0.05).tolist() == [at in {3, 4} for at in range(15)]
+
+
+def test_a_budget_is_kept_by_fifteen_windows_that_move():
+    """Sixty features and a reference that is just long enough for two a month: three times as many drifted by
+    tolerances that were learnt from the windows that they were held against."""
+    setting = pages.Setting("few", n=500, numeric=60, categorical=0, size=24, step=24, psi=0.1)
+    found = [pages.simulate(setting, seed).windows for seed in range(16)]
+    assert 1.0 < np.mean(found) < 3.0
