@@ -38,9 +38,9 @@ from bench.resident import KINDS, resident
 from bench.topic import FAST, PARTITIONS, Running, configure, running
 from monitor.clock import SystemClock
 from monitor.heap import TRIM_EVERY
+from monitor.history import DETAILED, HISTORY, verdict_entry
 from monitor.judge.kept import Kept
 from monitor.judge.record import from_json
-from monitor.judgement import DETAILED, HISTORY, verdict_entry
 from monitor.state.local import LocalLog
 from monitor.verdict import Verdict
 from tests.daemon.ask import get, until

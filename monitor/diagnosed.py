@@ -8,20 +8,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import structlog
 
 from monitor import metrics
+from monitor.held import Held
 from monitor.incident.text import rfc3339
 from monitor.judge.compat import compat_scores
 from monitor.judge.diagnose import NONE, diagnose
 from monitor.judge.located import located
+from monitor.judge.onset import onset
 from monitor.judge.pairs import told_pairs
 from monitor.judge.prepare import Prepared
-from monitor.plan import ModelPlan
+from monitor.plan import ModelPlan, WindowSpec
 from monitor.sample import Sample
 from monitor.verdict import State, Verdict, Window
 
 log = structlog.get_logger(__name__)
+
+PANES = 300
+"""Panes that a change is dated among; where a window has more, several are taken as one."""
 
 
 def diagnosed(
@@ -49,6 +55,37 @@ def diagnosed(
         metrics.INTERNAL_ERRORS_TOTAL.labels("diagnose").inc()
         log.exception("diagnose_raised", model=plan.name, window=window.name)
         return verdict
+
+
+def dated(verdict: Verdict, spec: WindowSpec, *, prepared: Prepared, panes: Callable[[str], Held]) -> Verdict:
+    """With the time since when there is the change that a verdict found, and the offsets from there on.
+
+    Looked for in the window and one step before it, where its panes are still held: in the whole, or where only
+    segments drift in the first of them. `panes`: those of a segment, "" of the whole. Not of a model that is read
+    by season: what a pane is compared with would change with its hour.
+    """
+    part = _guilty(verdict)
+    held, own = panes(part), prepared.parts.get(part, prepared)
+    tests = [test for one in verdict.segments if one.segment == part for test in one.named] or verdict.named
+    first = max(verdict.start - spec.step, held.whole, held.store.oldest() or 0)
+    span = -(-(verdict.end - first) // (PANES * held.plan.pane)) * held.plan.pane
+    if held.plan.season != "none" or not tests or span <= 0:
+        return verdict
+    starts = range(verdict.end - (verdict.end - first) // span * span, verdict.end, span)
+    counts = [held.slots(spec, low, low + span, own.slots) for low in starts]
+    at = onset(np.array(counts), own.slots, {test.feature for test in tests}) if counts else None
+    if at is None:
+        return verdict
+    since = held.window(spec, starts[at], verdict.end).offsets
+    return replace(verdict, onset=starts[at], since=dict(since))
+
+
+def _guilty(verdict: Verdict) -> str:
+    """The segment that a change is dated in: "", the whole, where that names anything."""
+    drifting = [one for one in verdict.segments if one.named]
+    if verdict.named or not drifting:
+        return ""
+    return max(drifting, key=lambda one: one.statistic).segment
 
 
 def compared(verdict: Verdict, window: Window, prepared: Prepared, products: Sequence[str]) -> Verdict:

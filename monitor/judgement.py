@@ -6,28 +6,27 @@ that live and replayed verdicts agree to the last digit.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any
 
 from kernels.layout import Layout
 from monitor.beside import Besides, reach
-from monitor.diagnosed import compared, completed, diagnosed
+from monitor.diagnosed import compared, completed, dated, diagnosed
+from monitor.held import Held, Panes
+from monitor.history import History, verdict_entry
 from monitor.incident.model import Incident, latest_incidents
 from monitor.incident.track import Transition, stand, track
 from monitor.judge.beside import Neighbour
 from monitor.judge.kept import Kept
 from monitor.judge.policy import judge, judge_without_reference
 from monitor.judge.prepare import Prepared
-from monitor.judge.record import to_json
-from monitor.looks import KIND, Held, Looks, dated, entry_of, guilty, passed
-from monitor.names import CHAMPION, Source
+from monitor.looks import KIND, Looks, entry_of, passed
+from monitor.names import Source
 from monitor.plan import ModelPlan, WindowSpec
 from monitor.reference.profile import Reference
 from monitor.sample import Sample
-from monitor.segments import WHOLE, part_layout, part_plan
+from monitor.segments import WHOLE
 from monitor.sketch import Sketch
 from monitor.state.log import Counted, Entry, Ledger, Progress
 from monitor.verdict import State, Unknown, Verdict, Window
@@ -35,14 +34,7 @@ from monitor.window.completeness import Patience, assess
 from monitor.window.grid import ends_holding, floor_pane, start_of
 from monitor.window.merge import merge
 from monitor.window.next import Waiting, end_of_next, is_over
-from monitor.window.parts import SegmentStores, seasonal
-from monitor.window.store import PaneStore
 
-HISTORY = 1_000
-"""Verdict records kept per window name: a month of hourly windows, which is what a budget counts."""
-DETAILED = 200
-"""The newest of them are kept whole: at 500 features one is 2 MB in the ledger and takes 60 ms to read, and
-a tenth of that packed. Of the others remain state, counts and probability, without tests and scores."""
 COUNTED = "counted"
 """Id of the `clock` entry {config, since}: which configuration is counted, and from which event time on.
 -1: from the start of the log."""
@@ -78,8 +70,6 @@ class Judgement:
         self.context = context
         self.latest: dict[str, Verdict] = {}
         self.windows: dict[str, Window] = {}
-        self.history: dict[str, deque[Kept]] = {}
-        """By window name, oldest first; HISTORY at most, DETAILED of them whole."""
         self.incidents: dict[str, Incident] = {}
         """Newest incident of every rule, open or resolved."""
         self.closed: dict[str, int] = {}
@@ -87,29 +77,27 @@ class Judgement:
         self.pages = self.early_pages = 0
         self.looks = Looks()
         self._patience = patience
-        self._store = PaneStore()
-        self._segments = SegmentStores(context.plan)
-        self._besides = Besides(self._store, context.layout)
+        self._past = History()
+        self._panes = Panes(context.plan)
+        self._besides = Besides(self._panes.store, context.layout)
         self._cursor: dict[str, int] = {}
         self._since = -1
         self._waiting = Waiting(patience)
         self._revise: set[tuple[str, int]] = set()
-        self._whole = -1
-        """Panes before this were forgotten: what comes for them later is not all that there was."""
 
     @property
     def plan(self) -> ModelPlan:
         return self.context.plan
 
     @property
-    def _detailed(self) -> int:
-        """How many verdicts are kept whole; a raw rule looks at the scores of as many as it says."""
-        return max(DETAILED, *(rule.windows for rule in self.plan.raw_rules), 1)
+    def history(self) -> Mapping[str, Sequence[Kept]]:
+        """The verdicts that are remembered, by window name, oldest first."""
+        return self._past.kept
 
     def recall(self, identity: str, body: Mapping[str, Any]) -> None:
         """Remember one verdict of the ledger, in the order of their ids; then `restore` what else it says."""
         if any(identity.rpartition("|")[0] == spec.name for spec in self.plan.windows):
-            self._remember(Kept.read(body))
+            self._past.remember(Kept.read(body), self.plan)
 
     def restore(self, ledger: Ledger) -> None:
         """Continue from what the ledger says was judged."""
@@ -119,7 +107,7 @@ class Judgement:
         self._since = int(counted["since"]) if counted.get("config") == self.plan.config else -1
         for identity, body in sorted(ledger.of("verdict").items()):
             self.recall(identity, body)
-        self.latest = {name: history[-1].verdict() for name, history in self.history.items()}
+        self.latest = self._past.newest()
         self.incidents = latest_incidents(ledger.of("incident"))
         self.looks.restore(ledger.of(KIND))
 
@@ -128,8 +116,7 @@ class Judgement:
         for sketch in sketches:
             if sketch.key.config != self.plan.config:
                 continue
-            store = self._segments if sketch.key.segment else self._store
-            if not store.put(sketch):
+            if not self._panes.put(sketch):
                 continue
             for spec in self.plan.windows:
                 cursor = self._cursor.get(spec.name)
@@ -168,48 +155,36 @@ class Judgement:
                 key = (name, str(verdict.reason))
                 self.skipped[key] = self.skipped.get(key, 0) + 1
         self._waiting.forget((name, verdict.end))
-        self._remember(Kept.of(verdict))
+        self._past.remember(Kept.of(verdict), self.plan)
         newest = self.latest.get(name)
         if newest is None or verdict.end >= newest.end:
             self.latest[name] = verdict
         self.windows[name] = judged.window
         self._besides.remember(judged.window, self.context.prepared.get(name), self.plan)
 
-    def outdated(self, verdict: Verdict) -> list[Entry]:
-        """What becomes of older verdict records when `verdict` is added: one shrinks, one goes."""
-        history = self.history.get(verdict.window, deque())
-        if verdict.revision > 0:
-            return []
-        entries = []
-        if len(history) >= self._detailed:
-            shrunk = history[-self._detailed].bare()
-            entries.append(Entry("verdict", _identity(shrunk), shrunk.body()))
-        if len(history) == HISTORY:
-            entries.append(Entry("verdict", _identity(history[0]), None))
-        return entries
-
     def entries(self, judged: Judged) -> list[Entry]:
         """What must be durable before a result is accepted, beside what follows for incidents."""
         verdict = judged.verdict
-        entries = [] if verdict.early else [verdict_entry(verdict), *self.outdated(verdict)]
+        entries = [] if verdict.early else [verdict_entry(verdict), *self._past.outdated(verdict, self.plan)]
         return [*entries, judged.cursor] if verdict.revision == 0 else entries
 
     def renew(self, context: Context) -> None:
         """Judge with a new context from now on; `track` supersedes incidents of another reference."""
         self.context = context
-        self._store.renew()
-        self._segments.renew()
+        self._panes.renew()
         self.looks.renew()
 
     def _next(
         self, spec: WindowSpec, expected: Collection[Source], progress: Mapping[Source, Progress], now: int
     ) -> Judged | None:
         """The verdict of the window that closes next, or before it the next alarm of a look at it."""
-        if spec.name not in self._cursor and self._store.oldest() is None:
+        if spec.name not in self._cursor and self._panes.store.oldest() is None:
             return None
         mark = min((progress[s].watermark for s in expected if s in progress), default=-1)
-        end = end_of_next(spec, self._cursor.get(spec.name), self._store, mark)
-        if spec.name in self._cursor and is_over(spec, end, store=self._store, progress=progress, now=now):
+        end = end_of_next(spec, self._cursor.get(spec.name), self._panes.store, mark)
+        if spec.name in self._cursor and is_over(
+            spec, end, store=self._panes.store, progress=progress, now=now
+        ):
             return None
         key, due = (spec.name, end), end + self.plan.lateness
         standing = assess(due, expected=expected, progress=progress, now=now, patience=self._patience)
@@ -243,10 +218,10 @@ class Judgement:
         if before is not None and before.reference != prepared.reference:
             return None
         span = start_of(spec, end), end
-        found = self.looks.next(spec, span, until=until, prepared=prepared, held=self._panes(""))
+        found = self.looks.next(spec, span, until=until, prepared=prepared, held=self._held(WHOLE))
         if found is None:
             return None
-        verdict = completed(found[0], lambda one: dated(one, spec, prepared=prepared, held=self._panes("")))
+        verdict = completed(found[0], lambda one: dated(one, spec, prepared=prepared, panes=self._held))
         verdict = diagnosed(verdict, found[1], prepared, self.plan, sampled=lambda: self._sample(found[1]))
         return Judged(verdict, found[1], track(self.incidents, verdict, self.plan), entry_of(verdict, end))
 
@@ -266,7 +241,7 @@ class Judgement:
         coverage = 1.0 - (len(missing) + len(set(partial) - set(missing))) / total
         plan, layout = self.plan, self.context.layout
         window = merge(
-            spec, start=start, end=end, parts=self._store.sums(start, end, plan=plan, layout=layout),
+            spec, start=start, end=end, parts=self._panes.store.sums(start, end, plan=plan, layout=layout),
             plan=plan, layout=layout, coverage=coverage, missing=missing, revision=revision,
         )  # fmt: skip
         verdict = self._verdict(spec, window)
@@ -298,53 +273,39 @@ class Judgement:
         start = start_of(spec, end)
         return [s for s in expected if s in progress and not self._covers(progress[s], start, end)]
 
-    def _panes(self, segment: str) -> Held:
-        plan, layout = self.plan, self.context.layout
-        if segment == WHOLE:
-            return Held(self._store, plan, layout, self._whole)
-        return Held(self._segments.store(segment), part_plan(plan), part_layout(layout), self._whole)
+    def _held(self, segment: str) -> Held:
+        return self._panes.of(segment, self.plan, self.context.layout)
 
     def _verdict(self, spec: WindowSpec, window: Window) -> Verdict:
         prepared = self.context.prepared.get(spec.name)
         if prepared is None:
             return judge_without_reference(window, self.plan, spec)
-        segments = self._segments.windows(
-            spec, start=window.start, end=window.end, plan=self.plan, layout=self.context.layout
-        )
-        if self.plan.season != "none":
-            window = seasonal(window, prepared, self._store, self.plan)
-            segments = self._segments.seasonal(segments, prepared.parts, self.plan)
-        verdict = judge(window, prepared, self.plan, previous=self._previous(window), segments=segments)
+        segments = self._panes.segments(window, spec, self.plan, self.context.layout)
+        window, segments = self._panes.seasonal(window, segments, prepared, self.plan)
+        previous = self._past.before(window, self.plan)
+        verdict = judge(window, prepared, self.plan, previous=previous, segments=segments)
         if verdict.state is State.DRIFT:
-            part = guilty(verdict)
-            own = prepared.parts.get(part, prepared)
-            verdict = completed(verdict, lambda one: dated(one, spec, prepared=own, held=self._panes(part)))
+            verdict = completed(verdict, lambda one: dated(one, spec, prepared=prepared, panes=self._held))
         verdict = diagnosed(
             verdict, window, prepared, self.plan, segments=segments, sampled=lambda: self._sample(window)
         )
         verdict = completed(verdict, lambda one: compared(one, window, prepared, self.plan.compat))
         return completed(verdict, lambda one: self._besides.show(
             one, window, prepared, plan=self.plan, others=self.context.others,
-            judged=self.history.get(spec.name, ()), since=self._whole,
+            judged=self._past.of(spec.name), since=self._panes.whole,
         ))  # fmt: skip
 
     def _sample(self, window: Window) -> Sample | None:
-        return self._store.sample(window.start, window.end, plan=self.plan, layout=self.context.layout)
-
-    def _previous(self, window: Window) -> list[Verdict]:
-        """As many verdicts before this window as the raw rules look at."""
-        count = max((rule.windows for rule in self.plan.raw_rules), default=1) - 1
-        before = (kept for kept in reversed(self.history.get(window.name, ())) if kept.end < window.end)
-        return [kept.verdict() for kept in islice(before, count)][::-1]
+        return self._panes.sample(window, self.plan, self.context.layout)
 
     def _revisions(
         self, spec: WindowSpec, expected: Collection[Source], progress: Mapping[Source, Progress]
     ) -> Iterator[Judged]:
         for key in sorted(key for key in self._revise if key[0] == spec.name):
             self._revise.discard(key)
-            before = next((v for v in self.history.get(spec.name, ()) if v.end == key[1]), None)
+            before = next((v for v in self._past.of(spec.name) if v.end == key[1]), None)
             start = start_of(spec, key[1])
-            if before is None or before.start != start or start < self._whole:
+            if before is None or before.start != start or start < self._panes.whole:
                 continue
             # Counts only grow: fewer rows are those of another configuration, counted since a reload.
             # After a restart every window that is still held comes by here, so look before judging.
@@ -357,21 +318,8 @@ class Judgement:
 
     def _has_more(self, before: Kept) -> bool:
         """Whether there are more rows in a window than its verdict counted, in the whole or in segments."""
-        variants = (self.plan.champion, CHAMPION)
-        rows, parts = (
-            store.rows(before.start, before.end, variants=variants) for store in (self._store, self._segments)
-        )
+        rows, parts = self._panes.rows(before.start, before.end, self.plan)
         return rows > before.rows or (rows == before.rows and 0 < before.parts < parts)
-
-    def _remember(self, kept: Kept) -> None:
-        history = self.history.setdefault(kept.window, deque(maxlen=HISTORY))
-        if kept.revision > 0 and any(other.end == kept.end for other in history):
-            renewed = [kept if other.end == kept.end else other for other in history]
-            self.history[kept.window] = deque(renewed, maxlen=HISTORY)
-            return
-        if len(history) >= self._detailed:
-            history[-self._detailed] = history[-self._detailed].bare()
-        history.append(kept)
 
     def _forget(self) -> None:
         """Drop panes that no coming window needs; a correction later than that is not applied."""
@@ -381,15 +329,4 @@ class Judgement:
             reach(spec, start_of(spec, self._cursor[spec.name]), self.plan) - spec.step - self.plan.lateness
             for spec in self.plan.windows
         )
-        self._whole = max(self._whole, floor_pane(keep, self.plan.pane))
-        self._store.forget(self._whole)
-        self._segments.forget(self._whole)
-
-
-def verdict_entry(verdict: Verdict) -> Entry:
-    """The ledger entry of a verdict: one per window name and end, replaced by its revisions."""
-    return Entry("verdict", _identity(verdict), to_json(verdict))
-
-
-def _identity(verdict: Verdict | Kept) -> str:
-    return f"{verdict.window}|{verdict.end:015d}"
+        self._panes.forget(floor_pane(keep, self.plan.pane))

@@ -11,51 +11,23 @@ any other does.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.layout import Layout
+from monitor.held import Held
 from monitor.judge.alarm import alarm
-from monitor.judge.early import Slots
 from monitor.judge.looking import Early, look
-from monitor.judge.onset import onset
 from monitor.judge.prepare import Prepared
 from monitor.judge.record import from_json, to_json
 from monitor.names import Source
-from monitor.plan import ModelPlan, WindowSpec
+from monitor.plan import WindowSpec
 from monitor.state.log import Entry, Progress
 from monitor.verdict import Verdict, Window
-from monitor.window.merge import merge
-from monitor.window.store import PaneStore
 
-PANES = 300
-"""Panes that a change is dated among; where a window has more, several are taken as one."""
 KIND = "look"
 """Of the ledger's entries: the newest alarm of each window name, {end of its window, verdict}."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """The panes of a model or of one of its segments."""
-
-    store: PaneStore
-    plan: ModelPlan
-    layout: Layout
-    whole: int
-    """Panes before this were forgotten."""
-
-    def window(self, spec: WindowSpec, start: int, end: int) -> Window:
-        """What was counted in [start, end)."""
-        parts = self.store.sums(start, end, plan=self.plan, layout=self.layout)
-        return merge(spec, start=start, end=end, parts=parts, plan=self.plan, layout=self.layout)
-
-    def slots(self, spec: WindowSpec, start: int, end: int, slots: Slots) -> NDArray[np.int64]:
-        """The same in the slots that looks go by."""
-        own = self.window(spec, start, end)
-        return slots.count(own.counts, rows=own.rows, errors=own.errors, latency=own.latency)
 
 
 class Looks:
@@ -128,36 +100,6 @@ class Looks:
 def entry_of(verdict: Verdict, end: int) -> Entry:
     """The ledger entry of an alarm at a window that ends at `end`; it takes the place of the one before."""
     return Entry(KIND, verdict.window, {"end": end, "verdict": to_json(verdict)})
-
-
-def dated(verdict: Verdict, spec: WindowSpec, *, prepared: Prepared, held: Held) -> Verdict:
-    """With the time since when there is the change that a verdict found, and the offsets from there on.
-
-    Looked for in the window and one step before it, where its panes are still held: in the whole, or where only
-    segments drift in `held` and `prepared` of the first of `guilty`. Not of a model that is read by season: what
-    a pane is compared with would change with its hour.
-    """
-    part = guilty(verdict)
-    tests = [test for one in verdict.segments if one.segment == part for test in one.named] or verdict.named
-    first = max(verdict.start - spec.step, held.whole, held.store.oldest() or 0)
-    span = -(-(verdict.end - first) // (PANES * held.plan.pane)) * held.plan.pane
-    if held.plan.season != "none" or not tests or span <= 0:
-        return verdict
-    starts = range(verdict.end - (verdict.end - first) // span * span, verdict.end, span)
-    panes = [held.slots(spec, low, low + span, prepared.slots) for low in starts]
-    at = onset(np.array(panes), prepared.slots, {test.feature for test in tests}) if panes else None
-    if at is None:
-        return verdict
-    since = held.window(spec, starts[at], verdict.end).offsets
-    return replace(verdict, onset=starts[at], since=dict(since))
-
-
-def guilty(verdict: Verdict) -> str:
-    """The segment that a change is dated in: "", the whole, where that names anything."""
-    drifting = [one for one in verdict.segments if one.named]
-    if verdict.named or not drifting:
-        return ""
-    return max(drifting, key=lambda one: one.statistic).segment
 
 
 def passed(expected: Collection[Source], progress: Mapping[Source, Progress]) -> int:

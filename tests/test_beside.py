@@ -191,7 +191,7 @@ def test_a_week_of_windows_is_bounded_in_bytes(monkeypatch) -> None:
     model = replace(plan(OWN), beside={LAST_WEEK: ""})
     prepared = prepare(PAST, model, model.windows[0])
     judged = judgement(LAST_WEEK)
-    besides = Besides(judged._store, PAST.layout())
+    besides = Besides(judged._panes.store, PAST.layout())
     monkeypatch.setattr("monitor.beside.LIMIT", 4_000)
     for at in range(50):
         besides.remember(window(OWN, PAST.counts, at=at), prepared, model)

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from monitor.judgement import DETAILED, Context, Judged, Judgement, verdict_entry
+from monitor.history import DETAILED, verdict_entry
+from monitor.judgement import Context, Judged, Judgement
 from monitor.names import REASONS, SketchKey, Source
 from monitor.plan import Budget, WindowSpec
 from monitor.sketch import Sketch
@@ -196,8 +197,11 @@ def test_old_verdicts_shrink_alike_in_memory_and_in_the_ledger() -> None:
         model.observe([sketch(5 * end - 1, 7)])
         for judged in model.due(expected=(A,), progress={A: progress(A, 5 * end + 2)}, now=0):
             wide = replace(judged.verdict, scores={"x": {"psi": float(end)}})
-            for entry in (verdict_entry(wide), *model.outdated(wide)):
-                ledger[entry.id] = entry.body
+            ledger |= {
+                one.id: one.body
+                for one in model.entries(replace(judged, verdict=wide))
+                if one.kind == "verdict"
+            }
             model.accept(replace(judged, verdict=wide))
     again = judgement(WINDOWS[0])
     again.restore(Ledger("m", 1, {"verdict": ledger}))

@@ -138,7 +138,8 @@ def test_a_sketch_of_a_segment_that_comes_late_revises_its_window(folder) -> Non
     verdicts = [one.verdict for one in judged]
     (lane,) = replay._lanes
     ((_, _, model),) = lane._judgements
-    sketch = [*model._segments._stores["tier=gold"].between(0, verdicts[-1].end)][-1]
+    gold = model._panes.of("tier=gold", model.plan, model.context.layout).store
+    sketch = [*gold.between(0, verdicts[-1].end)][-1]
     late = replace(sketch, applied=sketch.applied + 1, rows=sketch.rows + 1)
     model.observe([late])
     (revised,) = (one.verdict for _, one in lane._due(now=0))

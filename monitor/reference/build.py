@@ -15,7 +15,7 @@ from monitor.novel import hash64
 from monitor.plan import LONGEST_VECTOR, Kind
 from monitor.reference.bins import GROUPS, LARGEST, QUANTILES, coarse_groups, numeric_edges
 from monitor.reference.design import block_effects, cluster_effects, window_size
-from monitor.reference.grouped import GroupDeclaration, places_of, with_groups
+from monitor.reference.grouped import GroupDeclaration, declare_groups, places_of
 from monitor.reference.profile import FeatureProfile, Reference
 from monitor.reference.sampled import Keeper
 from monitor.reference.segment_tally import HIDDEN, SegmentDeclaration, segment_columns, tally_segments
@@ -81,7 +81,7 @@ def build(
     """
     settings = settings or BuildSettings()
     chunks = _watched([table] if isinstance(table, Table) else table, progress)
-    every = with_groups(features if features is not None else _undeclared(chunks), groups)
+    every = declare_groups(features if features is not None else _undeclared(chunks), groups)
     declared = tuple(feature for feature in every if not feature.name.startswith(HIDDEN))
     surveyed = survey(chunks, features=every, pane=pane)
     found = replace(surveyed, columns=[c for c in surveyed.columns if c.feature in declared])

@@ -22,7 +22,7 @@ class GroupDeclaration:
     members: tuple[str, ...]
 
 
-def with_groups(
+def declare_groups(
     declared: Sequence[FeatureDeclaration], groups: Sequence[GroupDeclaration]
 ) -> tuple[FeatureDeclaration, ...]:
     """The features, and the groups behind them. A member whose kind is not declared is numeric.

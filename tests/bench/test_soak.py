@@ -16,8 +16,8 @@ from bench.records import MODEL
 from bench.resident import KINDS, kinds, mappings, resident
 from bench.soak import BLOCK, _explained, complete, figures, fit
 from monitor.clock import ManualClock
+from monitor.history import DETAILED, HISTORY, verdict_entry
 from monitor.judge.record import from_json, to_json
-from monitor.judgement import DETAILED, HISTORY, verdict_entry
 from monitor.state.local import LocalLog
 from tests.judge.test_kept import a_verdict
 

@@ -1,0 +1,77 @@
+"""The verdicts of one model that are remembered. Evaluate thread only."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
+
+from monitor.judge.kept import Kept
+from monitor.judge.record import to_json
+from monitor.plan import ModelPlan
+from monitor.state.log import Entry
+from monitor.verdict import Verdict, Window
+
+HISTORY = 1_000
+"""Verdict records kept per window name: a month of hourly windows, which is what a budget counts."""
+DETAILED = 200
+"""The newest of them are kept whole: at 500 features one is 2 MB in the ledger and takes 60 ms to read, and
+a tenth of that packed. Of the others remain state, counts and probability, without tests and scores."""
+
+
+class History:
+    """`kept`: by window name, oldest first; HISTORY at most, DETAILED of them whole."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, deque[Kept]] = {}
+
+    def of(self, name: str) -> Sequence[Kept]:
+        return self.kept.get(name, ())
+
+    def newest(self) -> dict[str, Verdict]:
+        """The latest verdict of each window name."""
+        return {name: history[-1].verdict() for name, history in self.kept.items()}
+
+    def before(self, window: Window, plan: ModelPlan) -> list[Verdict]:
+        """As many verdicts before this window as the raw rules look at."""
+        count = max((rule.windows for rule in plan.raw_rules), default=1) - 1
+        before = (kept for kept in reversed(self.of(window.name)) if kept.end < window.end)
+        return [kept.verdict() for kept in islice(before, count)][::-1]
+
+    def remember(self, kept: Kept, plan: ModelPlan) -> None:
+        """A verdict that is newer than all others of its window name, or the revision of one of them."""
+        history = self.kept.setdefault(kept.window, deque(maxlen=HISTORY))
+        if kept.revision > 0 and any(other.end == kept.end for other in history):
+            renewed = [kept if other.end == kept.end else other for other in history]
+            self.kept[kept.window] = deque(renewed, maxlen=HISTORY)
+            return
+        if len(history) >= _detailed(plan):
+            history[-_detailed(plan)] = history[-_detailed(plan)].bare()
+        history.append(kept)
+
+    def outdated(self, verdict: Verdict, plan: ModelPlan) -> list[Entry]:
+        """What becomes of older verdict records when `verdict` is added: one shrinks, one goes."""
+        history = self.of(verdict.window)
+        if verdict.revision > 0:
+            return []
+        entries = []
+        if len(history) >= _detailed(plan):
+            shrunk = history[-_detailed(plan)].bare()
+            entries.append(Entry("verdict", _identity(shrunk), shrunk.body()))
+        if len(history) == HISTORY:
+            entries.append(Entry("verdict", _identity(history[0]), None))
+        return entries
+
+
+def verdict_entry(verdict: Verdict) -> Entry:
+    """The ledger entry of a verdict: one per window name and end, replaced by its revisions."""
+    return Entry("verdict", _identity(verdict), to_json(verdict))
+
+
+def _detailed(plan: ModelPlan) -> int:
+    """How many verdicts are kept whole; a raw rule looks at the scores of as many as it says."""
+    return max(DETAILED, *(rule.windows for rule in plan.raw_rules), 1)
+
+
+def _identity(verdict: Verdict | Kept) -> str:
+    return f"{verdict.window}|{verdict.end:015d}"
