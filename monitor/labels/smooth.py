@@ -1,0 +1,127 @@
+"""Figures of a table of predictions by labels, and how far each cell moves them.
+
+A figure is a smooth function of the table that does not change with its size, so that its variance is that of a sum
+over rows: Σ rows · (weight · gradient)² (delta method; of the AUC that is DeLong, DeLong and Clarke-Pearson 1988).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.labels.cells import BINS, HALF, Array, bin_edges
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Smooth:
+    """gradient: of each cell, by what the figure moves with one more row there."""
+
+    value: float
+    gradient: Array
+
+
+def of_classes(table: Array, classes: int) -> dict[str, Smooth]:
+    """Figures of predicted class by label. Rows and columns beyond `classes` are no class of their own.
+
+    Macro figures are means over the classes that have one: precision where it was predicted, recall where it is a
+    label, F1 where it is either. Whether two other classes are the same is not known: accuracy is without such rows.
+    """
+    hit = np.zeros(table.shape)
+    np.fill_diagonal(hit[:classes, :classes], 1.0)
+    known = np.ones(table.shape)
+    known[classes:, classes:] = 0.0
+    inner = np.arange(len(table)) < classes
+    right, predicted, labels = (table * hit).sum(axis=1), table.sum(axis=1), table.sum(axis=0)
+    nothing = np.zeros(len(table))
+    found = {
+        "accuracy": _ratio(table, hit, known),
+        "macro_precision": _macro(hit, right, predicted * inner, nothing),
+        "macro_recall": _macro(hit, right, nothing, labels * inner),
+        "macro_f1": _macro(hit, right, predicted * inner, labels * inner),
+    }
+    return {name: smooth for name, smooth in found.items() if smooth is not None}
+
+
+def of_scores(table: Array, threshold: float) -> dict[str, Smooth]:
+    """Figures of score bin by label; Brier score and log loss as if scores lay evenly in their bins."""
+    positive = np.zeros((BINS, 2))
+    positive[HALF:] = 1.0
+    label = np.zeros((BINS, 2))
+    label[:, 1] = 1.0
+    hit = positive * label
+    squares, losses, _ = losses_of(threshold)
+    every = np.ones((BINS, 2))
+    found = {
+        "accuracy": _ratio(table, np.where(positive == label, 1.0, 0.0), every),
+        "precision": _ratio(table, hit, positive),
+        "recall": _ratio(table, hit, label),
+        "f1": _ratio(table, 2 * hit, (positive + label)),
+        "auc": _auc(table),
+        "log_loss": _ratio(table, losses, every),
+        "brier": _ratio(table, squares, every),
+    }
+    return {name: smooth for name, smooth in found.items() if smooth is not None}
+
+
+def losses_of(threshold: float) -> tuple[Array, Array, Array]:
+    """Means over each bin and label: squared error, log loss and its square; float64[BINS, 2] each."""
+    edges = bin_edges(threshold)
+    low, high = edges[:-1], edges[1:]
+    squares = np.stack([np.diff(edges**3 / 3), np.diff((edges - 1) ** 3 / 3)], axis=1)
+    first, second = [], []
+    for ends in (1 - edges, edges):
+        log = np.log(np.maximum(ends, 1e-300))
+        first.append(np.diff(ends - ends * log))
+        second.append(np.diff(ends * log**2 - 2 * ends * log + 2 * ends))
+    wide = np.where(high > low, high - low, 1.0)[:, None]
+    return (
+        squares / wide,
+        np.abs(np.stack(first, axis=1)) / wide,
+        np.abs(np.stack(second, axis=1)) / wide,
+    )
+
+
+def auc_ties(table: Array) -> float:
+    """By how much the AUC of single scores can differ: half the pairs of both labels that share a bin."""
+    pairs = float(table[:, 0].sum() * table[:, 1].sum())
+    return float(table[:, 0] @ table[:, 1]) / pairs / 2 if pairs else 0.0
+
+
+def _ratio(table: Array, above: Array, below: Array) -> Smooth | None:
+    """Σ table · above ÷ Σ table · below; None where nothing is below."""
+    lower = float((table * below).sum())
+    if lower <= 0:
+        return None
+    ratio = float((table * above).sum()) / lower
+    return Smooth(ratio, (above - ratio * below) / lower)
+
+
+def _macro(hit: Array, right: Array, predicted: Array, labels: Array) -> Smooth | None:
+    """The mean over classes of their hits ÷ their rows; with both sides the hits count twice."""
+    sides = 1 + bool(predicted.any() and labels.any())
+    rows = predicted + labels
+    used = rows > 0
+    if not used.any():
+        return None
+    size = np.where(used, rows, 1.0)
+    ratio = np.where(used, sides * right / size, 0.0)
+    each, missed = np.where(used, sides / size, 0.0), ratio / size
+    gradient = hit * each[:, None]
+    if predicted.any():
+        gradient = gradient - missed[:, None]
+    if labels.any():
+        gradient = gradient - missed[None, :]
+    return Smooth(float(ratio[used].mean()), gradient / used.sum())
+
+
+def _auc(table: Array) -> Smooth | None:
+    """The chance that a row of label 1 has the higher score; within a bin one half."""
+    zeros, ones = table[:, 0], table[:, 1]
+    if not (zeros.sum() > 0 and ones.sum() > 0):
+        return None
+    below = (np.cumsum(zeros) - zeros / 2) / zeros.sum()
+    above = 1 - (np.cumsum(ones) - ones / 2) / ones.sum()
+    value = float(below @ ones) / float(ones.sum())
+    gradient = np.stack([(above - value) / zeros.sum(), (below - value) / ones.sum()], axis=1)
+    return Smooth(value, gradient)
