@@ -10,31 +10,20 @@ equal groups, looked at every 400 rows, at the level that hourly windows have. O
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from scipy.stats import ncx2, norm
 
 from bench.figure import figure, say
 from monitor.judge.early import WIDTH, Ball, log_e, uncertainty
-from monitor.judge.extract import Counts, extract
-from monitor.judge.looking import look, look_ends
 from monitor.judge.onset import contributions
-from monitor.judge.prepare import prepare
-from monitor.judge.weigh import statistics
-from tests.judge.build import HOUR, categorical_profile, numeric_profile, plan, reference, uniform, zipf
-from tests.judge.pages import openings
+from tests.judge import early_pages, pages
 
-PER_HOUR = 4
-REFERENCE, MONTH = 450, 720
-NUMERIC, CATEGORICAL = 20, 5
-SETTINGS = ((1_000, 0.0), (20_000, 0.1))
-"""Rows an hour, and how far each numeric feature wanders from hour to hour, in sigma."""
 GROUPS, ALPHA, EVERY = 20, 0.0028, 400
 
 
 def figures(*, smoke: bool) -> list[dict]:
-    found = [_months(rows, moved, range(1 if smoke else 12)) for rows, moved in SETTINGS[: 1 if smoke else 2]]
+    settings = early_pages.SETTINGS[: 1 if smoke else 2]
+    found = [_months(setting, range(1 if smoke else 12)) for setting in settings]
     found += [
         _delay(psi, m, 20 if smoke else 300) for m in (10_000, 100_000) for psi in (0.01, 0.05, 0.09, 0.25)
     ]
@@ -44,65 +33,23 @@ def figures(*, smoke: bool) -> list[dict]:
     return found
 
 
-def _months(rows: int, moved: float, seeds: range) -> dict:
+def _months(setting: early_pages.Setting, seeds: range) -> dict:
     found = []
     for seed in seeds:
-        found.append(_month(rows, moved, seed))
-        say(f"early: {rows} rows, wandering by {moved}: month {seed + 1} of {len(seeds)}")
-    pages, looks, closes = np.array(found, float).T
-    error = pages.std(ddof=1) / len(pages) ** 0.5 if len(pages) > 1 else float("nan")
+        found.append(early_pages.simulate(setting, seed))
+        say(f"early: {setting.name}: month {seed + 1} of {len(seeds)}")
+    s = pages.summary(found)
+    own = [month.pages for month in found]
     return figure(
-        f"pages a month without a change, {rows:,} rows an hour, wandering by {moved:g} sigma, budget 2",
+        f"pages a month without a change, {setting.name}, budget {setting.pages:g}",
         "pages",
-        float(pages.mean()),
-        ours_range=[float(pages.min()), float(pages.max())],
+        s["mean"],
+        ours_range=[float(min(own)), float(max(own))],
         rounds=len(seeds),
-        goal="<= 2.2",
-        notes=f"± {error:.2f}; windows that alarmed early {looks.mean():.2f} a month, that drifted when they closed "
-        f"{closes.mean():.2f}",
+        goal=f"<= {pages.ALLOWED * setting.pages:.2g}",
+        notes=f"± {s['error']:.2f}; windows that alarmed early {s['early']:.2f} a month, that drifted when they closed "
+        f"{s['windows']:.2f}",
     )
-
-
-def _month(rows: int, moved: float, seed: int) -> tuple[int, int, int]:
-    """Incidents, windows that alarmed, windows that drifted."""
-    rng = np.random.Generator(np.random.Philox(seed))
-    own = [numeric_profile(f"n{i}") for i in range(NUMERIC)]
-    own += [categorical_profile(f"c{i}", [f"k{j}" for j in range(30)]) for i in range(CATEGORICAL)]
-    chances = [uniform(p, missing=0.01) for p in own[:NUMERIC]] + [
-        zipf(p, missing=0.01) for p in own[NUMERIC:]
-    ]
-    pane = HOUR // PER_HOUR
-    model = replace(plan(own, pages=2.0), pane=pane)
-    past = reference(own, _drawn(rng, chances, rows, moved, REFERENCE), pane=pane)
-    ready = prepare(past, model, model.windows[0])
-    early = ready.early
-    assert early is not None
-    live = _drawn(rng, chances, rows, moved, MONTH)
-    none = np.zeros(1152, np.int64)
-    slots = np.array([early.slots.count(one, rows=rows // PER_HOUR, errors=0, latency=none) for one in live])
-    hours = slots.reshape(MONTH, PER_HOUR, *slots.shape[1:])
-    alarmed = np.array(
-        [any(look(hour[:k], PER_HOUR, early) for k in look_ends(PER_HOUR, PER_HOUR)) for hour in hours]
-    )
-    size = np.full(MONTH, rows // PER_HOUR * PER_HOUR)
-    counts = Counts(
-        live.reshape(MONTH, PER_HOUR, -1).sum(axis=1), size, np.zeros(MONTH, np.int64), np.zeros((MONTH, 1152), np.int64)
-    )  # fmt: skip
-    m = statistics(extract(counts, ready.frame, left_out=False), ready.frame, ready.tolerances, ready.level)
-    drifted, warned = m > ready.critical, m > ready.warn_critical
-    return openings(alarmed | drifted, warned), int(alarmed.sum()), int(drifted.sum())
-
-
-def _drawn(rng, chances, rows: int, moved: float, hours: int) -> np.ndarray:
-    """Counts of panes: a feature stands for an hour where it wandered to."""
-    found = []
-    for p in chances:
-        own = np.tile(p, (hours, 1))
-        values = own[:, 3:]
-        values *= np.exp(rng.normal(0.0, moved, (hours, 1)) * np.linspace(-1.7, 1.7, values.shape[1]))
-        own /= own.sum(axis=1, keepdims=True)
-        found.append(rng.multinomial(rows // PER_HOUR, np.repeat(own, PER_HOUR, axis=0)))
-    return np.concatenate(found, axis=1)
 
 
 def _delay(psi: float, m: int, runs: int) -> dict:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from bench.proof_parts import SETTINGS
-from tests.judge import pages, rates, shift
+from tests.judge import early_pages, pages, rates, shift
 
 COLUMNS = ("full", "quick")
 LEVELS = ("5 %", "1 %", "0.1 %", "10⁻⁴", "10⁻⁵")
@@ -40,7 +40,8 @@ POWER = """Against references of normal rows with bins between their own quantil
 
 PAGES = """Months of 30 days under the judge as configured by default, each month against a reference of its own, as long as
 the budget needs. One page is an incident: it opens with a window that drifts, and closes after two windows that do not (24 of 24
-hours by the hour). *drift* are windows that drift, *warn* those that warn. Asked for: a mean of at most 1.1 times the
+hours by the hour). *drift* are windows that drift, *warn* those that warn, *early* those that alarmed at a look before they
+closed, which may open the incident, too, and have a fifth of the budget. Asked for: a mean of at most 1.1 times the
 budget within two standard errors; and at least half of it (▾), but not where every movement stays within the tolerance, nor
 of a reference without event times or with too few windows, where Holm's test and the largest window of the reference
 decide and every verdict says "budget not proven". Such a reference promises nothing for a model that wobbles, and the row shows why.
@@ -253,8 +254,8 @@ def _page_state(setting: Any, months: Sequence[pages.Month]) -> str:
 
 
 def _page_table(found: Found) -> Iterable[str]:
-    yield "| without a change | run | months | budget | pages | 5–95 % | drift | warn | |"
-    yield "|---|---|---|---|---|---|---|---|---|"
+    yield "| without a change | run | months | budget | pages | 5–95 % | drift | warn | early | |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
     months = {column: _months(found, column) for column in COLUMNS}
     for setting in SETTINGS:
         for column in COLUMNS:
@@ -263,11 +264,12 @@ def _page_table(found: Found) -> Iterable[str]:
                 continue
             s = pages.summary(own)
             state = _page_state(setting, own) if setting.has_goal else "not asked"
+            early = f"{s['early']:.2f}" if isinstance(setting, early_pages.Setting) else ""
             yield (
                 f"| {setting.name}{' ▾' if setting.has_floor else ''} | {column} | {len(own)} | {setting.pages:g} | "
                 f"{s['mean']:.2f} ± {s['error']:.2f} | {s['low']:.0f}–{s['high']:.0f} | {s['windows']:.2f} | "
-                f"{s['warned']:.1f} | {_state([state]) if setting.has_goal else state} |"
+                f"{s['warned']:.1f} | {early} | {_state([state]) if setting.has_goal else state} |"
             )
-    yield "| always fires, by the hour | | | 2 | 1 incident that never closes | 1–1 | 720 | 0 | **not met**: too few, and of no use |"
-    yield "| never fires | | | 2 | 0 | 0–0 | 0 | 0 | **not met** where ▾ |"
-    yield "| fires by chance in one of 360 hours | | | 2 | 2 | 0–5 | 2 | 0 | met, and of no use: see power |"
+    yield "| always fires, by the hour | | | 2 | 1 incident that never closes | 1–1 | 720 | 0 | | **not met**: too few, and of no use |"
+    yield "| never fires | | | 2 | 0 | 0–0 | 0 | 0 | | **not met** where ▾ |"
+    yield "| fires by chance in one of 360 hours | | | 2 | 2 | 0–5 | 2 | 0 | | met, and of no use: see power |"

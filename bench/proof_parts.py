@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from kernels.jit import warm
-from tests.judge import layouts, pages, rates, segment_pages, shift, sums
+from tests.judge import early_pages, layouts, pages, rates, segment_pages, shift, sums
 
 ROWS = ("power", "pages", "rates", "ratios")
 REFERENCES = {"rates": (4_000, 1_000), "ratios": (400, 60), "power": (400, 100), "pages": (200, 20)}
@@ -20,7 +20,11 @@ SHIFTS = (
 """Sigma, rows of the window and of the reference; the first is the goal's."""
 
 
-SETTINGS: tuple[pages.Setting | segment_pages.Setting, ...] = (*pages.SETTINGS, *segment_pages.SETTINGS)
+SETTINGS: tuple[pages.Setting | segment_pages.Setting | early_pages.Setting, ...] = (
+    *pages.SETTINGS,
+    *segment_pages.SETTINGS,
+    *early_pages.SETTINGS,
+)
 MONTHS = 10
 """In a part."""
 
@@ -84,8 +88,15 @@ def _power(sigma: float, n: int, m: int, **how: int) -> list[shift.Power]:
 
 def _pages(at: int, first: int, **_: int) -> list[tuple[Any, ...]]:
     setting = SETTINGS[at]
-    simulate = segment_pages.simulate if isinstance(setting, segment_pages.Setting) else pages.simulate
-    return [(setting.name, *simulate(setting, seed)) for seed in range(first, first + MONTHS)]
+    return [(setting.name, *_month(setting, seed)) for seed in range(first, first + MONTHS)]
+
+
+def _month(setting: pages.Setting | segment_pages.Setting | early_pages.Setting, seed: int) -> pages.Month:
+    if isinstance(setting, early_pages.Setting):
+        return early_pages.simulate(setting, seed)
+    if isinstance(setting, segment_pages.Setting):
+        return segment_pages.simulate(setting, seed)
+    return pages.simulate(setting, seed)
 
 
 _FUNCTIONS = {"pages": _pages, "rates": _rates, "ratios": _ratios, "power": _power}

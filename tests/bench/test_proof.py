@@ -8,6 +8,7 @@ import pytest
 
 from bench import proof, proof_page
 from bench.proof_parts import ROWS, SETTINGS, parts
+from tests.judge import early_pages
 
 
 def part(*rows):
@@ -53,7 +54,16 @@ def test_months_are_summed_up_by_setting() -> None:
         text, is_met = proof_page.render({"quick": {"pages: x": part(*months)}})
         assert is_met is (pages == 2)
         assert f"| 50 features ▾ | quick | 20 | 2 | {pages}.00 ± 0.00 |" in text
-        assert f"| {pages}.00 | 20.0 | {state} |" in text
+        assert f"| {pages}.00 | 20.0 |  | {state} |" in text
+
+
+def test_alarms_before_windows_close_are_shown_where_there_are_looks() -> None:
+    """Months of models that are looked at have one figure more, and pages that looks opened count."""
+    name = early_pages.SETTINGS[0].name
+    months = [[name, seed, 1, 6, 20, 5] for seed in range(20)]
+    text, is_met = proof_page.render({"quick": {"pages: x": part(*months)}})
+    assert not is_met
+    assert f"| {name} ▾ | quick | 20 | 2 | 6.00 ± 0.00 | 6–6 | 1.00 | 20.0 | 5.00 | **not met** |" in text
 
 
 def test_a_run_that_is_ended_keeps_what_was_measured(tmp_path, monkeypatch, capsys) -> None:

@@ -96,6 +96,8 @@ class Month(NamedTuple):
     pages: int
     """Incidents opened: a drift window while none is open; CLEAR_AFTER ok windows close one."""
     warned: int
+    early: int = 0
+    """Windows that alarmed before they closed."""
 
 
 def simulate(setting: Setting, seed: int, *, days: int = 30) -> Month:
@@ -127,8 +129,8 @@ def simulate(setting: Setting, seed: int, *, days: int = 30) -> Month:
         Counts(windows, rows, none, np.zeros((len(windows), 1152), np.int64)), prepared.frame, left_out=False
     )
     m = statistics(extracted, prepared.frame, prepared.tolerances, prepared.level)
-    drift = _rejects(extracted, prepared, m, above=prepared.critical, p=prepared.alpha)
-    warn = _rejects(extracted, prepared, m, above=prepared.warn_critical, p=prepared.warn_p)
+    drift = rejects(extracted, prepared, m, above=prepared.critical, p=prepared.alpha)
+    warn = rejects(extracted, prepared, m, above=prepared.warn_critical, p=prepared.warn_p)
     clear = max(CLEAR_AFTER, setting.size // setting.step)
     return Month(seed, int(drift.sum()), openings(drift, warn, clear=clear), int((warn & ~drift).sum()))
 
@@ -180,7 +182,7 @@ def _moved(p, effect):
     return moved / moved.sum(axis=1, keepdims=True)
 
 
-def _rejects(windows, prepared, m, *, above, p):
+def rejects(windows, prepared, m, *, above, p):
     """Windows that `judge` calls drift: a test of p at most `p` beyond the critical statistic."""
     found = m > above
     beyond = np.flatnonzero(found)
@@ -213,6 +215,7 @@ def summary(months: Sequence[Month]) -> dict[str, float]:
         "mean": float(pages.mean()), "error": float(error), "low": float(low), "high": float(high),
         "windows": float(np.mean([month.windows for month in months])),
         "warned": float(np.mean([month.warned for month in months])),
+        "early": float(np.mean([month.early for month in months])),
     }  # fmt: skip
 
 
