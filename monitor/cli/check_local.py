@@ -268,22 +268,34 @@ def check_budget(plan: ModelPlan, reference: Reference) -> Iterator[Line]:
             yield ok(
                 subject,
                 f"{has}; {plan.budget.pages:g} false pages per {per} (5-95 % over references: "
-                f"{low:.1f} to {high:.1f}){_early(prepared)}",
+                f"{low:.1f} to {high:.1f}){_early(prepared, plan)}",
             )
         else:
-            yield doubtful(subject, f"not proven: {has}{_early(prepared)}")
+            yield doubtful(subject, f"not proven: {has}{_early(prepared, plan)}")
+        yield from _unseen(prepared, plan, reference)
         yield from _power(prepared, plan, reference)
 
 
-def _early(prepared: Prepared) -> str:
+def _early(prepared: Prepared, plan: ModelPlan) -> str:
     """What of the budget looks at open windows may spend."""
     from monitor.config.quantity import format_duration
 
     early = prepared.early
     if early is None:
-        return "; no looks at open windows"
+        return ""
     share = early.alpha / (early.alpha + prepared.alpha)
-    return f"; looks at open windows every {format_duration(early.every)} may spend {share:.0%} of it"
+    whole = ", at the whole and not at segments" if plan.segments else ""
+    return f"; looks at open windows{whole} every {format_duration(early.every)} may spend {share:.0%} of it"
+
+
+def _unseen(prepared: Prepared, plan: ModelPlan, reference: Reference) -> Iterator[Line]:
+    """What is not looked at before it closes, and what is not dated."""
+    from monitor.judge.prepare import no_looks
+
+    subject = f"looks of {plan.name}, {prepared.spec.name}"
+    dates = "; nor is it said since when there is a drift" if plan.season != "none" else ""
+    if reason := no_looks(reference, plan, prepared):
+        yield ok(subject, f"none before a window closes: {reason}{dates}")
 
 
 def _power(prepared: Prepared, plan: ModelPlan, reference: Reference) -> Iterator[Line]:

@@ -22,6 +22,7 @@ from monitor.judge.tolerances import ENOUGH, EXCEEDED, exceeded_by
 from monitor.judge.windows import spans
 from monitor.plan import ModelPlan, WindowSpec
 from monitor.reference.profile import Panes, Reference
+from monitor.reference.span import show_span
 
 LOOKS = 12
 """Most looks while a window goes on by one step: the reference's windows are looked at as often."""
@@ -146,6 +147,26 @@ def interval(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> int | N
         if spec.step % (count * unit) == 0 and spec.size % (count * unit) == 0:
             return count * unit
     return None
+
+
+def unlooked(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> str:
+    """Why no looks are made at windows, as far as the reference's windows and panes tell; "" where they are."""
+    if not reference.timed or reference.pane <= 0:
+        return "the reference has no event times, so nothing is known of parts of windows"
+    half, step = spec.step // 2, show_span(spec.step)
+    if plan.pane > half:
+        return f"panes of the model are of {show_span(plan.pane)}, longer than half a step of {step}"
+    if reference.pane > half:
+        starts = reference.panes.starts
+        needed = -(-(int(starts[-1] - starts[0]) + reference.pane) // half)
+        return (
+            f"panes of the reference are of {show_span(reference.pane)}, longer than half a step of {step}; "
+            f"`reference build --max-panes {needed}` keeps shorter ones"
+        )
+    if interval(reference, plan, spec) is None:
+        own = f"{show_span(reference.pane)} of the reference and {show_span(plan.pane)} of the model"
+        return f"panes of {own} make no equal parts of a step of {step} together"
+    return f"of {ENOUGH} windows with enough rows, which parts are learnt from, the reference has fewer"
 
 
 def critical_widening(needed: Array, alpha: float, *, tests: int) -> tuple[float, bool]:

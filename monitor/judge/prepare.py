@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from monitor.judge.early import Slots, build_slots
 from monitor.judge.frame import Frame
-from monitor.judge.looking import Early, prepare_early
+from monitor.judge.looking import Early, prepare_early, unlooked
 from monitor.judge.mixture import mixture
 from monitor.judge.parts import SAMPLED, Parts, learn_parts
 from monitor.judge.power import OF_INTEREST, Rows, rows_needed
@@ -195,6 +195,19 @@ def _early(
         reference, plan, spec, slots=slots, tolerance=tolerances.divergence,
         ratio=given_ratios(slots.names, frame, plan.tolerance, least=plan.ratio_tolerance), alpha=alpha,
     )  # fmt: skip
+
+
+def no_looks(reference: Reference, plan: ModelPlan, prepared: Prepared) -> str:
+    """Why open windows are not looked at, for people; "" where they are."""
+    if prepared.early is not None:
+        return ""
+    if plan.early <= 0.0 or plan.budget.pages <= 0:
+        return "looks have no part of the budget"
+    if plan.season != "none":
+        return "what a part of a window would be compared with changes with its hours, by season"
+    if early_part(plan, spendable(plan, prepared.spec), windows=prepared.windows) <= 0.0:
+        return f"a reference of {prepared.windows} windows leaves nothing of the budget beside closed windows"
+    return unlooked(reference, plan, prepared.spec)
 
 
 def _with_parts(whole: Prepared, parts: Parts) -> Prepared:
