@@ -92,14 +92,15 @@ class DeliveryRefused(DriftlineError):
 
 
 class RequestError(DriftlineError):
-    """A target gave no complete answer: refused, reset, timed out, TLS. It may or may not have acted.
+    """A target gave no complete answer: refused, reset, timed out, TLS.
 
-    `reason` is a `monitor.http.Failure`.
+    `reason` is a `monitor.http.Failure`. Where something of the request was `sent`, the target may have acted.
     """
 
-    def __init__(self, message: str, *, reason: str) -> None:
+    def __init__(self, message: str, *, reason: str, sent: bool) -> None:
         super().__init__(message)
         self.reason = reason
+        self.sent = sent
 
 
 class UsageError(DriftlineError):

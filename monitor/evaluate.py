@@ -26,6 +26,7 @@ from monitor.names import Source
 from monitor.plan import ModelPlan
 from monitor.removed import Removed
 from monitor.restoring import Restoring
+from monitor.retrain.guards import Guard
 from monitor.retrain.rules import requests
 from monitor.shown import shown
 from monitor.state.log import Counted, Progress, StateLog
@@ -290,6 +291,12 @@ class Evaluate:
         counted = self.progress[source].counted
         return counted is None or counted.get(plan.name, Counted("")).config == plan.config
 
+    def _held(self, plan: ModelPlan) -> Guard | None:
+        """Retraining waits while a partition is paused, or nobody reports on it: we do not see all that there is."""
+        expected = self._expected(self._topics[plan.source])
+        seen = [self.progress.get(source) for source in expected]
+        return Guard.HEALTH if any(one is None or one.paused for one in seen) else None
+
     def _commit(self, judgement: Judgement, judged: Judged) -> None:
         """Step 11: durable first, then taken as judged."""
         plan = judgement.plan
@@ -303,6 +310,7 @@ class Evaluate:
                     plan=plan,
                     alerts=self._alerts,
                     now=self._clock.now_ms(),
+                    held=self._held(plan),
                 )
             self._state.append(plan.name, [*entries, *intentions.entries])
         judgement.accept(judged)

@@ -134,7 +134,7 @@ def request(
             return _exchange(connection, target, method, plan, headers or {}, body, deadline)
     finally:
         deadline.cancel()
-    raise failed or _late(target)
+    raise failed or _late(target, sent=False)
 
 
 @functools.cache
@@ -182,7 +182,7 @@ def resolve(target: Url, plan: Reach) -> list[str]:
         found = socket.getaddrinfo(host, _port(target), type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise RequestError(
-            f"the name does not resolve - {host} - a host that DNS knows", reason=Failure.OTHER
+            f"the name does not resolve - {host} - a host that DNS knows", reason=Failure.OTHER, sent=False
         ) from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     allowed = [address for address in addresses if is_allowed(address, plan.allow_private)]
@@ -285,7 +285,7 @@ def _connect(
     except (urllib3.exceptions.HTTPError, OSError) as error:
         if connection is not None:
             connection.close()
-        raise _failure(error, target, deadline) from error
+        raise _failure(error, target, deadline, sent=False) from error
     deadline.watch(connection.sock)
     return connection
 
@@ -312,11 +312,11 @@ def _exchange(
         answer = connection.getresponse()
         content = _read(answer, plan.max_body + 1)
     except (urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError) as error:
-        raise _failure(error, target, deadline) from error
+        raise _failure(error, target, deadline, sent=True) from error
     finally:
         connection.close()
     if deadline.passed:
-        raise _late(target)
+        raise _late(target, sent=True)
     lowered = {name.lower(): value for name, value in answer.headers.items()}
     return Response(answer.status, lowered, content[: plan.max_body], len(content) > plan.max_body)
 
@@ -335,21 +335,22 @@ def _authority(target: Url) -> str:
     return str(target.host) if target.port is None else f"{target.host}:{target.port}"
 
 
-def _late(target: Url) -> RequestError:
+def _late(target: Url, *, sent: bool) -> RequestError:
     return RequestError(
         f"no complete answer in time - {target.host} - a faster target, or a longer timeout",
         reason=Failure.DEADLINE,
+        sent=sent,
     )
 
 
-def _failure(error: Exception, target: Url, deadline: _Deadline) -> RequestError:
+def _failure(error: Exception, target: Url, deadline: _Deadline, *, sent: bool) -> RequestError:
     """Names the kind of error only: texts of libraries may hold the URL."""
     refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # which urllib3 derives from timeouts
     slow = isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError) and not refused
     if deadline.passed or slow:
-        return _late(target)
+        return _late(target, sent=sent)
     kind = type(error).__name__
     if isinstance(error, ssl.SSLCertVerificationError):
         kind = f"certificate not accepted: {error.verify_message}"
     text = f"no answer ({kind}) - {target.host} - a target that is up and speaks HTTP"
-    return RequestError(text, reason=Failure.OTHER)
+    return RequestError(text, reason=Failure.OTHER, sent=sent)

@@ -151,6 +151,8 @@ class RetrainPlan:
     max_per_day: int = 1
     min_records: int = 0
     target: str = ""
+    paused: bool = False
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from monitor.evaluate import FORGET_EVERY, KEPT, Evaluate
 from monitor.incident.intend import acknowledge
 from monitor.judgement import Context
 from monitor.names import REASONS, SketchKey
+from monitor.retrain.guards import Guard
 from monitor.sketch import Sketch
 from monitor.state.log import AGREE, Counted, Ledger, Marker
 from monitor.state.simulated import SimulatedLog
@@ -229,3 +230,20 @@ def test_a_ledger_that_cannot_be_read_silences_one_model_only(monkeypatch: pytes
     monkeypatch.undo()
     loop.tick()
     assert loop.is_restored
+
+
+@pytest.mark.parametrize(
+    ("changes", "held"), [({}, None), ({"paused": "rejects are 61 %"}, Guard.HEALTH), (None, Guard.HEALTH)]
+)
+def test_retraining_waits_while_we_do_not_see_everything(
+    changes: dict[str, str] | None, held: Guard | None
+) -> None:
+    """A partition that is paused, or that nobody reports on, may hold rows that change the verdict."""
+    clock = ManualClock(START)
+    state = SimulatedLog(0, clock=clock)
+    state.checkpoint(A, [sketch(0, 5)], marker(1, START))
+    loop = evaluate(state, clock)
+    if changes is not None:
+        state.report(replace(progress(A, 7), **changes))
+    loop.tick()
+    assert loop._held(PLAN) is held

@@ -38,7 +38,8 @@ def test(
 ) -> None:
     """Send a marked test alert and its resolve through every route, and print each outcome.
 
-    Retraining targets get a test event that asks for nothing. Exits with 1 when a request failed.
+    A webhook gets a test event that asks for nothing; of other targets it is asked whether what is to run is there.
+    Exits with 1 when a request failed.
     """
     from monitor.clock import SystemClock
     from monitor.config.load import load

@@ -109,7 +109,8 @@ def check_backend(settings: Settings) -> Line:
 
 def check_secrets(plans: Plans) -> Iterator[Line]:
     """Files of secrets can be read and hold what they should; what they hold is never shown."""
-    from monitor.config.crosscheck_out import KEY_LENGTH, is_signing_secret
+    from monitor.config.crosscheck_out import KEY_LENGTH
+    from monitor.config.crosscheck_targets import is_signing_secret
 
     for key, secret in plans.kafka.secrets.items():
         yield from _file(f"kafka.secret_properties.{key}", secret)
@@ -134,6 +135,7 @@ def check_secrets(plans: Plans) -> Iterator[Line]:
                 test=is_signing_secret,
             )
         yield from _file(f"targets.{name}.token", target.token)
+        yield from _file(f"targets.{name}.password", target.password)
     yield from _file("web.token", plans.web.token)
 
 

@@ -121,12 +121,12 @@ def _authorization(plan: AlertmanagerPlan) -> dict[str, str]:
 
 
 def _target(plan: TargetPlan) -> Line:
-    """The target is reached, with TLS; a HEAD request asks for no retraining."""
-    from monitor.http import request
+    """What the request is about is there, and our credentials may see it; a webhook is reached. Nothing is asked for."""
+    from monitor.clock import SystemClock
+    from monitor.deliver.attempt import Outcome
+    from monitor.deliver.plan import AlertsPlan
+    from monitor.deliver.target import Target
 
     subject = f"target {plan.name}"
-    try:
-        answer = request("HEAD", plan.url, plan=plan.http)
-    except (RequestError, DeliveryRefused) as error:
-        return wrong(subject, str(error))
-    return ok(subject, f"reached, answers {answer.status} to HEAD")
+    found = Target(plan, AlertsPlan(), SystemClock()).probe()
+    return (ok if found.outcome is Outcome.SENT else wrong)(subject, found.detail)

@@ -59,4 +59,10 @@ def _line(body: Body) -> str:
 
     when = rfc3339(int(body["created"]))[:16]
     decided = f" · {body['decided_by']}" if body.get("decided_by") else ""
-    return f"{body['id']}  {body['state']:<10} {when}  {body['model']} → {body['target']} · {body['cause']}{decided}"
+    run = _run(body.get("outcome", {}).get("run"))
+    return f"{body['id']}  {body['state']:<10} {when}  {body['model']} → {body['target']} · {body['cause']}{decided}{run}"
+
+
+def _run(run: Body | None) -> str:
+    """The run that was started, as far as its target tells."""
+    return "" if run is None else f" · run {run['state'] or 'started'} {run['url'] or run['id']}"

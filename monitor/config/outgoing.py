@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitor.config.crosscheck_out import allowed_networks
+from monitor.config.crosscheck_reach import allowed_networks
 from monitor.config.finding import Steps
 from monitor.config.outward import Reached
 from monitor.config.settings import Settings
@@ -70,6 +70,10 @@ def _target(settings: Settings, name: str) -> TargetPlan:
         url=given.url,
         secrets=tuple(secret for secret in secrets if secret),
         token=settings.origin.secret(given, "token", (*steps, "token_file")),
+        username=given.username,
+        password=settings.origin.secret(given, "password", (*steps, "password_file")),
+        options=given.where().options,
+        parameters=dict(given.parameters),
         headers=dict(given.headers),
         http=_http(settings, given, steps, insecure=given.insecure_http),
     )

@@ -13,7 +13,6 @@ from monitor.config.fields import (
     Choice,
     Cidr,
     Duration,
-    Flag,
     LabelName,
     SecretText,
     Text,
@@ -156,58 +155,3 @@ class Alerts(Group):
         description="PagerDuty, Events API v2.",
         examples=[{"routing_key_file": "/run/secrets/pd"}],
     )
-
-
-class Target(Reached):
-    """A receiver of retraining requests."""
-
-    preset: Annotated[
-        str,
-        Choice(
-            ("webhook",),
-            later=(
-                "airflow3",
-                "airflow",
-                "kfp2",
-                "kubeflow",
-                "argo-events",
-                "argo-submit",
-                "github-dispatch",
-                "github",
-                "prefect3",
-                "prefect",
-            ),
-        ),
-    ] = Field(
-        default="webhook",
-        description="webhook: Standard Webhooks headers and a CloudEvents body.",
-        examples=["webhook"],
-    )
-    url: Url = Field(description="Where the request is sent.", examples=["https://ml.example/hooks/retrain"])
-    secret: SecretText | None = Field(
-        default=None,
-        description="Signs each request: whsec_ and base64 of 24 to 64 bytes.",
-        examples=["${env:RETRAIN_SECRET}"],
-    )
-    secret_file: Text = Field(
-        default="", description="File that holds the secret.", examples=["/run/secrets/retrain"]
-    )
-    old_secret: SecretText | None = Field(
-        default=None,
-        description="Signs too, while a secret is being rotated.",
-        examples=["${env:RETRAIN_SECRET_OLD}"],
-    )
-    old_secret_file: Text = Field(
-        default="", description="File that holds the old secret.", examples=["/run/secrets/retrain-old"]
-    )
-    token: SecretText | None = Field(
-        default=None, description="Token sent as Authorization: Bearer.", examples=["${env:RETRAIN_TOKEN}"]
-    )
-    token_file: Text = Field(
-        default="", description="File that holds the token.", examples=["/run/secrets/retrain-token"]
-    )
-    headers: dict[HeaderName, HeaderValue] = Field(
-        default_factory=dict, description="Headers added to each request.", examples=[{"X-Team": "ml"}]
-    )
-    timeout: Timeout = Field(default=20 * SECOND, description="Limit of one attempt.", examples=["20s"])
-    insecure_http: Flag = Field(default=False, description="Allow a URL without TLS.", examples=[True])

@@ -264,6 +264,8 @@ def _retrain(model: Model) -> RetrainPlan:
         max_per_day=model.retrain.max_per_day,
         min_records=model.retrain.min_records,
         target=model.retrain.target,
+        paused=model.retrain.paused,
+        dry_run=model.retrain.dry_run,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from monitor.config.base import Group
-from monitor.config.fields import Choice, Duration, Text, Whole, bounded, parsed
+from monitor.config.fields import Choice, Duration, Flag, Text, Whole, bounded, parsed
 from monitor.config.intake import DAY, HOUR
 from monitor.config.quantity import format_duration
 from monitor.config.rule import parse_drift
@@ -47,5 +47,13 @@ class Retrain(Group):
     )
     min_records: Annotated[Whole, bounded(0, 10**12)] = Field(
         default=0, description="A window with fewer records asks for nothing.", examples=[10000]
+    )
+    paused: Flag = Field(
+        default=False, description="Hold all requests back for now, and count them.", examples=[True]
+    )
+    dry_run: Flag = Field(
+        default=False,
+        description="Decide as always, but ask for nothing: what would be asked is counted.",
+        examples=[True],
     )
     target: Text = Field(default="", description="One of `targets`.", examples=["airflow"])

@@ -26,8 +26,9 @@ from monitor.config.fields import (
 from monitor.config.finding import Finding, Problem
 from monitor.config.intake import DAY, MINUTE, SECOND, Kafka, Period, Source
 from monitor.config.origin import Origin
-from monitor.config.outward import Alerts, Target, Url
+from monitor.config.outward import Alerts, Url
 from monitor.config.quantity import format_duration, format_size
+from monitor.config.targets import Target
 from monitor.config.watched import Model
 
 VERSION = 1

@@ -7,6 +7,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from monitor.deliver.presets.preset import Run
 from monitor.http import Failure, Response
 
 
@@ -20,7 +21,8 @@ class Outcome(enum.StrEnum):
 class Attempt:
     """`after` is how many seconds the receiver asked us to wait, None when it did not say.
 
-    `disable` is True when the target said that it is gone for good.
+    `disable` is True when the target said that it is gone for good. `lost` is True when nobody knows whether the
+    receiver took it: no complete answer, or one of its own trouble. `run` is what it has started, where it says so.
     """
 
     outcome: Outcome
@@ -28,6 +30,8 @@ class Attempt:
     detail: str = ""
     after: float | None = None
     disable: bool = False
+    lost: bool = False
+    run: Run | None = None
 
 
 SENT = Attempt(Outcome.SENT)

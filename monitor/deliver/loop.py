@@ -18,6 +18,7 @@ from monitor import metrics
 from monitor.clock import Clock
 from monitor.deliver.attempt import Attempt, Outcome
 from monitor.deliver.backoff import Backoff
+from monitor.deliver.ration import free_at
 from monitor.deliver.watch import Watch
 from monitor.errors import DriftlineError
 from monitor.failpoint import fail_point
@@ -34,6 +35,9 @@ outcome, so more than a few mean that another process speaks for the model."""
 CLAIM_PAUSE = 30.0
 """Seconds before an intent whose claims were all refused is looked at again."""
 
+RATION_PAUSE = 60.0
+"""Seconds after which claims are read again while a request waits for the next day."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -44,6 +48,8 @@ class Integration(Protocol):
     address: str
     """Digest of where it sends to; a target that was disabled is enabled by a new address."""
     backoff: Backoff
+    deduplicates: bool
+    """Whether one id, sent twice, has one effect; else requests for retraining are rationed."""
 
     def send(self, intent: str, body: Mapping[str, Any]) -> Attempt:
         """Make one attempt. Never raises for what the receiver or the network does."""
@@ -63,6 +69,8 @@ class _Pending:
     """Number of the next attempt, the first is 0."""
     due: int
     """Wall time, ms, from which it may be made."""
+    refused: tuple[int, ...] = ()
+    """Attempts that were certainly not taken."""
 
 
 @dataclass(slots=True)
@@ -81,6 +89,8 @@ class Deliverer:
     """Intent → next attempt number and how many claims were refused."""
     _paused: dict[str, float] = field(default_factory=dict)
     """Intent → monotonic time before which it is left alone, for the same reason."""
+    _rationing: set[str] = field(default_factory=set)
+    """Intents that wait for the next day, and of which that was said."""
 
     @property
     def name(self) -> str:
@@ -125,7 +135,7 @@ class Deliverer:
         wait = (pending.due - self.clock.now_ms()) / 1000
         pause = self._paused.get(pending.id, 0.0) - self.clock.monotonic()
         wait = max(wait, pause, self.integration.ready_in())
-        if wait > 0:
+        if wait > 0 or (wait := self._rationed(pending)) > 0:
             return wait
         attempt = self._claim(pending)
         if attempt is None:
@@ -136,8 +146,25 @@ class Deliverer:
         self.watch.append(pending.model, self._entries(pending, attempt, result))
         self._claimed.pop(pending.id, None)
         self._paused.pop(pending.id, None)
+        self._rationing.discard(pending.id)
         fail_point("send.after")
         return 0.0
+
+    def _rationed(self, pending: _Pending) -> float:
+        """Seconds until the target may be asked, see `monitor.deliver.ration`; 0 for one that deduplicates."""
+        if self.integration.deduplicates or pending.body["action"] != "retrain":
+            return 0.0
+        ledger = self.watch.log.ledger(pending.model, kinds=("claim", "outcome"))
+        now, per_day = self.clock.now_ms(), int(pending.body.get("max_per_day", 1))
+        wait = (free_at(ledger.of("claim"), ledger.of("outcome"), per_day=per_day, now=now) - now) / 1000
+        if wait > 0:
+            self._paused[pending.id] = self.clock.monotonic() + min(wait, RATION_PAUSE)
+            if pending.id not in self._rationing:
+                self._rationing.add(pending.id)
+                metrics.RETRAIN_SUPPRESSED_TOTAL.labels(pending.model, "max_per_day").inc()
+                log.warning("request_rationed", integration=self.name, model=pending.model, intent=pending.id,
+                            seconds=round(wait))  # fmt: skip
+        return wait
 
     def _claim(self, pending: _Pending) -> int | None:
         """The attempt number that is ours to make, or None: it was claimed before.
@@ -193,7 +220,10 @@ class Deliverer:
             "integration": self.name,
             "action": pending.body["action"],
             "incident": pending.body["incident"]["id"],
+            "refused": [*pending.refused, *([] if result.lost or outcome is Outcome.SENT else [attempt])],
         }
+        if result.run is not None:
+            body["run"] = result.run.to_json()
         entries = [Entry("outcome", pending.id, body)]
         if outcome is not Outcome.RETRY:
             entries.append(Entry("intent", pending.id, None))
@@ -223,7 +253,8 @@ def heads(model: str, ledger: Ledger, integration: str) -> Iterator[_Pending]:
         seen.add(incident)
         last = outcomes.get(identity)
         attempt = int(last["attempt"]) + 1 if last else 0
-        yield _Pending(model, identity, body, attempt, int(last["next"]) if last else 0)
+        refused = tuple(last.get("refused", ())) if last else ()
+        yield _Pending(model, identity, body, attempt, int(last["next"]) if last else 0, refused)
 
 
 def pending_counts(ledgers: Mapping[str, Ledger]) -> dict[str, int]:

@@ -53,6 +53,7 @@ class PagerDuty:
     name = NAME
     backoff = PAGERDUTY
     address = ""
+    deduplicates = True
 
     def __init__(self, plan: PagerDutyPlan, alerts: AlertsPlan, clock: Clock) -> None:
         self._plan = plan

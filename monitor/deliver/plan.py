@@ -51,10 +51,16 @@ class TargetPlan:
 
     name: str
     preset: str
-    """webhook, for now; presets for Airflow, Kubeflow, Argo, GitHub, Prefect follow."""
+    """One of `monitor.deliver.presets.catalogue.PRESETS`."""
     url: str
     secrets: tuple[Secret, ...] = ()
     token: Secret = field(default_factory=Secret)
+    username: str = ""
+    password: Secret = field(default_factory=Secret)
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What the preset needs and takes, e.g. dag; only what is given."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Added to each run."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Not shown: they may hold credentials."""
     http: HttpPlan = field(default_factory=lambda: HttpPlan(timeout=20.0))

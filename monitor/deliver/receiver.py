@@ -132,6 +132,7 @@ class Receiver:
                     return  # the sender has hung up, as some tests ask it to
 
             do_GET = do_POST  # noqa: N815 - named by http.server
+            do_HEAD = do_POST  # noqa: N815 - the same
             do_PUT = do_POST  # noqa: N815 - the same
 
             def _reply(self, answer: Answer) -> None:

@@ -1,4 +1,4 @@
-"""One thread per integration, one more per Alertmanager member."""
+"""One thread per integration, one more per Alertmanager member and per target whose runs are followed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Protocol
 
 from monitor.clock import Clock
 from monitor.deliver.alertmanager import Member
+from monitor.deliver.follow import Follower
 from monitor.deliver.loop import Deliverer
 from monitor.deliver.pagerduty import PagerDuty
 from monitor.deliver.plan import AlertsPlan
+from monitor.deliver.target import Target
 from monitor.deliver.watch import Watch
-from monitor.deliver.webhook import Webhook
 from monitor.state.log import StateLog
 
 
@@ -34,7 +35,11 @@ def build_integrations(plan: AlertsPlan, watch: Watch, clock: Clock) -> list[Run
         ]
     if plan.pagerduty:
         runners.append(Deliverer(PagerDuty(plan.pagerduty, plan, clock), watch, clock))
-    runners += [Deliverer(Webhook(target, plan, clock), watch, clock) for target in plan.targets.values()]
+    for one in plan.targets.values():
+        target = Target(one, plan, clock)
+        runners.append(Deliverer(target, watch, clock))
+        if target.preset.follow is not None:  # on a thread, and with a session, of its own
+            runners.append(Follower(Target(one, plan, clock), watch, clock))
     return runners
 
 

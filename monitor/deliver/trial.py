@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from monitor.clock import Clock
-from monitor.deliver import pagerduty, webhook
+from monitor.deliver import pagerduty
 from monitor.deliver.alertmanager import NAME as ALERTMANAGER
 from monitor.deliver.alertmanager import post_alerts
 from monitor.deliver.alerts import Alert
 from monitor.deliver.attempt import Attempt, Outcome
+from monitor.deliver.event import TESTED, event_of
 from monitor.deliver.plan import AlertsPlan
+from monitor.deliver.target import Target
 from monitor.http import host_of
 from monitor.incident.intend import PAGERDUTY
 from monitor.incident.model import DRIFT, Incident, Severity, Status, incident_id
@@ -30,7 +32,7 @@ class Trial:
     integration: str
     to: str
     action: str
-    """fire | resolve | test"""
+    """fire | resolve | test | look: a question that starts nothing"""
     attempt: Attempt
 
     @property
@@ -49,7 +51,7 @@ def try_routes(
 ) -> Iterator[Trial]:
     """Send the test alert everywhere, wait `hold` seconds, send its resolve. `chosen` "" means all.
 
-    Retraining targets get an event of type `driftline.test.v1`, which asks for nothing.
+    A webhook gets an event of type `driftline.test.v1`, which asks for nothing; every other target is looked at.
     """
     started = clock.now_ms()
     incident = _incident(started, severity)
@@ -78,9 +80,13 @@ def _target_send(plan: AlertsPlan, name: str, incident: Incident, clock: Clock) 
     def send(action: str) -> Iterator[Trial]:
         if action != "fire":
             return
-        target, now = plan.targets[name], clock.now_ms()
-        event = webhook.event_of(f"test_{incident.id}", incident, plan, created=now, kind=webhook.TESTED)
-        yield Trial(name, host_of(target.url), "test", webhook.post_event(event, target, now=now))
+        target = Target(plan.targets[name], plan, clock)
+        to = host_of(plan.targets[name].url)
+        if target.preset.name != "webhook":
+            yield Trial(name, to, "look", target.probe())
+            return
+        event = event_of(f"test_{incident.id}", incident, plan, created=clock.now_ms(), kind=TESTED)
+        yield Trial(name, to, "test", target.ask(event))
 
     return send
 

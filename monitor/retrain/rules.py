@@ -17,6 +17,9 @@ RETRAIN = "retrain"
 """Action of the intent, and kind of the ledger entry, of a retraining request."""
 
 
+PREFIX = "rt_"
+
+
 class RequestState(enum.StrEnum):
     """How far a request is. `sent` and `dead` are read from its outcome, never stored."""
 
@@ -39,7 +42,12 @@ class Asked:
 
 def request_id(incident: str) -> str:
     """The id under which receivers know the request: stable over retries and restarts."""
-    return f"rt_{incident}"
+    return f"{PREFIX}{incident}"
+
+
+def is_request(intent: str) -> bool:
+    """Whether the id of an intent is that of a retraining request."""
+    return intent.startswith(PREFIX)
 
 
 def ask(incident: Incident, ledger: Ledger, *, plan: ModelPlan, now: int, held: Guard | None = None) -> Asked:
@@ -60,7 +68,7 @@ def ask(incident: Incident, ledger: Ledger, *, plan: ModelPlan, now: int, held: 
     if retrain.mode == "suggest":
         return Asked((_entry(incident, RequestState.SUGGESTED, plan=plan, now=now),))
     body = _entry(incident, RequestState.REQUESTED, plan=plan, now=now, by="auto")
-    return Asked((body, clock.requested(now).entry(), _intent(incident, target=retrain.target, now=now)))
+    return Asked((body, clock.requested(now).entry(), _intent(body.body or {}, now=now)))
 
 
 def is_due(incident: Incident, plan: ModelPlan) -> bool:
@@ -94,11 +102,10 @@ def approve(ledger: Ledger, request: str, *, by: str, now: int) -> tuple[Entry, 
     Raises UsageError when there is no such suggestion, or it was decided before.
     """
     body = _suggestion(ledger, request)
-    incident = Incident.from_json(body["evidence"])
     return (
         _decided(request, body, RequestState.REQUESTED, by=by, now=now),
         RetrainClock.of(ledger).requested(now).entry(),
-        _intent(incident, target=str(body["target"]), now=now),
+        _intent(body, now=now),
     )
 
 
@@ -140,6 +147,7 @@ def _entry(incident: Incident, state: RequestState, *, plan: ModelPlan, now: int
         "rule": incident.rule,
         "cause": incident.cause,
         "target": plan.retrain.target,
+        "max_per_day": plan.retrain.max_per_day,
         "created": now,
         "decided_by": by,
         "decided_at": now if by else -1,
@@ -152,12 +160,15 @@ def _decided(identity: str, body: Mapping[str, Any], state: RequestState, *, by:
     return Entry(RETRAIN, identity, {**body, "state": str(state), "decided_by": by, "decided_at": now})
 
 
-def _intent(incident: Incident, *, target: str, now: int) -> Entry:
+def _intent(request: Mapping[str, Any], *, now: int) -> Entry:
+    """What is delivered: the request's evidence, and how often its target may be asked."""
+    incident = request["evidence"]
     body = {
-        "integration": target,
+        "integration": request["target"],
         "action": RETRAIN,
-        "incident": incident.to_json(),
+        "incident": incident,
         "created": now,
-        "sequence": incident.revision,
+        "sequence": incident["revision"],
+        "max_per_day": request.get("max_per_day", 1),
     }
-    return Entry("intent", request_id(incident.id), body)
+    return Entry("intent", request_id(str(request["incident"])), body)

@@ -254,7 +254,13 @@ def _diagnosis(evidence: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _retrain(body: Mapping[str, Any]) -> dict[str, Any]:
     shown = {key: str(body.get(key, "")) for key in ("id", "model", "state", "target", "cause", "decided_by")}
-    return {**shown, "created": shape.moment(_whole(body.get("created")))}
+    run = (body.get("outcome") or {}).get("run") or {}
+    return {
+        **shown,
+        "created": shape.moment(_whole(body.get("created"))),
+        "run": str(run.get("state") or run.get("id", "")),
+        "run_url": str(run.get("url", "")),
+    }
 
 
 def _whole(value: object) -> int:

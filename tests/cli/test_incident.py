@@ -179,6 +179,20 @@ def test_decide(options, verb, state):
         retrain(verb, identity, options=options)
 
 
+def test_the_run_that_was_started_is_in_the_list(state_dir):
+    """Its page and how far it is, beside the request."""
+    clock = SystemClock()
+    log = LocalLog(state_dir, clock=clock)
+    (request,) = log.ledger("flights").of("retrain")
+    log.append("flights", approve(log.ledger("flights"), request, by="ada", now=clock.now_ms()))
+    run = {"id": "7", "url": "https://ci.example/runs/7", "state": "running", "over": False}
+    log.append("flights", [Entry("outcome", request, {"state": "sent", "at": clock.now_ms(), "run": run})])
+    log.close()
+    text = retrain("list", options=["--state-dir", str(state_dir)]).stdout
+    assert "sent" in text
+    assert "· run running https://ci.example/runs/7" in text
+
+
 def test_unknown_ids_are_usage_errors(options):
     """A typo names the nearest id."""
     (identity,) = ids(options)

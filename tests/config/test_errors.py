@@ -43,13 +43,6 @@ ROOT_CASES = [
         "24",
     ),
     (
-        "targets: {t: {preset: airflow3, url: https://x.example}}",
-        "not-supported",
-        "targets.t.preset",
-        "airflow3",
-        "",
-    ),
-    (
         "targets: {t: {preset: webhok, url: https://x.example}}",
         "bad-value",
         "targets.t.preset",

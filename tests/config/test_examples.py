@@ -23,6 +23,16 @@ def test_the_minimal_example_is_enough() -> None:
     assert plans.models[0].features[1].path == ("score",)
 
 
+def test_an_example_for_every_preset() -> None:
+    """It loads without warnings, and asks every kind of target once."""
+    from monitor.deliver.presets.catalogue import PRESETS
+
+    settings = load([str(CONFIGS / "examples" / "targets.yaml")], environ=ENV)
+    assert settings.warnings == ()
+    assert {target.preset for target in settings.targets.values()} == PRESETS.keys()
+    assert {model.retrain.target for model in settings.models.values()} == settings.targets.keys()
+
+
 def test_the_full_example_names_every_setting() -> None:
     """It loads without warnings, and no setting of any group is missing from it."""
     from monitor.config.schema import groups
@@ -43,6 +53,7 @@ def test_the_full_example_names_every_setting() -> None:
         "insecure_http",
         "value",
     }
+    text += (CONFIGS / "examples" / "targets.yaml").read_text(encoding="utf-8")
     missing = {name for group in groups() for name in group.model_fields if f"{name}:" not in text} - twins
     assert missing == set()
     churn = reference_of(

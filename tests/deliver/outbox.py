@@ -10,8 +10,8 @@ from monitor.deliver.alertmanager import Member
 from monitor.deliver.loop import Deliverer, Integration
 from monitor.deliver.pagerduty import PagerDuty
 from monitor.deliver.plan import AlertsPlan
+from monitor.deliver.target import Target
 from monitor.deliver.watch import Watch
-from monitor.deliver.webhook import Webhook
 from monitor.incident.intend import intend
 from monitor.incident.model import latest_incidents
 from monitor.incident.track import track
@@ -60,7 +60,11 @@ class Outbox:
         return self.deliverer(PagerDuty(self.alerts.pagerduty, self.alerts, self.clock))
 
     def webhook(self) -> Deliverer:
-        return self.deliverer(Webhook(self.alerts.targets["pipeline"], self.alerts, self.clock))
+        """The delivery to the target, whatever its preset."""
+        return self.deliverer(self.target())
+
+    def target(self) -> Target:
+        return Target(self.alerts.targets["pipeline"], self.alerts, self.clock)
 
     def member(self, number: int = 0) -> Member:
         assert self.alerts.alertmanager

@@ -24,6 +24,7 @@ class Scripted:
     name = "pipeline"
     address = "here"
     backoff = WEBHOOK
+    deduplicates = True
 
     def __init__(self, *acts):
         self.acts = list(acts)

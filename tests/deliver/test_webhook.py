@@ -15,7 +15,6 @@ from cloudevents.core.formats.json import JSONFormat
 from standardwebhooks.webhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from monitor.clock import ManualClock
 from monitor.deliver.backoff import WEBHOOK
 from monitor.deliver.receiver import Answer
 from monitor.deliver.signing import signature_headers, verify
@@ -308,7 +307,7 @@ def test_a_missing_secret_file_is_tried_again(receiver, outbox, tmp_path):
 
 def test_model_names_cannot_break_headers(receiver, outbox):
     """A name with line breaks or other scripts is escaped in the header, whole in the body."""
-    from monitor.deliver.webhook import event_of, post_event
+    from monitor.deliver.event import event_of
     from monitor.incident.model import Incident
 
     box = outbox(routes(target=receiver.url))
@@ -316,7 +315,7 @@ def test_model_names_cannot_break_headers(receiver, outbox):
     incident = Incident.from_json(next(iter(box.entries("incident").values())))
     odd = replace(incident, model="flüge\r\nX-Evil: 1")
     event = event_of("rt_1", odd, box.alerts, created=0)
-    post_event(event, box.alerts.targets["pipeline"], now=ManualClock(0).now_ms())
+    box.target().ask(event)
     (got,) = receiver.requests
     assert "x-evil" not in got.headers
     assert json.loads(got.body)["subject"] == "flüge\r\nX-Evil: 1"

@@ -14,7 +14,7 @@ from monitor import daemon, ingest, pipeline
 from monitor.__main__ import main
 from monitor.deliver.backoff import Backoff
 from monitor.deliver.pagerduty import PagerDuty
-from monitor.deliver.webhook import Webhook
+from monitor.deliver.target import Target
 from monitor.intake import rotation, watchdog
 from monitor.window.completeness import Patience
 from tests.faults.hold import HOLD, MOMENT, MOMENTS, Hold
@@ -44,5 +44,5 @@ if __name__ == "__main__":
     daemon.Patience = functools.partial(Patience, settle=400)
     watchdog.LOOK_EVERY = 1.0
     rotation.LOOK_EVERY = 0.5
-    Webhook.backoff = PagerDuty.backoff = QUICK
+    Target.backoff = PagerDuty.backoff = QUICK
     main()

@@ -141,6 +141,22 @@ def test_min_records_and_holds():
     assert [entry.kind for entry in held.entries] == ["clock"]
 
 
+@pytest.mark.parametrize(("setting", "reason"), [("paused", "paused"), ("dry_run", "dry_run")])
+def test_held_back_by_a_setting(setting, reason):
+    """Nothing is asked, suggested or remembered as a request, and each window that would ask is counted."""
+    for mode in ("auto", "suggest"):
+        ledger = run(drifting(2), auto(mode=mode, **{setting: True}))
+        assert not ledger.of("intent")
+        assert not ledger.of("retrain")
+        assert ledger.of("clock")["retrain"] == {"requests": [], "suppressed": {reason: 2}}
+
+
+def test_a_dry_run_counts_only_what_would_be_asked():
+    """Other guards come first, as they would without it."""
+    ledger = run(drifting(2), auto(dry_run=True, min_records=10_000))
+    assert ledger.of("clock")["retrain"]["suppressed"] == {"min_records": 2}
+
+
 def test_a_raw_rule_asks_without_an_alert():
     """`do: retrain` requests at once, and its incident has no alert of any severity."""
     model_plan = plan(

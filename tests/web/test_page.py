@@ -76,6 +76,12 @@ def test_the_page_is_well_formed_and_says_everything(site):
         assert words in text, words
 
 
+def test_a_run_that_was_started_is_a_link(site):
+    """Its state leads to its page at the target."""
+    link = '<a href="https://airflow.example/dags/retrain/runs/1" rel="noreferrer">running</a>'
+    assert link in site.ask("/").text
+
+
 def test_states_have_symbols_beside_colours(site):
     """● drift, ▲ warn, ○ ok: what colour says is also written."""
     text = site.ask("/").text

@@ -15,6 +15,7 @@ from monitor.reference.profile import FeatureProfile, Panes, Reference
 from monitor.state.log import Progress
 from monitor.verdict import State, Test, Unknown, Verdict, Window
 from monitor.view import ModelView, View
+from tests.web.asked import request, started
 from tests.web.diagnosis import DIAGNOSIS
 
 HOUR = 3_600_000
@@ -244,19 +245,6 @@ def incident(model: str, *, state: str = "firing", age: int = HOUR, cause: str =
     ).to_json()
 
 
-def retrain(model: str, *, state: str = "suggested") -> dict:
-    return {
-        "id": f"rt_{incident_id(model, '', 'drift', NOW - HOUR)}",
-        "state": state,
-        "model": model,
-        "cause": "missing(age)",
-        "target": "airflow",
-        "created": NOW - HOUR // 2,
-        "decided_by": "",
-        "decided_at": -1,
-    }
-
-
 def drifting() -> ModelView:
     features = profiles(NUMERIC, CATEGORICAL)
     tests = (
@@ -298,7 +286,7 @@ def drifting() -> ModelView:
         },
         history=(*history, Kept.of(latest["1h"])),
         incidents=(incident(name), incident(name, state="resolved", age=9 * DAY, cause="psi(amount_eur)")),
-        retrains=(retrain(name),),
+        retrains=(request(name, NOW - HOUR // 2), started(name, NOW - HOUR)),
         closed={"1h": 401, "1d": 16},
         skipped={("1h", "not_enough_data"): 3},
         pages_sent=1,
