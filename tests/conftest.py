@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.kafka.broker import ExternalBroker, KafkaBroker, KafkaUnavailable, free_ports
 from tests.kafka.shared import shared_broker
+from tests.workers import pytest_xdist_make_scheduler  # noqa: F401 a hook
 
 # The same examples in every run: a failure in CI is a failure here. Two busy cores make deadlines lie.
 settings.register_profile(

@@ -23,7 +23,7 @@ from tests.kafka.lives import Found, undelivered
 from tests.kafka.replicas import Replicas
 from tests.kafka.traffic import PANE, WINDOW, Recount, make_reference, produce, recount
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("configured")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PARTITIONS = 4
 ROWS = 400

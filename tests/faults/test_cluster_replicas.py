@@ -23,7 +23,7 @@ from tests.kafka.lives import differences, undelivered
 from tests.kafka.replicas import SESSION, Replicas
 from tests.kafka.traffic import make_reference, produce, recount
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("replicas")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 PARTITIONS = 4
 ROWS = 150

@@ -12,7 +12,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.world import BRISK, await_read, ends_well, has_read, is_exact, lines_of, pieces
 from tests.kafka.broker import KafkaBroker, KafkaUnavailable, Listener, free_ports, ways_in
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("network")]
+pytestmark = [pytest.mark.kafka]
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,6 @@ from tests.faults.world import BRISK, await_read, ends_well, is_exact, lines_of,
 from tests.kafka.broker import KafkaBroker, KafkaUnavailable, Listener, free_ports, ways_in
 
 pytestmark = [
-    pytest.mark.xdist_group("secrets"),
     pytest.mark.kafka,
     pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make certificates"),
 ]
