@@ -17,13 +17,14 @@ CASES = [
     pytest.param({"PYTHONHASHSEED": "1"}, 1, id="one-by-one"),
     pytest.param({"PYTHONHASHSEED": "2"}, 7, id="sevens"),
     pytest.param({"PYTHONHASHSEED": "3"}, 10_000, id="at-once"),
+    # Compiling takes a minute of a processor: once in CI, for both, and for each at night.
     pytest.param(
-        {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""},
+        {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "cold": ""},
         500,
-        id="another-processor",
-        marks=pytest.mark.slow,
+        id="cold-on-another-processor",
+        marks=pytest.mark.slow(70),
     ),
-    pytest.param({"cold": ""}, 500, id="cold", marks=pytest.mark.slow),
+    pytest.param({"cold": ""}, 500, id="cold", marks=pytest.mark.night),
 ]
 
 
@@ -45,7 +46,8 @@ def told(tmp_path_factory):
 
     def ask(size, **environment):
         if "cold" in environment:
-            environment = {"NUMBA_CACHE_DIR": str(folder / "cold")}
+            del environment["cold"]
+            environment["NUMBA_CACHE_DIR"] = str(folder / f"cold-{len(environment)}")
         command = [sys.executable, "-m", "tests.faults.digests", str(made.config), str(records), str(size)]
         done = subprocess.run(
             command,
