@@ -154,6 +154,16 @@ def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     raise RuntimeError(f"{url} did not answer within 30 s:\n{log.read_text(errors='replace')[-2000:]}")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, `slow(seconds)`, or one that begins last is waited for by cores that have nothing else to do."""
+    items.sort(key=lambda item: -_seconds(item))  # all others keep their places
+
+
+def _seconds(item: pytest.Item) -> float:
+    slow = item.get_closest_marker("slow")
+    return slow.args[0] if slow and slow.args else 0.0
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Say as the very last lines how many tests were skipped, and why."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")

@@ -85,7 +85,7 @@ def scene_of(make, receiver):
     return scene, sent
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 def test_killed_inside_a_checkpoint_an_append_and_a_send(make, receiver):
     """Three lives that end in the middle of their writes, one after the other: counts and ids are exact."""
     scene, sent = scene_of(make, receiver)
@@ -144,7 +144,7 @@ def test_sigterm_ends_well_and_a_second_process_is_refused_meanwhile(make):
     state.close()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(25)
 def test_lost_state_is_never_begun_anew_in_silence(make):
     """With committed offsets and without state `run` ends and says what to do; with --accept-data-loss it begins
     at the start of the topic."""

@@ -104,7 +104,7 @@ def clock(compiler, tmp_path):
     return {"LD_PRELOAD": str(library), "DRIFTLINE_CLOCK": str(file)}, set_to
 
 
-@pytest.mark.slow
+@pytest.mark.slow(25)
 def test_row_34_the_clock_of_the_machine_is_set_forward_and_back(make, clock):
     """An hour forward, then two back, while the daemon reads: it stays healthy, no count changes, the incident keeps its
     beginning, and every alert is valid on the clock that sent it."""

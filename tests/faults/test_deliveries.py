@@ -23,7 +23,7 @@ from tests.faults.world import BRISK, alerts_of, ends_well, lines_of
 from tests.incident.cases import DAY, HOUR, plan, routes, verdict
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 def test_row_48_killed_between_decision_and_send_and_between_send_and_outcome(make, receiver):
     """What was decided is sent by the next life, and what was sent unrecorded is sent again under the same id."""
     scene, sent = scene_of(make, receiver)

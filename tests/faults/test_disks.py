@@ -109,7 +109,7 @@ def test_row_42_the_disk_of_the_dead_letters_is_full_and_then_fails(make, monkey
     assert len({(line["partition"], line["offset"]) for line in lines}) == len(bad)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(25)
 def test_row_42_half_a_state_file(make):
     """What does not verify is refused with what to do, and nothing of it is touched; without it, and with the loss
     accepted, all is counted anew."""

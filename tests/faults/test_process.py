@@ -12,7 +12,7 @@ from tests.daemon.ask import get, until
 from tests.daemon.test_kill import finish, scene_of
 
 
-@pytest.mark.slow
+@pytest.mark.slow(35)
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_row_06_a_second_signal_ends_at_once(make, receiver, second):
     """A stop that waits for a receiver that hangs is cut short, with a status that says so; the next start sends what

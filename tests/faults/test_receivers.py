@@ -160,7 +160,7 @@ ODD = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 def test_row_47_a_webhook_answers_in_every_odd_way(make):
     """One request under one id until it is taken: after a time-out, a redirect that is not followed, failures, a
     connection that breaks and times that were asked for. A hundred megabytes are not read. 410 ends the target."""

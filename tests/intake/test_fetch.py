@@ -196,7 +196,7 @@ def test_a_topic_is_named_while_its_records_are_held(broker, topic, monkeypatch)
     consumer.close()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(25)
 def test_members_come_and_go_while_records_flow(connect, broker, topic):
     """Every offset is handed out once and in order, however often a partition changes hands and returns."""
     shared = {}

@@ -45,7 +45,7 @@ def python(*arguments, cwd=ROOT, **environment):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.slow(40)
 @pytest.mark.parametrize("mode", [{"NUMBA_DISABLE_JIT": "1"}, {"DRIFTLINE_BOUNDSCHECK": "1"}])
 def test_twins_agree_in_every_mode(mode):
     """The same tests pass without the compiler, and compiled with every index checked."""
