@@ -11,10 +11,6 @@ from confluent_kafka import KafkaError, KafkaException
 
 log = structlog.get_logger(__name__)
 
-OAuth = Callable[[str], tuple[str, float]]
-"""`sasl.oauthbearer.config` → (token, expiry in seconds since the epoch)."""
-
-
 PARTITION_END = KafkaError._PARTITION_EOF  # noqa: SLF001 the library's public name
 OUT_OF_RANGE = frozenset(
     {
@@ -41,10 +37,8 @@ class Listener:
         self,
         *,
         count: Callable[[str], None] = ignore,
-        oauth: OAuth | None = None,
         statistics: Callable[[str], None] | None = None,
     ) -> None:
-        self.oauth = oauth
         self.fatal: KafkaError | None = None
         self.client: Any = None
         self.login = ("", "")
@@ -104,11 +98,6 @@ class Listener:
     def on_statistics(self, text: str) -> None:
         self.guard(self._note_statistics, text)
 
-    def on_oauth(self, config: str) -> tuple[str, float]:
-        """A token; when there is none an empty, expired one, which the library refuses and asks anew."""
-        token = self.guard(self.oauth, config) if self.oauth else None
-        return token if isinstance(token, tuple) else ("", 0.0)
-
     def log(self, level: int, text: str, *arguments: Any) -> None:
         """Take a line of the client library's own log, as `logging.Logger.log` would."""
         self.guard(self._note_line, level, text, *arguments)
@@ -136,16 +125,11 @@ def client_properties(properties: Mapping[str, Any], listener: Listener) -> dict
     found = {**properties, "error_cb": listener.on_error, "logger": listener}
     if int(properties.get("statistics.interval.ms", 0)):
         found["stats_cb"] = listener.on_statistics
-    if listener.oauth is not None:
-        found["oauth_cb"] = listener.on_oauth
     return found
 
 
-def refusal(error: BaseException, listener: Listener) -> str:
-    """Why a client could not be made. When a token is refused the library gives no reason of its own."""
-    failure = listener.failure()
-    if failure is not None:
-        return f"sasl.oauthbearer - {failure}"
+def refusal(error: BaseException) -> str:
+    """Why a client could not be made."""
     return f"kafka - {describe(error)}"
 
 

@@ -20,7 +20,6 @@ from monitor.intake.client import (
     PARTITION_END,
     REFUSALS,
     Listener,
-    OAuth,
     describe,
     ignore,
     refusal,
@@ -63,7 +62,6 @@ class Consumer:
         topics: Mapping[str, str],
         assignments: Assignments,
         clock: Clock,
-        oauth: OAuth | None = None,
         count: Callable[[str], None] = ignore,
         statistics: Callable[[str], None] | None = None,
         skips: Callable[[str], bool] = lambda _topic: False,
@@ -81,7 +79,7 @@ class Consumer:
         self._assignments = assignments
         self._clock = clock
         self._count = count
-        self._listener = Listener(count=count, oauth=oauth, statistics=statistics)
+        self._listener = Listener(count=count, statistics=statistics)
         self._next: dict[Source, int] = {}
         """The offset that `poll` hands out next, of every partition that is open."""
         self._waiting = Waiting(clock)
@@ -109,7 +107,7 @@ class Consumer:
                 list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
             )
         except REFUSALS as error:
-            raise IntakeError(f"no kafka client - {refusal(error, self._listener)}") from error
+            raise IntakeError(f"no kafka client - {refusal(error)}") from error
 
     def poll(self, max_records: int, timeout: float) -> list[Batch]:
         """At most `max_records`, waiting at most `timeout` seconds for the first ones.

@@ -41,7 +41,7 @@ class TopicDeadLetters:
         try:
             self._client = connect(Producer, {**properties, **_OURS}, self._listener)
         except REFUSALS as error:
-            raise IntakeError(f"no kafka client - {refusal(error, self._listener)}") from error
+            raise IntakeError(f"no kafka client - {refusal(error)}") from error
         self._held: list[dict[str, Any]] = []
         """To be sent, or to be sent again."""
         self._bytes = 0

@@ -45,7 +45,7 @@ class Incarnations:
         try:
             self._client = connect(AdminClient, {**ours, "log_level": 0}, self._listener)
         except REFUSALS as error:  # the consumer says the same of them
-            log.warning("incarnations_not_asked", text=refusal(error, self._listener))
+            log.warning("incarnations_not_asked", text=refusal(error))
         self._first = self._ask(topics)
 
     def of(self, topics: Collection[str]) -> dict[str, str]:

@@ -35,7 +35,7 @@ def ends_of(
     try:
         client = Consumer(client_properties({**chosen, **_OURS}, listener))
     except REFUSALS as error:
-        raise IntakeError(f"no kafka client - {refusal(error, listener)}") from error
+        raise IntakeError(f"no kafka client - {refusal(error)}") from error
     found = {}
     try:
         for source in sources:

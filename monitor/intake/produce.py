@@ -27,7 +27,7 @@ class Producer:
         try:
             self._client = Client(client_properties({**properties, **ours}, listener))
         except REFUSALS as error:
-            raise IntakeError(f"no kafka client - {refusal(error, listener)}") from error
+            raise IntakeError(f"no kafka client - {refusal(error)}") from error
 
     def send(
         self,

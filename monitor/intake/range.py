@@ -11,7 +11,6 @@ from confluent_kafka import KafkaException, TopicPartition
 from monitor.clock import Clock, SystemClock
 from monitor.columns import Batch
 from monitor.errors import IntakeError
-from monitor.intake.client import OAuth
 from monitor.intake.span import QUERY_SECONDS, Span, SpanReader, chosen
 from monitor.names import Source
 
@@ -26,7 +25,6 @@ def read_range(
     since_ms: int | None = None,
     until_ms: int | None = None,
     clock: Clock | None = None,
-    oauth: OAuth | None = None,
     direct: bool = False,
 ) -> Iterator[Batch]:
     """Records with record timestamps in [since_ms, until_ms), each partition in offset order.
@@ -34,7 +32,7 @@ def read_range(
     None is the start, or the end, of what the topic holds now: records that are written during
     the read are left out. `direct`: as of `SpanReader`. Raises IntakeError when the topic cannot be read.
     """
-    reader = SpanReader(properties, clock=clock or SystemClock(), oauth=oauth, direct=direct)
+    reader = SpanReader(properties, clock=clock or SystemClock(), direct=direct)
     try:
         spans = {source: _span(reader, source, since_ms, until_ms) for source in reader.sources(topic)}
         for batches in reader.read(spans):
@@ -47,10 +45,10 @@ def read_range(
 
 
 def sources_of(
-    properties: Mapping[str, Any], topic: str, *, clock: Clock | None = None, oauth: OAuth | None = None
+    properties: Mapping[str, Any], topic: str, *, clock: Clock | None = None
 ) -> tuple[Source, ...]:
     """The partitions of a topic. Raises IntakeError when it cannot be read."""
-    reader = SpanReader(properties, clock=clock or SystemClock(), oauth=oauth)
+    reader = SpanReader(properties, clock=clock or SystemClock())
     try:
         return reader.sources(topic)
     finally:

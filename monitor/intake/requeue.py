@@ -107,7 +107,7 @@ class Sender:
         try:
             self._client = Client(client_properties({**properties, **_OURS}, listener))
         except REFUSALS as error:
-            raise IntakeError(f"no kafka client - {refusal(error, listener)}") from error
+            raise IntakeError(f"no kafka client - {refusal(error)}") from error
 
     def send(self, records: Sequence[Outgoing]) -> list[str]:
         """Send in order and wait; for each why it was not acknowledged, "" when it was."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from monitor.clock import Clock, SystemClock
-from monitor.intake.client import OAuth
 from monitor.intake.span import SpanReader
 
 
@@ -17,14 +16,13 @@ def sample(
     count: int,
     timeout: float,
     clock: Clock | None = None,
-    oauth: OAuth | None = None,
 ) -> list[tuple[bytes, int]]:
     """Values and record timestamps (ms, -1 when absent) of about the newest `count` records.
 
     Oldest first; null values are left out. All partitions give alike, as far as they hold so many.
     Raises IntakeError when the topic cannot be read, or nothing comes for `timeout` seconds.
     """
-    reader = SpanReader(properties, clock=clock or SystemClock(), oauth=oauth)
+    reader = SpanReader(properties, clock=clock or SystemClock())
     found: list[tuple[bytes, int]] = []
     try:
         bounds = {source: reader.bounds(source) for source in reader.sources(topic)}

@@ -17,7 +17,6 @@ from monitor.intake.client import (
     PARTITION_END,
     REFUSALS,
     Listener,
-    OAuth,
     client_properties,
     refusal,
 )
@@ -56,12 +55,10 @@ _OURS = {
 class SpanReader:
     """A client that reads spans. Belongs to one thread; close it."""
 
-    def __init__(
-        self, properties: Mapping[str, Any], *, clock: Clock, oauth: OAuth | None = None, direct: bool = False
-    ) -> None:
+    def __init__(self, properties: Mapping[str, Any], *, clock: Clock, direct: bool = False) -> None:
         """`direct`: take records from librdkafka itself where that is possible, which needs compiled kernels."""
         self._clock = clock
-        self._listener = Listener(oauth=oauth)
+        self._listener = Listener()
         self._brokers = str(properties.get("bootstrap.servers", ""))
         chosen = {name: value for name, value in properties.items() if not name.startswith("group.")}
         chosen = {**_DEFAULTS, **chosen, **_OURS}
@@ -69,7 +66,7 @@ class SpanReader:
         try:
             self.client = Consumer(client_properties(chosen, self._listener))
         except REFUSALS as error:
-            raise IntakeError(f"no kafka client - {refusal(error, self._listener)}") from error
+            raise IntakeError(f"no kafka client - {refusal(error)}") from error
         if direct:
             from monitor.intake.fetch import open_queue  # whoever reads a few records needs no compiler
 

@@ -1,4 +1,5 @@
-"""Passwords that change, certificates that expire, tokens that run out: row 52."""
+"""Passwords that change, certificates that expire, tokens that run out: row 52; and what is told of tokens that are not
+to be had: row 39."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from confluent_kafka import KafkaError
 from confluent_kafka.admin import (
     AdminClient,
     ScramCredentialInfo,
@@ -20,8 +22,9 @@ from confluent_kafka.admin import (
 )
 
 from tests.conftest import _missing
-from tests.daemon.ask import get, until
-from tests.daemon.build import stream
+from tests.daemon.ask import get, samples, until
+from tests.daemon.build import await_done, stream, verdicts
+from tests.daemon.recount import differences, recount
 from tests.faults.authority import Authority
 from tests.faults.world import BRISK, await_read, ends_well, is_exact, lines_of, on_kafka, pieces
 from tests.kafka.broker import KafkaBroker, KafkaUnavailable, Listener, free_ports, ways_in
@@ -159,11 +162,15 @@ class TokenEndpoint:
 
     def __init__(self):
         self.given = 0
+        self.is_down = False
         endpoint = self
 
         class Connection(BaseHTTPRequestHandler):
             def do_POST(self):
                 self.rfile.read(int(self.headers["Content-Length"]))
+                if endpoint.is_down:
+                    self.send_error(503)
+                    return
                 endpoint.given += 1
                 body = json.dumps(
                     {"access_token": token(), "token_type": "bearer", "expires_in": LIFETIME}
@@ -197,18 +204,52 @@ def token():
     return ".".join([*texts, ""])
 
 
+def by_token(made, secured, endpoint):
+    """The same scene, whose logins are tokens of the endpoint."""
+    behind(
+        made, secured, secured.by_token,
+        **{
+            "security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "OAUTHBEARER", "sasl.oauthbearer.method": "oidc",
+            "sasl.oauthbearer.token.endpoint.url": endpoint.url, "sasl.oauthbearer.client.id": "driftline",
+        },
+    )  # fmt: skip
+    made.configure(kafka={"secret_properties": {"sasl.oauthbearer.client.secret": {"value": FIRST}}})
+    return made
+
+
+@pytest.mark.slow
+def test_row_39_what_is_told_of_tokens_raises(tmp_path, secured, receiver):
+    """No token is to be had for a while. The library tells it in a poll, among records, and the callback has a defect: no
+    record is passed, and with the next token reading goes on."""
+    with TokenEndpoint() as endpoint:
+        made = by_token(on_kafka(tmp_path, secured.broker, receiver=receiver), secured, endpoint)
+        sent, raised = stream(range(8)), []
+
+        def broken(error):
+            if error.code() == KafkaError._AUTHENTICATION and len(raised) < 3:
+                raised.append(error)
+                raise ZeroDivisionError("a defect")
+
+        with made.daemon() as daemon:
+            until(lambda: daemon.ingest.partitions, "an assignment")
+            before = samples(daemon.server.url)["internal_errors_total", "ingest"]
+            daemon.ingest.consumer._listener._note_error = broken
+            endpoint.is_down = True
+            for number, piece in enumerate(pieces(sent, 8)):
+                made.send(piece)
+                until(lambda number=number: raised or number < 6, "the tokens to be missed")
+                time.sleep(LIFETIME / 4)
+            endpoint.is_down = False
+            await_done(daemon, len(sent))
+            assert samples(daemon.server.url)["internal_errors_total", "ingest"] >= before + 1
+            assert differences(daemon.state, recount(sent), verdicts(daemon)) == []
+
+
 @pytest.mark.slow
 def test_row_52_tokens_run_out_under_load(tmp_path, secured, receiver):
     """They are asked for anew before they do, the broker has every login renewed, and reading goes on."""
     with TokenEndpoint() as endpoint:
-        made = behind(
-            on_kafka(tmp_path, secured.broker, receiver=receiver), secured, secured.by_token,
-            **{
-                "security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "OAUTHBEARER", "sasl.oauthbearer.method": "oidc",
-                "sasl.oauthbearer.token.endpoint.url": endpoint.url, "sasl.oauthbearer.client.id": "driftline",
-            },
-        )  # fmt: skip
-        made.configure(kafka={"secret_properties": {"sasl.oauthbearer.client.secret": {"value": FIRST}}})
+        made = by_token(on_kafka(tmp_path, secured.broker, receiver=receiver), secured, endpoint)
         sent = stream(range(8))
         with made.process(module=BRISK) as life:
             until(lambda: get(f"{life.url}/-/ready")[0] == 200, "readiness")

@@ -341,20 +341,3 @@ def test_a_topic_that_does_not_exist_is_no_end(connect, broker):
     consumer = connect(broker, "not-there", Keeper(), count=counted.append)
     until(lambda: "partition_error" in counted, lambda: consumer.poll(10, 0.1))
     consumer.close()
-
-
-def test_the_oauth_hook_is_asked_for_tokens(connect, broker, topic):
-    """A hook that fails later on is heard from poll, outside the client library."""
-    asked = []
-
-    def oauth(_config):
-        asked.append(1)
-        if len(asked) > 1:
-            raise OSError("token endpoint away")
-        return "a.b.c", SystemClock().now_ms() / 1000 + 2
-
-    properties = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanisms": "OAUTHBEARER"}
-    consumer = connect(broker, topic, Keeper(), properties=properties, oauth=oauth)
-    with pytest.raises(OSError, match="token endpoint away"):
-        until(lambda: False, lambda: consumer.poll(1, 0.1))
-    consumer.close()

@@ -51,7 +51,7 @@ class TopicAdmin:
         try:
             self._client = AdminClient(client_properties(_of_a_client(properties), self._listener))
         except REFUSALS as error:
-            raise StateError(f"no kafka client - {refusal(error, self._listener)}") from error
+            raise StateError(f"no kafka client - {refusal(error)}") from error
 
     def look(self, wanted: Sequence[TopicSpec]) -> Standing:
         """What is there of them. Creates nothing, also where the cluster would."""

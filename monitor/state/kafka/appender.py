@@ -62,7 +62,7 @@ class _Line:
         try:
             self.client = connect(Producer, properties, self.listener)
         except REFUSALS as error:
-            raise StateError(f"no kafka client - {refusal(error, self.listener)}") from error
+            raise StateError(f"no kafka client - {refusal(error)}") from error
         self._deadline = deadline
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="state-appender", daemon=True)

@@ -141,7 +141,7 @@ class Membership:
                 [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
             )
         except REFUSALS as error:
-            raise StateError(f"no kafka client - {refusal(error, listener)}") from error
+            raise StateError(f"no kafka client - {refusal(error)}") from error
         return listener, client
 
     def _on_assign(self, client: Consumer, places: list[TopicPartition]) -> None:

@@ -45,7 +45,7 @@ class Reader:
         try:
             self._client = connect(Consumer, properties, self._listener)
         except REFUSALS as error:
-            raise StateError(f"no kafka client - {refusal(error, self._listener)}") from error
+            raise StateError(f"no kafka client - {refusal(error)}") from error
 
     def read(self, place: Place, start: int, end: int) -> Iterator[Record]:
         """The records in [start, end) that are left. Offsets of which nothing is left are passed over.
