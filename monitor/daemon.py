@@ -16,6 +16,7 @@ from monitor.config.diff import diff
 from monitor.config.values import Plans
 from monitor.decisions import Decisions
 from monitor.deliver.start import run_integrations
+from monitor.ending import lingering
 from monitor.errands import Errands
 from monitor.errors import DriftlineError, StateError, UsageError
 from monitor.evaluate import Evaluate
@@ -43,8 +44,10 @@ LOOK = 2.0
 """Seconds that one look at the topics may take: it holds up the ingest loop."""
 METADATA_EVERY = 30.0
 """Seconds between looks at the partition count of the topics."""
-JOIN = 20.0
-"""Seconds a loop may take to finish its batch and checkpoint; inside a 60 s grace period."""
+JOIN = 28.0
+"""Seconds that all threads together may take to finish what they are at. A last checkpoint that is refused takes 22
+(`turns.ROUND`, and a write that waits for its deadline), and dead letters 5 before that. Web server (10) and state (10)
+have the rest of `ending.GRACE`."""
 
 
 class Daemon:
@@ -136,12 +139,15 @@ class Daemon:
                 log.error("loop_ended", loops=[t.name for t in self._threads if not t.is_alive()])
                 self.stopping.set()
 
-    def stop(self) -> None:
-        """Finish the batch, checkpoint, leave the group, close. Resolved alerts are not sent."""
+    def stop(self) -> list[str]:
+        """Finish the batch, checkpoint, leave the group, close. Resolved alerts are not sent.
+
+        The names of threads that do not end in time: then nothing is closed, as they use it, and the process has to go.
+        """
         self.stopping.set()
         self._delivery_stop.set()
-        for thread in (*self._threads, *self._deliveries):
-            thread.join(JOIN)
+        if left := lingering((*self._threads, *self._deliveries), JOIN, self.clock):
+            return left
         if hasattr(self, "ingest") and not self._threads:
             self.ingest.abandon()  # it never ran, and a client that nobody closes keeps the process
         if hasattr(self, "_incarnations"):
@@ -150,6 +156,7 @@ class Daemon:
             self.server.stop()
         self.state.close()
         log.info("stopped")
+        return []
 
     def reload(self) -> str | None:
         """Load the configuration again; a bad one changes nothing. The text of the error, or None."""
@@ -346,8 +353,7 @@ class Daemon:
             self._on_ingest.call(lambda: self.ingest.renew(self._inputs(before)))
             raise
         self._delivery_stop.set()  # 3
-        for thread in self._deliveries:
-            thread.join(JOIN)
+        lingering(self._deliveries, JOIN, self.clock)
         self._deliver()
 
     # Loops

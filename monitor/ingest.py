@@ -81,6 +81,7 @@ class Ingest:
         self._recovery = Recovery(state, clock=clock, beside=beside, accept_loss=accept_loss)
         self._next_checkpoint = clock.monotonic() + cadence.checkpoint
         self._stalled = ""
+        self._is_leaving = False
         self.consumer = connect(self)
 
     def tick(self) -> int:
@@ -150,7 +151,8 @@ class Ingest:
         """Make durable what can be, and let go."""
         metrics.REBALANCES_TOTAL.inc()
         try:
-            self.checkpoint([source for source in sources if source in self.partitions])
+            if not self._is_leaving:
+                self.checkpoint([source for source in sources if source in self.partitions])
         finally:
             self.lost(sources)
 
@@ -220,23 +222,24 @@ class Ingest:
             item.dead_letters.close()
 
     def close(self) -> None:
-        """Last checkpoint, then leave the group: the state must be durable before the partitions go.
-
-        Leaving checkpoints once more. So rejects are let go after it: where they cannot be made
-        durable it must be refused again, and not find that there are none.
-        """
+        """Last checkpoint, then leave the group: the state must be durable before the partitions go."""
         self.checkpoint(list(self.partitions))
-        self._pipeline.close()
-        self.consumer.close()
-        self._recovery.close()
-        for item in self._inputs.values():
-            item.dead_letters.close()
+        self._leave()
 
     def abandon(self) -> None:
         """Leave without a checkpoint: after an unexpected error the counts may hold half a batch."""
         self._pipeline.close()
         self.lost(list(self.partitions))
-        self.close()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Partitions are let go as they are: what could be made durable is, and to try again takes as long again."""
+        self._is_leaving = True
+        self._pipeline.close()
+        self.consumer.close()
+        self._recovery.close()
+        for item in self._inputs.values():
+            item.dead_letters.close()
 
     def progress(self, source: Source) -> Progress:
         """How far a partition is, in terms of what is durable."""

@@ -10,6 +10,7 @@ from monitor.cli.options import Exit, config_option
 
 if TYPE_CHECKING:
     from monitor.daemon import Daemon
+    from monitor.ending import Grace
 
 
 @click.command("run")
@@ -33,6 +34,7 @@ def command(*, config: tuple[str, ...], accept_data_loss: bool) -> None:
     from monitor.cli.warm import warm_logged
     from monitor.clock import SystemClock
     from monitor.config.load import load
+    from monitor.ending import Grace
     from monitor.errors import UsageError
     from monitor.log import configure
 
@@ -49,7 +51,8 @@ def command(*, config: tuple[str, ...], accept_data_loss: bool) -> None:
         accept_loss=accept_data_loss,
         warm_seconds=warm_seconds,
     )
-    _obey_signals(daemon)
+    grace = Grace()
+    _obey_signals(daemon, grace)
     try:
         daemon.start()
         tune()
@@ -57,12 +60,14 @@ def command(*, config: tuple[str, ...], accept_data_loss: bool) -> None:
     except OSError as error:
         raise UsageError(f"{error.strerror} - web.listen {settings.web.listen} - a free address") from error
     finally:
-        daemon.stop()
+        grace.begin()
+        if left := daemon.stop():
+            grace.leave(left, Exit.FAILURE)
     if daemon.failure:
         raise SystemExit(Exit.FAILURE)
 
 
-def _obey_signals(daemon: Daemon) -> None:
+def _obey_signals(daemon: Daemon, grace: Grace) -> None:
     """SIGTERM and SIGINT stop, the second one at once; SIGHUP reloads on a thread of its own."""
     import os
     import signal
@@ -72,6 +77,7 @@ def _obey_signals(daemon: Daemon) -> None:
         if daemon.stopping.is_set():
             os._exit(Exit.FAILURE)
         daemon.stopping.set()
+        grace.begin()
 
     def reload(_signal: int, _frame: object) -> None:
         threading.Thread(target=daemon.reload, name="reload", daemon=True).start()

@@ -1,18 +1,22 @@
-"""Moments at which the daemon's process can be held: in the middle of a recovery, of a read of the state, of a rebalance."""
+"""Moments at which the daemon's process can be held: in the middle of a recovery, of a read of the state, of a rebalance,
+of its end."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import os
 import threading
 import time
 from pathlib import Path
 
+from monitor import daemon, ending
 from monitor.ingest import Ingest
 from monitor.state.kafka import broker
 from monitor.state.kafka.log import KafkaLog
 from monitor.state.kafka.reader import Reader
+from monitor.state.local import LocalLog
 
 HOLD = "DRIFTLINE_HOLD"
 """Names the file that holds, see `Hold`."""
@@ -85,9 +89,29 @@ def hold_callback(name: str, hold: Hold) -> None:
     setattr(Ingest, name, held)
 
 
+def hold_last(hold: Hold) -> None:
+    """In the last checkpoint, for longer than is waited for."""
+    daemon.JOIN = 2.0
+    close = Ingest.close
+
+    def held(ingest):
+        hold.wait("last")
+        return close(ingest)
+
+    Ingest.close = held
+
+
+def hold_close(_: Hold) -> None:
+    """Where the state is closed, by what does not let go of the interpreter's lock, as a defect of a library would not."""
+    ending.GRACE = 3.0
+    LocalLog.close = lambda _: ctypes.PyDLL(None).sleep(600)
+
+
 MOMENTS = {
     "recovery": hold_recoveries,
     "read": hold_reads,
     "assigned": functools.partial(hold_callback, "positions"),
+    "last": hold_last,
+    "close": hold_close,
     "revoked": functools.partial(hold_callback, "revoked"),
 }

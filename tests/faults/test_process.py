@@ -1,4 +1,4 @@
-"""What is done to the process itself: row 6."""
+"""What is done to the process itself: row 6; and what it does with an end that hangs: row 5."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import pytest
 
 from monitor.deliver.receiver import Answer
 from tests.daemon.ask import get, until
+from tests.daemon.build import stream
 from tests.daemon.test_kill import finish, scene_of
+from tests.faults.hold import HOLD, MOMENT
+from tests.faults.world import BRISK, ends_well, has_read, is_exact
 
 
 @pytest.mark.slow(35)
@@ -28,3 +31,21 @@ def test_row_06_a_second_signal_ends_at_once(make, receiver, second):
         assert life.process.wait(2) == 1
     receiver.answer_always(Answer())
     finish(scene, sent, receiver)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("moment", "where"), [("last", "hold.py"), ("close", "daemon.py")])
+def test_row_05_an_end_that_hangs_is_ended(make, tmp_path, moment, where):
+    """The last checkpoint does not come back, or something at the very end does not, and keeps the interpreter to itself:
+    the process ends all the same, says where it stood, and what was not durable is counted by the next one."""
+    scene, sent, hold = make(), stream(range(3)), tmp_path / "hold"
+    hold.touch()
+    scene.send(sent)
+    with scene.process(module=BRISK, **{HOLD: str(hold), MOMENT: moment}) as life:
+        until(lambda: has_read(life, len(sent), idle=0), "the log to be read")
+        assert life.end(within=60) == 1
+        assert "most recent call first" in life.output
+        assert where in life.output.partition("most recent call first")[2]
+    with scene.process(module=BRISK) as life:
+        ends_well(life, sent)
+    is_exact(scene, sent)

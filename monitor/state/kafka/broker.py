@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,8 @@ from monitor.state.kafka.reader import Reader
 DEADLINE = 10.0
 """Seconds that a write waits, and that a read waits for something to come: the liveness probe waits 30,
 and a broker fails over in less."""
+_CLOSE_SECONDS = 3.0
+"""That all clients may take to disconnect: nothing that counts is waited for."""
 _KEPT = 4
 """Readers kept for use: reads of as many threads at once. Each is four threads of the client library."""
 
@@ -69,9 +72,13 @@ class ReadingBroker:
         """Disconnect. Every later call raises StateError; a read that is under way does so too, or comes
         to its end."""
         self._is_closed = True
-        self._asking.close()
-        while self._readers:
-            self._readers.pop().close()
+        closing = [_close_aside(self._asking)]
+        with contextlib.suppress(IndexError):
+            while True:
+                closing.append(_close_aside(self._readers.pop()))
+        end = self._clock.monotonic() + _CLOSE_SECONDS
+        for thread in closing:
+            thread.join(max(end - self._clock.monotonic(), 0.0))
 
     def _read(self, place: Place, start: int, end: int) -> Iterator[Record]:
         reader = self._borrow()
@@ -88,8 +95,7 @@ class ReadingBroker:
 
     def _give_back(self, reader: Reader) -> None:
         if reader.is_broken or self._is_closed or len(self._readers) >= _KEPT:
-            # A client whose broker does not answer may take its time to end.
-            threading.Thread(target=reader.close, name="state-reader-close", daemon=True).start()
+            _close_aside(reader)
         else:
             self._readers.append(reader)
 
@@ -127,6 +133,13 @@ class Broker(ReadingBroker):
         """As that of a reader; what is not acknowledged is dropped."""
         self._appender.close()
         super().close()
+
+
+def _close_aside(reader: Reader) -> threading.Thread:
+    """A client whose broker does not answer may take its time to end."""
+    thread = threading.Thread(target=reader.close, name="state-reader-close", daemon=True)
+    thread.start()
+    return thread
 
 
 def _refused(records: Sequence[Write]) -> StateError:
