@@ -20,13 +20,14 @@ from monitor.ending import lingering
 from monitor.errands import Errands
 from monitor.errors import DriftlineError, StateError, UsageError
 from monitor.evaluate import Evaluate
+from monitor.expected import Expected
 from monitor.heap import Heap
 from monitor.ingest import Ingest
 from monitor.intake.consumer import Consumer
 from monitor.intake.dead_letter import open_dead_letters
 from monitor.intake.incarnation import Incarnations
 from monitor.intake.rotation import Rotation
-from monitor.names import Source, content_id
+from monitor.names import content_id
 from monitor.steps import Cadence, Input
 from monitor.version import read_version
 from monitor.view import View
@@ -40,10 +41,6 @@ log = structlog.get_logger(__name__)
 STUCK = 30.0
 """Seconds without a tick after which a loop is reported dead; one batch takes well under one."""
 EVALUATE_EVERY = 0.5
-LOOK = 2.0
-"""Seconds that one look at the topics may take: it holds up the ingest loop."""
-METADATA_EVERY = 30.0
-"""Seconds between looks at the partition count of the topics."""
 JOIN = 28.0
 """Seconds that all threads together may take to finish what they are at. A last checkpoint that is refused takes 22
 (`turns.ROUND`, and a write that waits for its deadline), and dead letters 5 before that. Web server (10) and state (10)
@@ -81,15 +78,13 @@ class Daemon:
         self._started = clock.now_ms()
         self._config_ok = True
         self._config_loaded = self._started
-        self._expected: dict[str, tuple[Source, ...]] = {}
+        self._expected = Expected(clock)
         self._threads: list[threading.Thread] = []
         self._delivery_stop = threading.Event()
         self._deliveries: list[threading.Thread] = []
         self._on_ingest = Errands()
         self._on_evaluate = Errands()
         self._reload_lock = threading.Lock()
-        self._lacking = ""
-        """A topic that Kafka did not describe at the last look."""
         self.failure = ""
         """Why a loop ended by itself; "" while none has."""
 
@@ -106,7 +101,7 @@ class Daemon:
             clock=self.clock,
             alerts=plans.alerts,
             patience=self._patience(),
-            expected=lambda topic: self._expected.get(topic, ()),
+            expected=self._expected.of,
             topics=self.assembly.topics,
         )
         decisions = Decisions(
@@ -221,13 +216,8 @@ class Daemon:
     def _not_ready(self) -> str:
         if self.stopping.is_set():
             return "stopping"
-        if self._lacking:
-            complaint = self.ingest.consumer.complaint
-            return f"Kafka does not answer, or knows no topic {self._lacking}" + (
-                complaint and f" ({complaint})"
-            )
-        if not all(self._expected.get(topic) for topic in self.assembly.topics.values()):
-            return "Kafka was not asked about all topics yet"
+        if why := self._expected.why_not(self.assembly.topics.values()):
+            return why
         if not self.ingest.consumer.joined:
             return "no partition is assigned yet"
         if self.ingest.recovering:
@@ -359,12 +349,9 @@ class Daemon:
     # Loops
 
     def _run_ingest(self) -> None:
-        next_look = 0.0
         try:
             while not self.stopping.is_set():
-                if self.clock.monotonic() >= next_look:
-                    self._look_at_topics()
-                    next_look = self.clock.monotonic() + (1.0 if self._lacking else METADATA_EVERY)
+                self._expected.tick(self.assembly.topics.values(), self.ingest.consumer)
                 self.ingest.tick()
                 self._on_ingest.serve()
             self.ingest.close()
@@ -380,20 +367,6 @@ class Daemon:
         log.error("loop_failed", loop=loop, error=str(error), exc_info=None if expected else error)
         self.failure = str(error) or type(error).__name__
         self.stopping.set()
-
-    def _look_at_topics(self) -> None:
-        """Ask for the partitions of every topic; no longer than a moment where nobody answers."""
-        lacking = ""
-        begin = self.clock.monotonic()
-        for topic in self.assembly.topics.values():
-            count = self.ingest.consumer.partition_count(topic)
-            if count > 0:
-                self._expected[topic] = tuple(Source(topic, number) for number in range(count))
-            else:
-                lacking = lacking or topic
-            if self.clock.monotonic() - begin > LOOK:
-                break
-        self._lacking = lacking
 
     def _run_evaluate(self) -> None:
         try:

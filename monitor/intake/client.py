@@ -40,6 +40,8 @@ class Listener:
         statistics: Callable[[str], None] | None = None,
     ) -> None:
         self.fatal: KafkaError | None = None
+        self.errors = 0
+        """How many the library has told."""
         self.client: Any = None
         self.login = ("", "")
         """The client that it listens to and how that one logs in, where it does: see `rotation`."""
@@ -103,6 +105,7 @@ class Listener:
         self.guard(self._note_line, level, text, *arguments)
 
     def _note_error(self, error: KafkaError) -> None:
+        self.errors += 1
         self._count("kafka_fatal" if error.fatal() else "kafka_error")
         if error.fatal():
             self.fatal = error

@@ -144,6 +144,11 @@ class Consumer:
         return self._listener.last
 
     @property
+    def complaints(self) -> int:
+        """How often it has complained."""
+        return self._listener.errors
+
+    @property
     def joined(self) -> bool:
         """Whether the group has given us partitions, or has none for us, of which the new protocol tells nothing."""
         return self._joined or (self._tells_nothing and group_view(self._client) not in {None, self._unmet})

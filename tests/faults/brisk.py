@@ -39,7 +39,6 @@ if __name__ == "__main__":
         MOMENTS[os.environ[MOMENT]](Hold(Path(file)))
     if rush := os.environ.get("DRIFTLINE_RUSH"):
         slow_down(Path(rush))
-    daemon.METADATA_EVERY = 0.5
     daemon.EVALUATE_EVERY = 0.1
     daemon.Patience = functools.partial(Patience, settle=400)
     watchdog.LOOK_EVERY = 1.0

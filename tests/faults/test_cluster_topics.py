@@ -216,7 +216,7 @@ def test_row_22_the_state_topic_was_deleted(kafka, tmp_path, receiver):
 
 def test_row_26_partitions_are_added(kafka, tmp_path, receiver, monkeypatch):
     """They are read from their beginning, and from then on a window waits for them as for the others."""
-    monkeypatch.setattr("monitor.daemon.METADATA_EVERY", 0.5)
+    monkeypatch.setattr("monitor.expected.EVERY", 0.5)
     quick = {"topic.metadata.refresh.interval.ms": 500}
     scene, operator = (
         shared(tmp_path, kafka, receiver=receiver, kafka={"properties": quick}),
