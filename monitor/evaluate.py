@@ -29,10 +29,11 @@ from monitor.restoring import Restoring
 from monitor.retrain.guards import Guard
 from monitor.retrain.rules import requests
 from monitor.shown import shown
-from monitor.state.log import Counted, Progress, StateLog
+from monitor.state.log import Progress, StateLog
 from monitor.verdict import Verdict
 from monitor.view import ModelView
 from monitor.window.completeness import Patience
+from monitor.window.heard import Heard
 
 log = structlog.get_logger(__name__)
 
@@ -86,6 +87,9 @@ class Evaluate:
         self._restoring: dict[str, Restoring] = {}
         self._anew: set[str] = set()
         """Models of which all sketches are still to be taken."""
+        self._heard: dict[str, Heard] = {}
+        self._marks: dict[str, int] = {}
+        """Watermark by topic, since the last report."""
         self._removed = Removed(state, clock, self.deciding)
         self._attend()
 
@@ -176,6 +180,7 @@ class Evaluate:
             raise
         self._alerts, self._stale = alerts, True
         self._contexts = dict(contexts)
+        self._heard.clear()
         for name in self._judgements.keys() - contexts.keys():
             self._removed.end(name, alerts=alerts)
         for name, judgement in kept.items():
@@ -221,6 +226,7 @@ class Evaluate:
         for name in [name for name in self._judgements if terms.get(name) != self._terms.get(name)]:
             del self._judgements[name]
             self.models.pop(name, None)
+            self._heard.pop(name, None)
         for name in [name for name, one in self._restoring.items() if terms.get(name) != one.term]:
             del self._restoring[name]
         for name in sorted(terms.keys() - self._judgements.keys() - self._restoring.keys()):
@@ -269,6 +275,9 @@ class Evaluate:
         self._anew.clear()
         changed = [report for report in progress if self.progress.get(report.source) != report]
         self.progress.update({report.source: report for report in changed})
+        for heard in self._heard.values():
+            heard.take(changed)
+        self._marks.clear()
         for name, judgement in held.items():
             judgement.observe([sketch for sketch in sketches if sketch.key.model == name])
         stale, self._stale = self._stale, False
@@ -277,19 +286,16 @@ class Evaluate:
     def _judge(self, judgement: Judgement) -> int:
         plan = judgement.plan
         expected = self._expected(self._topics[plan.source])
-        progress = {s: self.progress[s] for s in expected if s in self.progress and self._counts(s, plan)}
+        heard = self._heard.get(plan.name)
+        if heard is None or heard.expected is not expected or heard.config != plan.config:
+            heard = self._heard[plan.name] = Heard(plan.name, expected, config=plan.config)
+            heard.take(self.progress.values())
         count = 0
-        for judged in judgement.due(expected=expected, progress=progress, now=self._clock.now_ms()):
+        for judged in judgement.due(expected=expected, progress=heard, now=self._clock.now_ms()):
             self._commit(judgement, judged)
             count += 1
             self._live()
         return count
-
-    def _counts(self, source: Source, plan: ModelPlan) -> bool:
-        """Whether a partition is counted for a model as we would judge it; while replicas are replaced one by
-        one, some still count by the configuration before."""
-        counted = self.progress[source].counted
-        return counted is None or counted.get(plan.name, Counted("")).config == plan.config
 
     def _held(self, plan: ModelPlan) -> Guard | None:
         """Retraining waits while a partition is paused, or nobody reports on it: we do not see all that there is."""
@@ -342,8 +348,11 @@ class Evaluate:
             self.models[name] = replace(self.models[name], watermark=self._watermark(judgement.plan))
 
     def _watermark(self, plan: ModelPlan) -> int:
-        expected = self._expected(self._topics[plan.source])
-        return min((self.progress[s].watermark for s in expected if s in self.progress), default=-1)
+        topic = self._topics[plan.source]
+        if topic not in self._marks:
+            found = (self.progress[s].watermark for s in self._expected(topic) if s in self.progress)
+            self._marks[topic] = min(found, default=-1)
+        return self._marks[topic]
 
     def _view(self, judgement: Judgement) -> ModelView:
         name = judgement.plan.name

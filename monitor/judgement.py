@@ -21,17 +21,18 @@ from monitor.judge.beside import Neighbour
 from monitor.judge.kept import Kept
 from monitor.judge.policy import judge, judge_without_reference
 from monitor.judge.prepare import Prepared
-from monitor.looks import KIND, Looks, entry_of, passed
+from monitor.looks import KIND, Looks, entry_of
 from monitor.names import Source
 from monitor.plan import ModelPlan, WindowSpec
 from monitor.reference.profile import Reference
 from monitor.sample import Sample
 from monitor.segments import WHOLE
 from monitor.sketch import Sketch
-from monitor.state.log import Counted, Entry, Ledger, Progress
+from monitor.state.log import Entry, Ledger, Progress
 from monitor.verdict import State, Unknown, Verdict, Window
 from monitor.window.completeness import Patience, assess
 from monitor.window.grid import ends_holding, floor_pane, start_of
+from monitor.window.heard import Heard
 from monitor.window.merge import merge
 from monitor.window.next import Waiting, end_of_next, is_over
 
@@ -132,9 +133,10 @@ class Judgement:
 
         The caller makes each result durable before it asks for the next one.
         """
+        heard = progress if isinstance(progress, Heard) else self._heard(expected, progress)
         for spec in self.plan.windows:
-            yield from self._revisions(spec, expected, progress)
-            while (judged := self._next(spec, expected, progress, now)) is not None:
+            yield from self._revisions(spec, heard)
+            while (judged := self._next(spec, heard, now)) is not None:
                 yield judged
         self._forget()
 
@@ -174,46 +176,37 @@ class Judgement:
         self._panes.renew()
         self.looks.renew()
 
-    def _next(
-        self, spec: WindowSpec, expected: Collection[Source], progress: Mapping[Source, Progress], now: int
-    ) -> Judged | None:
+    def _heard(self, expected: Collection[Source], progress: Mapping[Source, Progress]) -> Heard:
+        heard = Heard(self.plan.name, expected, config=None)
+        heard.take(progress[source] for source in expected if source in progress)
+        return heard
+
+    def _next(self, spec: WindowSpec, heard: Heard, now: int) -> Judged | None:
         """The verdict of the window that closes next, or before it the next alarm of a look at it."""
         if spec.name not in self._cursor and self._panes.store.oldest() is None:
             return None
-        mark = min((progress[s].watermark for s in expected if s in progress), default=-1)
-        end = end_of_next(spec, self._cursor.get(spec.name), self._panes.store, mark)
-        if spec.name in self._cursor and is_over(
-            spec, end, store=self._panes.store, progress=progress, now=now
-        ):
+        end = end_of_next(spec, self._cursor.get(spec.name), self._panes.store, heard.mark)
+        if spec.name in self._cursor and is_over(spec, end, store=self._panes.store, heard=heard, now=now):
             return None
         key, due = (spec.name, end), end + self.plan.lateness
-        standing = assess(due, expected=expected, progress=progress, now=now, patience=self._patience)
-        closes = standing.complete and self._waiting.is_settled(key, due, progress, now)
-        until = end if closes else passed(expected, progress) - self.plan.lateness
-        if alarm := self._look(spec, end, expected, progress, until=until):
+        standing = assess(due, heard=heard, now=now, patience=self._patience)
+        closes = standing.complete and self._waiting.is_settled(key, due, heard, now)
+        if alarm := self._look(spec, end, heard, until=end if closes else heard.passed - self.plan.lateness):
             return alarm
         if standing.complete:
-            return self._judge(spec, end, expected, (), revision=0, progress=progress) if closes else None
+            return self._judge(spec, end, heard, (), revision=0) if closes else None
         self._waiting.woke(key)
         if not standing.missing or standing.waiting_for or not self._waiting.is_held_too_long(key, now):
             return None
-        return self._judge(spec, end, expected, standing.missing, revision=0, progress=progress)
+        return self._judge(spec, end, heard, standing.missing, revision=0)
 
-    def _look(
-        self,
-        spec: WindowSpec,
-        end: int,
-        expected: Collection[Source],
-        progress: Mapping[Source, Progress],
-        *,
-        until: int,
-    ) -> Judged | None:
+    def _look(self, spec: WindowSpec, end: int, heard: Heard, *, until: int) -> Judged | None:
         """The next alarm of looks at the window that ends at `end`.
 
         A window that was already open when the reference changed is not looked at: it was with the other.
         """
         prepared, before = self.context.prepared.get(spec.name), self.latest.get(spec.name)
-        if prepared is None or prepared.early is None or self._partial(spec, end, expected, progress):
+        if prepared is None or prepared.early is None or self._partial(spec, end, heard):
             return None
         if before is not None and before.reference != prepared.reference:
             return None
@@ -226,18 +219,11 @@ class Judgement:
         return Judged(verdict, found[1], track(self.incidents, verdict, self.plan), entry_of(verdict, end))
 
     def _judge(
-        self,
-        spec: WindowSpec,
-        end: int,
-        expected: Collection[Source],
-        missing: tuple[Source, ...],
-        *,
-        revision: int,
-        progress: Mapping[Source, Progress],
+        self, spec: WindowSpec, end: int, heard: Heard, missing: tuple[Source, ...], *, revision: int
     ) -> Judged:
         start = start_of(spec, end)
-        partial = self._partial(spec, end, expected, progress)
-        total = max(len(expected), 1)
+        partial = self._partial(spec, end, heard)
+        total = max(len(heard.expected), 1)
         coverage = 1.0 - (len(missing) + len(set(partial) - set(missing))) / total
         plan, layout = self.plan, self.context.layout
         window = merge(
@@ -245,7 +231,7 @@ class Judgement:
             plan=plan, layout=layout, coverage=coverage, missing=missing, revision=revision,
         )  # fmt: skip
         verdict = self._verdict(spec, window)
-        if missing and verdict.state is State.UNKNOWN and any(s not in progress for s in missing):
+        if missing and verdict.state is State.UNKNOWN and any(s not in heard for s in missing):
             verdict = replace(
                 verdict,
                 reason=Unknown.NOT_ALL_PARTITIONS,
@@ -258,20 +244,10 @@ class Judgement:
         transitions = track(self.incidents, verdict, self.plan)
         return Judged(verdict, window, transitions, Entry("cursor", spec.name, {"end": end}))
 
-    def _covers(self, seen: Progress, start: int, end: int) -> bool:
-        """Whether all rows of a partition in a window are counted for this model. That what counts is configured alike
-        is for the caller to know."""
-        counted = (seen.counted or {}).get(self.plan.name, Counted(""))
-        return max(seen.since, counted.since, self._since) <= start and not any(
-            start <= pane < end for pane in counted.ahead
-        )
-
-    def _partial(
-        self, spec: WindowSpec, end: int, expected: Collection[Source], progress: Mapping[Source, Progress]
-    ) -> list[Source]:
-        """Source partitions of which not all of a window is counted."""
+    def _partial(self, spec: WindowSpec, end: int, heard: Heard) -> Collection[Source]:
+        """Source partitions of which not all of a window is counted for this model."""
         start = start_of(spec, end)
-        return [s for s in expected if s in progress and not self._covers(progress[s], start, end)]
+        return heard.partial(start, end) if self._since <= start else heard.keys()
 
     def _held(self, segment: str) -> Held:
         return self._panes.of(segment, self.plan, self.context.layout)
@@ -298,9 +274,7 @@ class Judgement:
     def _sample(self, window: Window) -> Sample | None:
         return self._panes.sample(window, self.plan, self.context.layout)
 
-    def _revisions(
-        self, spec: WindowSpec, expected: Collection[Source], progress: Mapping[Source, Progress]
-    ) -> Iterator[Judged]:
+    def _revisions(self, spec: WindowSpec, heard: Heard) -> Iterator[Judged]:
         for key in sorted(key for key in self._revise if key[0] == spec.name):
             self._revise.discard(key)
             before = next((v for v in self._past.of(spec.name) if v.end == key[1]), None)
@@ -311,7 +285,7 @@ class Judgement:
             # After a restart every window that is still held comes by here, so look before judging.
             if not self._has_more(before):
                 continue
-            judged = self._judge(spec, key[1], expected, (), revision=before.revision + 1, progress=progress)
+            judged = self._judge(spec, key[1], heard, (), revision=before.revision + 1)
             self._revise.add(key)  # not done before it is durable
             yield judged
             self._revise.discard(key)

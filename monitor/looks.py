@@ -10,7 +10,7 @@ any other does.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,8 @@ from monitor.judge.alarm import alarm
 from monitor.judge.looking import Early, look
 from monitor.judge.prepare import Prepared
 from monitor.judge.record import from_json, to_json
-from monitor.names import Source
 from monitor.plan import WindowSpec
-from monitor.state.log import Entry, Progress
+from monitor.state.log import Entry
 from monitor.verdict import Verdict, Window
 
 KIND = "look"
@@ -100,10 +99,3 @@ class Looks:
 def entry_of(verdict: Verdict, end: int) -> Entry:
     """The ledger entry of an alarm at a window that ends at `end`; it takes the place of the one before."""
     return Entry(KIND, verdict.window, {"end": end, "verdict": to_json(verdict)})
-
-
-def passed(expected: Collection[Source], progress: Mapping[Source, Progress]) -> int:
-    """The event time that every source partition has passed; -1: not all are heard of."""
-    if not expected or any(source not in progress for source in expected):
-        return -1
-    return min(progress[source].watermark for source in expected)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from monitor.names import Source
-from monitor.state.log import Progress
+from monitor.window.heard import Heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,38 +23,30 @@ class Patience:
 @dataclass(frozen=True, slots=True)
 class Completeness:
     """`complete`: every expected partition is past the window, or known to be empty behind it.
-    Otherwise `waiting_for` are the partitions that are alive and behind, `missing` those without
-    an owner, paused, or never heard of."""
+    Otherwise `waiting_for` is a partition that is alive and behind; where there is none, `missing` are
+    those without an owner, paused, or never heard of."""
 
     complete: bool
-    waiting_for: tuple[Source, ...] = ()
+    waiting_for: Source | None = None
     missing: tuple[Source, ...] = ()
 
 
-def assess(
-    due: int,
-    *,
-    expected: Collection[Source],
-    progress: Mapping[Source, Progress],
-    now: int,
-    patience: Patience,
-) -> Completeness:
+def assess(due: int, *, heard: Heard, now: int, patience: Patience) -> Completeness:
     """Whether a window whose end plus allowed lateness is `due` can be closed at wall time `now`.
 
     Pure. An idle partition has known zero lag, so it holds nothing back; when all are idle the
     wall clock decides, since records of the window may still be on their way.
     """
-    waiting: list[Source] = []
     missing: list[Source] = []
     passed = 0
-    for source in sorted(expected):
-        seen = progress.get(source)
+    for source in heard.expected:
+        seen = heard.get(source)
         if seen is not None and seen.watermark >= due:
             passed += 1
         elif seen is None or seen.paused or now - seen.observed > patience.stall:
             missing.append(source)
         elif not seen.idle:
-            waiting.append(source)
-    if waiting or missing or not expected:
-        return Completeness(complete=False, waiting_for=tuple(waiting), missing=tuple(missing))
+            return Completeness(complete=False, waiting_for=source)
+    if missing or not heard.expected:
+        return Completeness(complete=False, missing=tuple(sorted(missing)))
     return Completeness(complete=passed > 0 or now >= due + patience.idle)

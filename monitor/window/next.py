@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from monitor.names import Source
 from monitor.plan import WindowSpec
-from monitor.state.log import Progress
 from monitor.window.completeness import Patience
 from monitor.window.grid import next_end, start_of
+from monitor.window.heard import Heard
 from monitor.window.store import PaneStore
 
 EMPTY_RUN = 48
@@ -38,17 +35,14 @@ def end_of_next(spec: WindowSpec, cursor: int | None, store: PaneStore, mark: in
     return jump if jump - end > EMPTY_RUN * spec.step else end
 
 
-def is_over(
-    spec: WindowSpec, end: int, *, store: PaneStore, progress: Mapping[Source, Progress], now: int
-) -> bool:
+def is_over(spec: WindowSpec, end: int, *, store: PaneStore, heard: Heard, now: int) -> bool:
     """Whether this is old data that came to its end, so that no empty windows follow it.
 
     A live topic that falls silent is different: its empty windows are verdicts, `no_data`.
     """
     if store.oldest_from(start_of(spec, end)) is not None:
         return False
-    newest = max((p.watermark for p in progress.values()), default=-1)
-    return newest < end and now - newest > HISTORICAL
+    return heard.newest < end and now - heard.newest > HISTORICAL
 
 
 class Waiting:
@@ -59,11 +53,9 @@ class Waiting:
         self._held: dict[tuple[str, int], int] = {}
         self._quiet: dict[tuple[str, int], int] = {}
 
-    def is_settled(
-        self, key: tuple[str, int], due: int, progress: Mapping[Source, Progress], now: int
-    ) -> bool:
+    def is_settled(self, key: tuple[str, int], due: int, heard: Heard, now: int) -> bool:
         """Whether partitions that are idle behind a complete window have had their time to wake up."""
-        if all(seen.watermark >= due for seen in progress.values()):
+        if heard.mark >= due or not heard:
             return True
         return now - self._quiet.setdefault(key, now) >= self._patience.settle
 

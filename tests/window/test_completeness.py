@@ -5,6 +5,7 @@ from __future__ import annotations
 from monitor.names import Source
 from monitor.state.log import Progress
 from monitor.window.completeness import Patience, assess
+from monitor.window.heard import Heard
 
 A, B = Source("t", 0), Source("t", 1)
 DUE = 1_000_000
@@ -20,7 +21,9 @@ def progress(
 
 def standing(*reports: Progress, now: int = DUE, expected: tuple[Source, ...] = (A, B)):
     """`assess` over some reports."""
-    return assess(DUE, expected=expected, progress={r.source: r for r in reports}, now=now, patience=PATIENCE)
+    heard = Heard("m", expected, config=None)
+    heard.take(reports)
+    return assess(DUE, heard=heard, now=now, patience=PATIENCE)
 
 
 def test_all_partitions_past_the_window_complete_it() -> None:
@@ -31,7 +34,7 @@ def test_all_partitions_past_the_window_complete_it() -> None:
 def test_one_partition_behind_holds_the_window() -> None:
     """A partition that is alive and behind is waited for."""
     found = standing(progress(A, watermark=DUE), progress(B, watermark=DUE - 1))
-    assert (found.complete, found.waiting_for, found.missing) == (False, (B,), ())
+    assert (found.complete, found.waiting_for, found.missing) == (False, B, ())
 
 
 def test_an_idle_partition_holds_nothing() -> None:
