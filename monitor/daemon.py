@@ -200,6 +200,7 @@ class Daemon:
             ready_reason=reason,
             models=tuple(models[name] for name in sorted(models)),
             partitions=tuple(self.evaluate.progress[source] for source in sorted(self.evaluate.progress)),
+            arrivals=self.evaluate.arrivals.seconds,
             reads=tuple(self.ingest.partitions),
             outbox=dict.fromkeys(self._outboxes(), 0) | self.evaluate.outbox,
             config_redacted=self.assembly.redacted,

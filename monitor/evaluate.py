@@ -14,6 +14,7 @@ from dataclasses import replace
 import structlog
 
 from monitor import metrics
+from monitor.arrival import Arrivals
 from monitor.clock import Clock
 from monitor.deliver.loop import pending_counts
 from monitor.deliver.plan import AlertsPlan
@@ -67,6 +68,7 @@ class Evaluate:
         self.last_tick = clock.monotonic()
         self.progress: dict[Source, Progress] = {}
         self.models: dict[str, ModelView] = {}
+        self.arrivals = Arrivals()
         self.outbox: dict[str, int] = {}
         """Intents not yet delivered, by integration, as of the last tick."""
         self.deciding = threading.Lock()
@@ -278,6 +280,7 @@ class Evaluate:
         for heard in self._heard.values():
             heard.take(changed)
         self._marks.clear()
+        self.arrivals.note(changed)
         for name, judgement in held.items():
             judgement.observe([sketch for sketch in sketches if sketch.key.model == name])
         stale, self._stale = self._stale, False

@@ -64,6 +64,8 @@ class View:
     models: tuple[ModelView, ...] = ()
     partitions: tuple[Progress, ...] = ()
     """All of the input, whichever process reads them."""
+    arrivals: Mapping[Source, float] = field(default_factory=dict)
+    """Seconds until those that are behind will have caught up, where it is known; infinite where they never will."""
     reads: tuple[Source, ...] = ()
     """Those that this process reads."""
     outbox: Mapping[str, int] = field(default_factory=dict)

@@ -69,7 +69,7 @@ class Api:
             ("incidents", self._incidents),
             ("incidents/{id}", self._incident),
             ("retrain", self._retrains),
-            ("partitions", lambda _: [shape.partition(one) for one in self._view().partitions]),
+            ("partitions", lambda _: shape.partitions(self._view())),
         )
         slow_reads: Sequence[tuple[str, Callable[[Request], Any]]] = (
             ("models/{model}/features/{feature:name}", self._feature),

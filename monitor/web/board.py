@@ -45,7 +45,7 @@ class Figure:
 def board(view: View) -> dict[str, Any]:
     """The template's context."""
     cards = [_card(model) for model in shape.by_state(view.models)]
-    partitions = [_partition(shape.partition(one), view.now) for one in view.partitions]
+    partitions = [_partition(one, view.now) for one in shape.partitions(view)]
     incidents = [_incident(body) for body in shape.incidents(view)]
     return {
         "view": view,
@@ -59,6 +59,8 @@ def board(view: View) -> dict[str, Any]:
         "incidents_open": sum(one["state"] == "firing" for one in incidents),
         "partitions": partitions,
         "lag": sum(one["lag"] or 0 for one in partitions),
+        "arrival": _arrival(partitions),
+        "falls_back": any(one["fallsBack"] for one in partitions),
         "paused": sum(bool(one["paused"]) for one in partitions),
         "pending": [(name, count) for name, count in sorted(view.outbox.items()) if count],
         "retrains": [_retrain(body) for body in shape.retrains(view)[:INCIDENTS]],
@@ -67,6 +69,12 @@ def board(view: View) -> dict[str, Any]:
 
 def _age(moment: int, now: int) -> float | None:
     return max(now - moment, 0) / 1000 if moment >= 0 else None
+
+
+def _arrival(partitions: Iterable[Mapping[str, Any]]) -> float | None:
+    """Seconds until the last one has caught up; None where that is not known of one, or nothing is behind."""
+    times = [one["caughtUpIn"] for one in partitions if one["lag"]]
+    return None if not times or None in times else max(times)
 
 
 def _partition(shaped: dict[str, Any], now: int) -> dict[str, Any]:

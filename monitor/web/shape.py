@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from math import inf, isfinite, nan
 from typing import Any
 
+from monitor.names import Source
 from monitor.plan import ModelPlan
 from monitor.state.log import Progress
 from monitor.verdict import Beside, SegmentVerdict, State, Test, Verdict
@@ -257,21 +259,29 @@ def _grouped(verdict: Verdict) -> dict[str, list[Test]]:
     return grouped
 
 
-def partition(progress: Progress) -> dict[str, Any]:
+def partition(progress: Progress, arrivals: Mapping[Source, float]) -> dict[str, Any]:
     """One input partition."""
     lag = max(progress.end - progress.applied, 0) if progress.end >= 0 else None
+    seconds = arrivals.get(progress.source, nan)
     return {
         "topic": progress.source.topic,
         "partition": progress.source.partition,
         "applied": progress.applied,
         "end": progress.end if progress.end >= 0 else None,
         "lag": lag,
+        "caughtUpIn": 0.0 if lag == 0 else seconds if isfinite(seconds) else None,
+        "fallsBack": seconds == inf,
         "watermark": moment(progress.watermark),
         "idle": progress.idle,
         "paused": progress.paused,
         "observed": moment(progress.observed),
         "since": moment(progress.since),
     }
+
+
+def partitions(view: View) -> list[dict[str, Any]]:
+    """All of the input, whoever reads it."""
+    return [partition(one, view.arrivals) for one in view.partitions]
 
 
 def runtime(view: View) -> dict[str, Any]:
