@@ -1,15 +1,21 @@
-"""Brokers that do not take what is appended to the state, or take it and do not say so: rows 17 and 18."""
+"""Brokers that do not take what is appended to the state, take it and do not say so, or give back something else: rows
+17, 18 and 21."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pytest
+from confluent_kafka import Producer
 
+from monitor import metrics
 from monitor.clock import SystemClock
+from monitor.names import Source
 from monitor.state.kafka import appender
 from monitor.state.kafka.appender import Appender
-from monitor.state.kafka.broker import ReadingBroker
+from monitor.state.kafka.broker import Broker, ReadingBroker
+from monitor.state.kafka.keys import MarkerKey, SlotKey, decode_state
 from monitor.state.kafka.logs import Place
 from tests.daemon.ask import samples, until
 from tests.daemon.build import scene as scene_of
@@ -88,12 +94,77 @@ def test_row_18_the_answers_are_lost_after_the_append(made, broker, monkeypatch)
     assert wrong(made, sent) == []
 
 
-def repeated(made):
-    """Records of the state that stand in the log more than once."""
+def stored(made):
+    """All records of the state as (its partition, record), oldest first."""
     logs = ReadingBroker({"bootstrap.servers": made.bootstrap}, clock=SystemClock())
     try:
-        places = [Place(topics(made).state, number) for number in range(3)]
-        found = Counter(record[1:] for place in places for record in logs.read(place, 0) if record.value)
+        return [
+            (number, record)
+            for number in range(3)
+            for record in logs.read(Place(topics(made).state, number), 0)
+        ]
     finally:
         logs.close()
+
+
+def repeated(made):
+    """Records of the state that stand in the log more than once."""
+    found = Counter(record[1:] for _, record in stored(made) if record.value)
     return [record for record, count in found.items() if count > 1]
+
+
+def hurt(made, kind, before):
+    """Cut short, of what a process has stored of the first partition after `before`, its marker or all of one sketch
+    that the marker counts."""
+    mine = Source(made.topic, 0)
+    newest = {record.key: (number, record.value) for number, record in stored(made)}
+    theirs = {record.key for _, record in before}
+    names = {key: decode_state(key) for key, (_, value) in newest.items() if value and key not in theirs}
+    found = {key: name for key, name in names.items() if isinstance(name, kind)}
+    if kind is MarkerKey:
+        chosen = [key for key, name in found.items() if name.source == mine]
+    else:
+        last = max(
+            (name.sketch for name in found.values() if name.sketch.source == mine), key=lambda s: s.pane
+        )
+        chosen = [key for key, name in found.items() if name.sketch == last]
+    assert chosen
+    producer = Producer({"bootstrap.servers": made.bootstrap})
+    for key in chosen:
+        number, value = newest[key]
+        producer.produce(topics(made).state, value[: len(value) // 2], key, number)
+    assert producer.flush(30) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("kind", [MarkerKey, SlotKey])
+def test_row_21_what_is_stored_does_not_verify(made, monkeypatch, capsys, kind):
+    """The newest checkpoint of a partition is void: the next process says so, goes on from the one before it, which stands
+    beside it still, and counts what lies between once more, exactly; the others go on where they were."""
+    sent = stream(range(6))
+    first, second, third = pieces(sent, 3)
+    with running(made) as daemon:
+        made.send(first)
+        await_judged(daemon, first, idle=3)
+    before, send = stored(made), Broker.send
+    with monkeypatch.context() as lost, running(made) as daemon:  # what would take the first's away
+        lost.setattr(Broker, "send", lambda self, records: send(self, [one for one in records if one.value]))
+        made.send(second)
+        await_judged(daemon, [*first, *second], idle=3)
+    hurt(made, kind, before)
+    capsys.readouterr()
+    fallbacks = metrics.STATE_FALLBACKS_TOTAL._value.get()
+    with running(made) as daemon:
+        until(lambda: len(daemon.ingest.partitions) == 3, "all to be recovered")
+        assert samples(daemon.server.url)["state_fallbacks_total",] == fallbacks + 1
+        made.send(third)
+        await_judged(daemon, sent, idle=3)
+        assert daemon.state.divergences == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    (fell,) = [line for line in lines if line["event"] == "state_fell_back"]
+    assert (fell["source"], fell["applied"]) == (f"{made.topic}/0", len(first) // 3)
+    places = {line["source"]: line["offset"] for line in lines if line["event"] == "partition_recovered"}
+    done = len(first) // 3
+    assert places == {f"{made.topic}/{n}": done if n == 0 else 2 * done for n in range(3)}
+    assert wrong(made, sent) == []

@@ -226,6 +226,20 @@ class KafkaBroker:
         with log.open("r+b") as file:
             file.truncate(log.stat().st_size * 2 // 3)
 
+    def throttle(self, client: str, rate: int | None) -> None:
+        """Take so many bytes a second of what clients of this `client.id` produce; None: whatever comes."""
+        change = ("--delete-config", "producer_byte_rate")
+        if rate is not None:
+            change = ("--add-config", f"producer_byte_rate={rate}")
+        command = self._java(
+            "kafka.admin.ConfigCommand",
+            *("--bootstrap-server", self.bootstrap, "--alter", *change),
+            *("--entity-type", "clients", "--entity-name", client),
+        )
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        if done.returncode:
+            raise RuntimeError(f"no quota for {client}:\n{done.stdout}{done.stderr}")
+
     def create_topic(self, name: str, *, partitions: int = 1, config: dict[str, str] | None = None) -> None:
         """Create a topic and wait until it is there."""
         create_topic(self.bootstrap, name, partitions=partitions, config=config)
