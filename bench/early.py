@@ -14,8 +14,9 @@ import numpy as np
 from scipy.stats import ncx2, norm
 
 from bench.figure import figure, say
+from kernels.layout import FIRST_BIN
 from monitor.judge.early import WIDTH, Ball, log_e, uncertainty
-from monitor.judge.onset import contributions
+from monitor.judge.onset import contributions, likeliest
 from tests.judge import early_pages, pages
 
 GROUPS, ALPHA, EVERY = 20, 0.0028, 400
@@ -58,7 +59,7 @@ def _delay(psi: float, m: int, runs: int) -> dict:
     p, found = _tilted(psi), []
     for _ in range(runs):
         counts = np.zeros((50, 1, WIDTH), np.int64)
-        counts[:, 0, :GROUPS] = rng.multinomial(EVERY, p, size=50).cumsum(axis=0)
+        counts[:, 0, FIRST_BIN + 1 :] = rng.multinomial(EVERY, p, size=50).cumsum(axis=0)
         hit = np.flatnonzero(log_e(counts, _ball(rng, m, tolerance=0.01))[:, 0] >= -np.log(ALPHA))
         found.append((hit[0] + 1) * EVERY if len(hit) else np.inf)
     share, middle = float(np.mean(np.isfinite(found))), float(np.median(found))
@@ -74,8 +75,8 @@ def _delay(psi: float, m: int, runs: int) -> dict:
 
 def _ball(rng, m: int, *, tolerance: float) -> Ball:
     totals, used = np.zeros((1, WIDTH)), np.zeros((1, WIDTH), np.bool_)
-    used[0, :GROUPS] = True
-    totals[0, :GROUPS] = (rng.multinomial(m, np.full(GROUPS, 1 / GROUPS)) + 0.5) / (m + GROUPS / 2)
+    used[0, FIRST_BIN + 1 :] = True
+    totals[0, FIRST_BIN + 1 :] = (rng.multinomial(m, np.full(GROUPS, 1 / GROUPS)) + 0.5) / (m + GROUPS / 2)
     size = np.array([float(m)])
     radius = np.sqrt([tolerance / 2]) + (uncertainty(np.array([GROUPS]), size) if tolerance else 0.0)
     return Ball(totals, used, np.ones(1), size, radius)
@@ -94,6 +95,7 @@ def _tilted(psi: float) -> np.ndarray:
 
 def _onset(kind: str, rows: int, runs: int) -> dict:
     rng, panes = np.random.Generator(np.random.Philox(9)), 24
+    ordered = np.array([True])
     edges, q, off = norm.ppf(np.linspace(0, 1, GROUPS + 1)), np.full(GROUPS, 1 / GROUPS), []
     limit = ncx2.isf(4e-5, GROUPS - 1, 0)
 
@@ -109,8 +111,11 @@ def _onset(kind: str, rows: int, runs: int) -> dict:
             low, high = (size, high) if power < 0.9 else (low, size)
         counts = np.zeros((panes, 1, WIDTH), np.int64)
         for pane in range(panes):
-            counts[pane, 0, :GROUPS] = rng.multinomial(rows // panes, q if pane < began else changed(size))
-        off.append(int(contributions(counts, _ball(rng, 450 * rows, tolerance=0.0))[:, 0].argmax()) - began)
+            counts[pane, 0, FIRST_BIN + 1 :] = rng.multinomial(
+                rows // panes, q if pane < began else changed(size)
+            )
+        ball = _ball(rng, 450 * rows, tolerance=0.0)
+        off.append(likeliest(contributions(counts, ball, ordered)[:, 0]) - began)
     return figure(
         f"onset within one pane of 24: {kind}, {rows:,} rows",
         "share",

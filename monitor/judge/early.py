@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.layout import CATEGORICAL, FIRST_BIN, MISSING, NOVEL, OTHER
+from kernels.layout import CATEGORICAL, FIRST_BIN, MISSING, NOVEL, NUMERIC, OTHER
 from monitor.judge import catalogue as names
 from monitor.judge.frame import Frame
 
@@ -46,6 +46,7 @@ class Slots:
     raw     float64[rows, WIDTH]  rows of the reference; what a window left out is taken from
     used    bool[rows, WIDTH]
     design  float64[rows]
+    ordered bool[rows]  of numbers, whose groups have an order
     slow_from  first latency bin that is slow; 0: the row is unused
     """
 
@@ -55,6 +56,7 @@ class Slots:
     raw: Array
     used: NDArray[np.bool_]
     design: Array
+    ordered: NDArray[np.bool_]
     slow_from: int
 
     @property
@@ -121,6 +123,7 @@ def build_slots(frame: Frame) -> Slots:
         raw=raw,
         used=used,
         design=np.concatenate([frame.design, [1.0, 1.0]]),
+        ordered=np.concatenate([frame.layout.kind == NUMERIC, [False, False]]),
         slow_from=frame.slow_from,
     )
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.fold import fold
-from kernels.layout import FIRST_BIN, MISSING, NOVEL, allocate, no_rules
+from kernels.layout import FIRST_BIN, MISSING, NOVEL, CellArrays, allocate, no_rules
 from monitor.judge.diagnose import diagnose
 from monitor.judge.kinds import Kind
 from monitor.judge.policy import judge
@@ -74,6 +74,8 @@ class Case(NamedTuple):
 class Detected(NamedTuple):
     window: Window
     verdict: Verdict
+    columns: Mapping[str, np.ndarray]
+    """The rows of the window."""
 
 
 class Row(NamedTuple):
@@ -171,11 +173,28 @@ def world(rows: int = 2_000, windows: int = 360, seed: int = 1) -> World:
     return World(reference, own, prepare(reference, own, own.windows[0]), rows)
 
 
-def window(own: World, columns: dict[str, np.ndarray]) -> Window:
+def window(own: World, columns: Mapping[str, np.ndarray]) -> Window:
     """A live window of these rows, counted by the fold."""
-    layout, features = own.reference.layout(), own.reference.features
     rows = len(next(iter(columns.values())))
-    cells = allocate(layout, cells=1, rules=0, reasons=len(REASONS))
+    cells, novel = counted(own, columns, np.zeros(rows, np.int64), 1)
+    return Window(
+        model="m", name="1h", start=1000 * HOUR, end=1001 * HOUR, rows=rows, errors=0, novel=novel,
+        offsets={Source("t", 0): (1000, 1000 + rows - 1)},
+        **{name: getattr(cells, name)[0] for name in
+           ("counts", "sums", "extremes", "vectors", "latency", "violations", "rejects")},
+    )  # fmt: skip
+
+
+def counted(
+    own: World, columns: Mapping[str, np.ndarray], cell: np.ndarray, count: int
+) -> tuple[CellArrays, dict[int, dict[str, int]]]:
+    """These rows in as many cells, and the novel categories of all."""
+    layout, features = (
+        own.prepared.frame.layout,
+        own.reference.features,
+    )  # one object: its tables are made once
+    rows = len(cell)
+    cells = allocate(layout, cells=count, rules=0, reasons=len(REASONS))
     values = np.stack([columns[p.name] for p in features if p.kind not in CATEGORIES]).astype(float)
     named = [p for p in features if p.kind in CATEGORIES]
     novel: dict[int, dict[str, int]] = {}
@@ -187,16 +206,11 @@ def window(own: World, columns: dict[str, np.ndarray]) -> Window:
         if len(new):
             novel[i] = keep(dict(zip(new.tolist(), counts.tolist(), strict=True)), NOVEL_KEPT)
     fold(
-        cells, layout, no_rules(layout), cell=np.zeros(rows, np.int32), values=values, codes=codes,
+        cells, layout, no_rules(layout), cell=cell.astype(np.int32), values=values, codes=codes,
         latency=np.full(rows, np.nan), errors=np.zeros(rows, np.uint8), offsets=np.arange(rows),
         vectors=np.empty((rows, 0)),
     )  # fmt: skip
-    return Window(
-        model="m", name="1h", start=1000 * HOUR, end=1001 * HOUR, rows=rows, errors=0, novel=novel,
-        offsets={Source("t", 0): (1000, 1000 + rows - 1)},
-        **{name: getattr(cells, name)[0] for name in
-           ("counts", "sums", "extremes", "vectors", "latency", "violations", "rejects")},
-    )  # fmt: skip
+    return cells, novel
 
 
 def detected(own: World, case: Case, size: float, seed: int) -> Detected | None:
@@ -207,11 +221,21 @@ def detected(own: World, case: Case, size: float, seed: int) -> Detected | None:
     made = window(own, columns)
     verdict = judge(made, own.prepared, own.plan, previous=())
     named = any(test.feature == case.feature and test.state is State.DRIFT for test in verdict.tests)
-    return Detected(made, verdict) if verdict.state is State.DRIFT and named else None
+    return Detected(made, verdict, columns) if verdict.state is State.DRIFT and named else None
 
 
 def power(own: World, case: Case, size: float, tries: int, seed: int) -> float:
     return sum(detected(own, case, size, seed + i) is not None for i in range(tries)) / tries
+
+
+def reaches(own: World, case: Case, size: float, tries: int, seed: int) -> bool:
+    """Whether that power is at least POWER; ends once it is clear."""
+    left = int((1.0 - POWER) * tries + 1e-9)
+    for i in range(tries):
+        left -= detected(own, case, size, seed + i) is None
+        if left < 0:
+            return False
+    return True
 
 
 def just_detected(own: World, case: Case, *, tries: int = TRIES) -> float:
@@ -220,7 +244,7 @@ def just_detected(own: World, case: Case, *, tries: int = TRIES) -> float:
     low, high = np.log(case.most / 2000.0), np.log(case.most)
     for step in range(HALVINGS):
         middle = 0.5 * (low + high)
-        if power(own, case, float(np.exp(middle)), tries, seed + step * tries) >= POWER:
+        if reaches(own, case, float(np.exp(middle)), tries, seed + step * tries):
             high = middle
         else:
             low = middle

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.judge.early import WIDTH, Ball, at_most, average, build_ball, build_slots, log_e, uncertainty
+from monitor.judge.early import WIDTH, Ball, at_most, average, build_slots, log_e, uncertainty
 from monitor.judge.looking import critical_widening, interval, look, look_ends, starts_of
-from monitor.judge.onset import contributions, onset
 from monitor.judge.policy import judge
 from monitor.judge.prepare import LEAST_EARLY, early_part, prepare, windows_needed
 from tests.judge.build import CHANCES, HOUR, OWN, draw, plan, reference, window
@@ -242,41 +241,6 @@ def test_uncertainty_falls_with_the_size_of_the_reference():
     assert small == pytest.approx(10 * large)
     assert small == pytest.approx((36.19 / 2e3) ** 0.5, rel=1e-3)
     assert uncertainty(np.array([1]), np.array([10.0]))[0] == 0.0
-
-
-def test_a_change_is_dated_in_its_pane():
-    """In 24 panes, whichever it began in; rows that did not change say nothing of it."""
-    prepared, rng = prepared_of()
-    none = np.zeros(1152, np.int64)
-    moved = [CHANCES[0].copy(), CHANCES[1]]
-    moved[0][3:20] *= 4
-    moved[0] /= moved[0].sum()
-    for began in (0, 5, 23):
-        counts = np.concatenate([draw(rng, CHANCES, 300, began), draw(rng, moved, 300, 24 - began)])
-        own = np.array([prepared.slots.count(c, rows=300, errors=0, latency=none) for c in counts])
-        assert onset(own, prepared.slots, {"age"}) == began
-        assert onset(own, prepared.slots, ()) is None
-    assert onset(np.zeros_like(own), prepared.slots, {"age"}) is None
-
-
-def test_contributions_are_likelihood_ratios():
-    """A mixture of Dirichlet distributions around q, against lgamma."""
-    prepared, rng = prepared_of()
-    none = np.zeros(1152, np.int64)
-    own = np.array(
-        [prepared.slots.count(c, rows=80, errors=0, latency=none) for c in draw(rng, CHANCES, 80, 3)]
-    )
-    point = build_ball(prepared.slots, np.zeros(2), ratio=np.zeros(4))
-    found = contributions(own, point)
-    for start in range(3):
-        c, q = own[start:, 1].sum(axis=0)[point.used[1]], point.shares[1][point.used[1]]
-        ratios = [
-            lgamma(near) - lgamma(float(c.sum()) + near)
-            + sum(lgamma(k + near * s) - lgamma(near * s) for k, s in zip(c.tolist(), q.tolist(), strict=True))
-            for near in (25.0, 100.0, 400.0, 1600.0)
-        ]  # fmt: skip
-        expected = np.logaddexp.reduce(ratios) - log(4) - float((c * np.log(q)).sum())
-        assert found[start, 1] == pytest.approx(expected)
 
 
 def test_slots_are_few_and_hold_all_of_the_reference():

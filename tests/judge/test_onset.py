@@ -1,0 +1,111 @@
+"""Since when there has been a change: likelihood ratios, and the pane that they tell."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import product
+from math import prod
+
+import numpy as np
+import pytest
+
+from kernels.layout import LATENCY_BINS
+from monitor.judge.early import WIDTH, Ball
+from monitor.judge.onset import contributions, likeliest, onset
+from monitor.judge.prepare import Prepared, prepare
+from tests.judge.build import CHANCES, HOUR, OWN, draw, plan, reference
+from tests.judge.changes import cases, world
+from tests.judge.onsets import dated
+
+NONE = np.zeros(LATENCY_BINS, np.int64)
+SHARES = {0: 0.1, 2: 0.2, 3: 0.3, 4: 0.15, 5: 0.25}
+"""Missing, below, above, and two groups."""
+
+
+@cache
+def prepared() -> Prepared:
+    own = draw(np.random.default_rng(1), CHANCES, 400, 40)
+    model = plan(OWN)
+    return prepare(reference(OWN, own, pane=HOUR), model, model.windows[0])
+
+
+def panes(*parts) -> np.ndarray:
+    """Of (chances, rows a pane, panes) after each other."""
+    rng, slots = np.random.default_rng(2), prepared().slots
+    return np.array([
+        slots.count(counts, rows=rows, errors=0, latency=NONE)
+        for chances, rows, count in parts
+        for counts in draw(rng, chances, rows, count)
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize("numeric", [True, False])
+def test_contributions_are_likelihood_ratios(numeric) -> None:
+    """Their mean is 1 over all that rows of the reference may be, however the alternatives are made."""
+    shares = np.zeros((1, WIDTH))
+    shares[0, list(SHARES)] = list(SHARES.values())
+    ball = Ball(shares, shares > 0, np.ones(1), np.full(1, np.inf), np.zeros(1))
+    total = 0.0
+    for rows in product(SHARES, repeat=4):
+        counts = np.bincount(rows, minlength=WIDTH)[None, None, :]
+        ratio = np.exp(contributions(counts, ball, np.array([numeric]))[0, 0])
+        total += ratio * prod(SHARES[slot] for slot in rows)
+    assert total == pytest.approx(1.0)
+
+
+def test_rows_of_a_cluster_count_as_fewer() -> None:
+    """Ten times as many with a design effect of ten say the same."""
+    shares = np.zeros((1, WIDTH))
+    shares[0, list(SHARES)] = list(SHARES.values())
+    counts = np.zeros((3, 1, WIDTH), np.int64)
+    counts[:, 0, list(SHARES)] = np.random.default_rng(3).poisson(4.0, (3, 5))
+    found = [
+        contributions(
+            counts * times,
+            Ball(shares, shares > 0, np.full(1, times), np.ones(1), np.zeros(1)),
+            np.array([True]),
+        )
+        for times in (1.0, 10.0)
+    ]
+    np.testing.assert_allclose(*found)
+
+
+def test_a_change_is_dated_in_its_pane() -> None:
+    """In 24 panes, whichever it began in; rows that did not change say nothing of it."""
+    moved = [CHANCES[0].copy(), CHANCES[1]]
+    moved[0][3:20] *= 4
+    moved[0] /= moved[0].sum()
+    slots = prepared().slots
+    for began in (0, 5, 23):
+        own = panes((CHANCES, 300, began), (moved, 300, 24 - began))
+        assert onset(own, slots, {"age"}) == began
+        assert onset(own, slots, ()) is None
+    assert onset(np.zeros_like(own), slots, {"age"}) is None
+
+
+def test_a_few_values_in_one_slot_are_dated() -> None:
+    """Missing in a few rows more of each pane: what may be anything takes longer to tell."""
+    lost = [(1 - 0.06) * CHANCES[0], CHANCES[1]]
+    lost[0][0] += 0.06
+    own = panes((CHANCES, 60, 12), (lost, 60, 12))
+    at = onset(own, prepared().slots, {"age"})
+    assert at is not None
+    assert abs(at - 12) <= 1
+
+
+def test_what_is_sought_is_near_most_of_the_likelihood() -> None:
+    """Not the likeliest pane alone, but one that stands out is hit; at the ends too, and of one pane."""
+    assert likeliest(np.log([0.01, 0.3, 0.05, 0.2, 0.24, 0.2])) == 4
+    assert likeliest(np.array([0.0, 50.0, 0.0, 0.0])) == 1
+    assert likeliest(np.array([50.0, 0.0, 0.0])) == 0
+    assert likeliest(np.array([0.0, 0.0, 50.0])) == 2
+    assert likeliest(np.array([-3.0])) == 0
+
+
+@pytest.mark.slow
+def test_changes_that_are_just_found_are_dated() -> None:
+    """As `bench.diagnosis` measures it of 200 each: a few of one case."""
+    case = next(one for one in cases() if (one.kind, one.feature) == ("missing", "plan"))
+    found = dated(world(), [case], 8, tries=8)
+    assert len(found.off) == 8
+    assert np.mean(np.abs(found.off) <= 1) >= 0.5
