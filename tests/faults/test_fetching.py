@@ -6,6 +6,7 @@ import ctypes
 import time
 
 import pytest
+from confluent_kafka import Producer
 
 from monitor.intake import unreadable, watchdog
 from monitor.intake.embedded import EmbeddedBroker
@@ -61,24 +62,37 @@ def test_row_15_leaders_change_followers_serve_and_a_broker_goes(tmp_path, broke
         assert get(f"{daemon.server.url}/-/healthy")[0] == 200
 
 
+def send(brokers, topic, records):
+    """As the scene does, and wait for as long as it takes."""
+    producer = Producer({"bootstrap.servers": brokers.bootstrap, "log_level": 0})
+    for record in records:
+        producer.produce(topic, record.value, None, record.partition, timestamp=record.timestamp)
+    assert producer.flush(120) == 0
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_row_16_fetches_are_refused_and_take_seconds(tmp_path, brokers, receiver):
-    """Answers that say that a batch is corrupt, that nobody leads or knows the partition, and answers that take a second:
-    what they would have held is asked for again, and nothing is passed."""
-    calm = {"session.timeout.ms": 30_000, "heartbeat.interval.ms": 1000, "fetch.error.backoff.ms": 20}
+    """Answers that say that a batch is corrupt, that nobody leads or knows the partition, and answers that take one second
+    and ten: what they would have held is asked for again, and nothing is passed."""
+    calm = {"session.timeout.ms": 60_000, "heartbeat.interval.ms": 1000, "fetch.error.backoff.ms": 20}
     made = scene(tmp_path, brokers, receiver=receiver, kafka={"properties": calm})
     sent = stream(range(6))
-    refusals = ([CORRUPT, UNKNOWN_TOPIC] * 4, [NO_LEADER, CORRUPT, STORAGE], [NOT_LEADER] * 4)
+    refusals = ([CORRUPT, UNKNOWN_TOPIC] * 4, [NO_LEADER, CORRUPT, STORAGE], [CORRUPT], [NOT_LEADER] * 4)
     with made.daemon() as daemon:
         consumer, gaps = daemon.ingest.consumer, []
         consumer._troubles.gap = gaps.append
-        for rtt, refused, piece in zip((0, 1000, 0), refusals, pieces(sent, 3), strict=True):
+        for rtt, refused, piece in zip((0, 1000, 10_000, 0), refusals, pieces(sent, 4), strict=True):
             for number in range(1, 4):
                 brokers.call("rd_kafka_mock_broker_set_rtt", number, rtt)
             brokers.fail(FETCH, *refused)
-            made.send(piece)
+            send(brokers, made.topic, piece)
             read = sent.index(piece[-1]) + 1
-            until(lambda read=read: sum(one.applied for one in daemon.view().partitions) == read, "a third")
+            until(
+                lambda read=read: sum(one.applied for one in daemon.view().partitions) == read,
+                "a quarter", seconds=200,
+            )  # fmt: skip
+            assert get(f"{daemon.server.url}/-/healthy")[0] == 200
         await_done(daemon, len(sent))
         assert differences(daemon.state, recount(sent), verdicts(daemon)) == []
         assert gaps == []
