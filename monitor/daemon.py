@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from monitor.config.diff import diff
 from monitor.config.values import Plans
 from monitor.decisions import Decisions
 from monitor.deliver.start import run_integrations
+from monitor.elsewhere import Notices
 from monitor.ending import lingering
 from monitor.errands import Errands
 from monitor.errors import DriftlineError, StateError, UsageError
@@ -113,8 +115,10 @@ class Daemon:
             reload=self.reload,
             stop=self.stopping.set,
         )
+        self._notices = Notices(self.state, self.clock, stall=plans.state.stall)
         app = create(self.view, decisions, settings=self._web_settings(), alive=self.stuck)
         self.server = Server(app, plans.web.host, plans.web.port)
+        self._notices.replica = f"{socket.gethostname()}:{self.server.port}"
         for name, loop in (("ingest", self._run_ingest), ("evaluate", self._run_evaluate)):
             thread = threading.Thread(target=loop, name=name, daemon=True)
             thread.start()
@@ -210,7 +214,7 @@ class Daemon:
             checkpoint_bytes=self.ingest.checkpoint_bytes,
             backend=f"{self.assembly.backend.name}-{self.assembly.backend.device}",
             warm_seconds=self._warm_seconds,
-            elsewhere=tuple(sorted(self.assembly.models.keys() - {*spoken, *refused})),
+            elsewhere=self._notices.of(self.assembly.models.keys() - {*spoken, *refused}),
             refused=refused,
         )
 
@@ -373,6 +377,7 @@ class Daemon:
         try:
             while not self.clock.wait(self.stopping, EVALUATE_EVERY):
                 self.evaluate.tick()
+                self._notices.tick(self.evaluate.models)
                 self._on_evaluate.serve()
         except Exception as error:  # noqa: BLE001 boundary: as above
             self._end("evaluate", error)

@@ -52,6 +52,21 @@ class ModelView:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What another replica says of a model; all but `model` is empty where none has said anything."""
+
+    model: str
+    replica: str = ""
+    """Host and port of its page, as it knows them: in a cluster the name of a pod."""
+    state: str = ""
+    end: int = -1
+    """Of its latest window."""
+    incidents: int = 0
+    """Open ones."""
+    told: int = -1
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """Everything the web pages, the API and `/metrics` show. Built by the daemon, read by the web."""
 
@@ -79,7 +94,7 @@ class View:
     backend: str = "numba-cpu"
     """Its name, a hyphen, and what the device calls itself."""
     warm_seconds: float = 0.0
-    elsewhere: tuple[str, ...] = ()
+    elsewhere: tuple[Elsewhere, ...] = ()
     """Models of the configuration that other replicas speak for, and show."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Models that nobody judges until somebody helps, and why."""

@@ -37,6 +37,7 @@ class Form(enum.IntEnum):
     PROGRESS = ord("P")
     BATCH = ord("B")
     OWNER = ord("O")
+    NOTICE = ord("N")
 
 
 def seal(form: Form, body: bytes, *, compress: bool = True) -> bytes:

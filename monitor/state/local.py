@@ -86,6 +86,12 @@ class LocalLog(Alone):
         with self._lock:
             self._progress[progress.source] = progress
 
+    def announce(self, notice: Mapping[str, Any]) -> None:
+        """There is nobody else."""
+
+    def announced(self) -> Collection[Mapping[str, Any]]:
+        return ()
+
     def changes(
         self, models: Collection[str], after: int, anew: Collection[str] = ()
     ) -> tuple[int, Sequence[Sketch], Sequence[Progress]]:

@@ -188,6 +188,14 @@ class StateLog(Protocol):
         """Publish how far a partition is. Need not be durable."""
         ...
 
+    def announce(self, notice: Mapping[str, Any]) -> None:
+        """Tell the other processes what this one judges; replaces what it said before. Need not be durable."""
+        ...
+
+    def announced(self) -> Collection[Mapping[str, Any]]:
+        """What each process has said last, this one too, as of the last call of `changes`."""
+        ...
+
     def changes(
         self, models: Collection[str], after: int, anew: Collection[str] = ()
     ) -> tuple[int, Sequence[Sketch], Sequence[Progress]]:

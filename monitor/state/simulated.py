@@ -127,6 +127,12 @@ class SimulatedLog(Alone):
         with self._alive():
             self._progress[progress.source] = progress
 
+    def announce(self, notice: Mapping[str, Any]) -> None:
+        """There is nobody else."""
+
+    def announced(self) -> Collection[Mapping[str, Any]]:
+        return ()
+
     def changes(
         self, models: Collection[str], after: int, anew: Collection[str] = ()
     ) -> tuple[int, Sequence[Sketch], Sequence[Progress]]:

@@ -69,6 +69,7 @@ class Api:
             ("incidents", self._incidents),
             ("incidents/{id}", self._incident),
             ("retrain", self._retrains),
+            ("elsewhere", lambda _: [shape.elsewhere(one) for one in self._view().elsewhere]),
             ("partitions", lambda _: shape.partitions(self._view())),
         )
         slow_reads: Sequence[tuple[str, Callable[[Request], Any]]] = (
@@ -101,6 +102,12 @@ class Api:
         for model in self._view().models:
             if model.plan.name == name:
                 return model
+        for one in self._view().elsewhere:
+            if one.model == name:
+                where = f", {one.replica}" if one.replica else ""
+                raise BadRequest(
+                    "not_found", f"model {name!r} is judged, and shown, by another replica{where}"
+                )
         raise BadRequest("not_found", f"there is no model {name!r}")
 
     def _features(self, request: Request) -> list[dict[str, Any]]:

@@ -57,6 +57,7 @@ def board(view: View) -> dict[str, Any]:
         "incidents": incidents[:INCIDENTS],
         "incidents_hidden": max(len(incidents) - INCIDENTS, 0),
         "incidents_open": sum(one["state"] == "firing" for one in incidents),
+        "elsewhere": [shape.elsewhere(one) for one in view.elsewhere],
         "partitions": partitions,
         "lag": sum(one["lag"] or 0 for one in partitions),
         "arrival": _arrival(partitions),

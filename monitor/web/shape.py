@@ -17,7 +17,7 @@ from monitor.names import Source
 from monitor.plan import ModelPlan
 from monitor.state.log import Progress
 from monitor.verdict import Beside, SegmentVerdict, State, Test, Verdict
-from monitor.view import ModelView, View
+from monitor.view import Elsewhere, ModelView, View
 
 WORST = 5
 """Tests in a model's summary; all are at `…/features`."""
@@ -284,6 +284,18 @@ def partitions(view: View) -> list[dict[str, Any]]:
     return [partition(one, view.arrivals) for one in view.partitions]
 
 
+def elsewhere(one: Elsewhere) -> dict[str, Any]:
+    """A model that another replica judges; what none has told is null."""
+    return {
+        "model": one.model,
+        "replica": one.replica or None,
+        "state": one.state or None,
+        "end": moment(one.end),
+        "openIncidents": one.incidents if one.replica else None,
+        "told": moment(one.told),
+    }
+
+
 def runtime(view: View) -> dict[str, Any]:
     """`/api/v1/status/runtimeinfo`."""
     return {
@@ -297,7 +309,7 @@ def runtime(view: View) -> dict[str, Any]:
         "lastCheckpointBytes": view.checkpoint_bytes,
         "kernelBackend": view.backend,
         "models": len(view.models),
-        "modelsElsewhere": list(view.elsewhere),
+        "modelsElsewhere": [one.model for one in view.elsewhere],
         "modelsRefused": dict(view.refused),
         "partitions": len(view.partitions),
         "outbox": dict(view.outbox),

@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 import pytest
 
 from monitor.verdict import Beside, SegmentVerdict, State, Unknown
-from tests.web.view import HOSTILE, a_test, calm, drifting, hostile, view
+from monitor.view import Elsewhere
+from tests.web.view import HOSTILE, HOUR, NOW, a_test, calm, drifting, hostile, view
 
 VOID = {"meta", "link", "br", "img", "input"}
 
@@ -155,13 +156,23 @@ def test_troubles_stand_at_the_top(start):
 
 
 def test_models_of_other_replicas_are_named(start):
-    """A replica shows what it speaks for, and says what it does not show, also when that is everything."""
-    site = start(replace(view(), models=(), elsewhere=("churn", "upsell")))
+    """A replica shows what it speaks for, and says of the others how they stand and who shows them, also when that is
+    everything."""
+    told = Elsewhere("churn", "driftline-7d9f:8710", "drift", NOW - HOUR, 2, NOW)
+    site = start(replace(view(), models=(), elsewhere=(told, Elsewhere("upsell"))))
     text = read(site.ask("/").text).text
-    assert "Other replicas speak for, and show: churn, upsell." in text
+    assert "Judged by other replicas" in text
+    assert "driftline-7d9f:8710" in text
+    assert "no replica has told" in text
     assert "No model is configured" not in text
-    told = json.loads(site.ask("/api/v1/status/runtimeinfo").body)["data"]
-    assert told["modelsElsewhere"] == ["churn", "upsell"]
+    data = json.loads(site.ask("/api/v1/status/runtimeinfo").body)["data"]
+    assert data["modelsElsewhere"] == ["churn", "upsell"]
+    churn, upsell = json.loads(site.ask("/api/v1/elsewhere").body)["data"]
+    assert (churn["replica"], churn["state"], churn["openIncidents"]) == ("driftline-7d9f:8710", "drift", 2)
+    assert set(upsell.values()) == {"upsell", None}
+    answer = site.ask("/api/v1/models/churn")
+    assert answer.status == 404
+    assert "judged, and shown, by another replica, driftline-7d9f:8710" in answer.text
 
 
 def test_models_that_nobody_judges_are_told_with_the_reason(start):

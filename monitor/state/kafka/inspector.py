@@ -21,6 +21,7 @@ from monitor.state.inventory import (
 from monitor.state.kafka.chunks import Joints, Sealed, read_part, unsealed
 from monitor.state.kafka.description import Office, read_office, read_offices
 from monitor.state.kafka.keys import (
+    NOTICES,
     WriterId,
     decode_published,
     partition_of_model,
@@ -128,7 +129,7 @@ def last_written(logs: Logs, topics: Topics, source: Source) -> Progress | None:
 
 def _reports(logs: Logs, topics: Topics) -> Iterator[Progress]:
     for record in logs.read(Place(topics.progress, 0), 0):
-        if record.value is not None:
+        if record.value is not None and not record.key.startswith(NOTICES):
             try:
                 yield decode_progress(record.value)
             except StateDamaged:

@@ -20,6 +20,9 @@ WriterId = NewType("WriterId", int)
 MARKERS = b"\x94\xa1m"
 """What every key of a marker begins with in the state topic, and no other."""
 
+NOTICES = b"\x92\xa1n"
+"""What every key of a notice begins with in the progress topic, and no other."""
+
 _Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 _Integer = Annotated[int, msgspec.Meta(ge=-1 << 63, le=(1 << 63) - 1)]
 _Id = Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
@@ -56,6 +59,12 @@ class ProgressKey(NamedTuple):
     source: Source
 
 
+class NoticeKey(NamedTuple):
+    """What a process says of itself, in the progress topic."""
+
+    writer: WriterId
+
+
 class BatchKey(NamedTuple):
     """A batch of ledger entries; never used twice."""
 
@@ -70,7 +79,7 @@ class OwnerKey(NamedTuple):
     writer: WriterId
 
 
-Key: TypeAlias = SlotKey | MarkerKey | PublishedKey | ProgressKey | BatchKey | OwnerKey
+Key: TypeAlias = SlotKey | MarkerKey | PublishedKey | ProgressKey | NoticeKey | BatchKey | OwnerKey
 
 
 class _Stored(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -108,6 +117,10 @@ class _Marker(_Stored, tag="m"):
 class _Progress(_Stored, tag="p"):
     topic: bytes
     partition: _Count
+
+
+class _Notice(_Stored, tag="n"):
+    writer: _Id
 
 
 class _Batch(_Stored, tag="b"):
@@ -203,6 +216,8 @@ def _store(key: Key) -> _Stored:
             return _Marker(_utf8(source.topic), source.partition, writer.to_bytes(8, "big"))
         case ProgressKey(source):
             return _Progress(_utf8(source.topic), source.partition)
+        case NoticeKey(writer):
+            return _Notice(writer.to_bytes(8, "big"))
         case BatchKey(model, term, seq):
             return _Batch(_utf8(model), term, seq)
         case OwnerKey(writer):

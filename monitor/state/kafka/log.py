@@ -190,6 +190,12 @@ class KafkaLog:
 
     # Evaluate
 
+    def announce(self, notice: Mapping[str, Any]) -> None:
+        self._logs.send(self._progress.notices.records(notice))
+
+    def announced(self) -> Collection[Mapping[str, Any]]:
+        return self._progress.notices.newest.values()
+
     def attend(self) -> None:
         owned = dict(self._owned())
         with self._lock:

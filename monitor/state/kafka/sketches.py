@@ -17,6 +17,7 @@ from monitor.state.divergence import Divergences
 from monitor.state.kafka import keys
 from monitor.state.kafka.chunks import Joints, Sealed, read_part, unsealed
 from monitor.state.kafka.logs import Logs, Place, Record
+from monitor.state.kafka.notices import Notices
 from monitor.state.kafka.shared import PASSES
 from monitor.state.log import Progress
 
@@ -33,12 +34,16 @@ class ProgressReader:
         self._place = place
         self._clock = clock
         self._stall = stall
+        self.notices = Notices(place)
         self._next = 0
 
     def read(self) -> tuple[Progress, ...]:
         """Read on to the end; all reports, by source. Raises StateError."""
         for record in self._logs.read(self._place, self._next):
             self._next = record.offset + 1
+            if record.key.startswith(keys.NOTICES):
+                self.notices.take(record)
+                continue
             if record.value is None:
                 continue
             try:
