@@ -65,7 +65,7 @@ def _ensured(name: str) -> Path | str:
             return python
         say(f"  installing {name} …")
         shutil.rmtree(folder, ignore_errors=True)
-        wrong = _install(folder, HERE / name / "requirements.txt")
+        wrong = install(folder, HERE / name / "requirements.txt")
         if wrong:
             shutil.rmtree(folder, ignore_errors=True)
             return f"not installed: {wrong}"
@@ -73,7 +73,7 @@ def _ensured(name: str) -> Path | str:
     return python
 
 
-def _install(folder: Path, requirements: Path) -> str:
+def install(folder: Path, requirements: Path) -> str:
     """Why it failed, in a line; "" when it did not. Wheels only: a compiler would make other numbers."""
     commands = [
         [sys.executable, "-m", "venv", str(folder)],
