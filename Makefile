@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 3
+WORKERS ?= 6
 BASE ?= python:3.11-slim-bookworm
 IMAGE ?= driftline:latest
 

@@ -278,6 +278,7 @@ def test_numbers_are_short():
     assert percent(7e-7) == "< 0.01 %"
 
 
+@pytest.mark.slow(25)
 def test_kinds_are_named_right_at_the_size_that_is_just_detected():
     """A small part of `python -m bench.diagnosis`, which has the whole matrix."""
     chosen = [case for case in changes.cases() if case.feature in {"uniform", "country"}]
