@@ -37,6 +37,7 @@ GOALS = (
     ("groups", "features that are judged together", "false pages within the budget"),
     ("seasons", "hour-of-day cycle, nightly and daily windows, read by hour of day",
      "≥ 90 % fewer false windows than with one reference, power against PSI 0.05 within 0.05 of it"),
+    ("join", "join of labels, ten million open predictions, one core", "≤ 24 bytes each in memory, ≥ 1 M joins/s"),
     ("errors", "error rate 5 % to 10 %, a look every 50 rows", "median delay ≤ 1.15 × river's ADWIN at no more false alarms"),
     ("judging", "judging a window of 500 features x 20 segments, one core", "< 1 s"),
     ("gpu", "GPU, where there is one", "columns-to-counts and vectors beside the CPU's and beside the copy limit"),
@@ -47,7 +48,7 @@ TITLES = {
     "stream": "From a real Kafka", "replay": "Replay", "drift": "Whole drift runs", "memory": "Memory", "scaling": "Cost against size",
     "recovery": "Recovery from Kafka", "checkpoint": "Checkpoints", "replicas": "Replicas", "start": "Start", "soak": "Soak", "vectors": "Vectors", "groups": "Groups",
     "judging": "Judging a window", "diagnosis": "Kinds of change, named", "where": "Conditions, named",
-    "early": "Early alarms and onsets", "errors": "A doubled error rate",
+    "early": "Early alarms and onsets", "errors": "A doubled error rate", "join": "Join of labels",
     "seasons": "References read by season", "gpu": "GPU",
 }  # fmt: skip
 ANSWER = {True: "met", False: "**not met**", None: "–"}

@@ -25,7 +25,7 @@ from monitor.judge.beside import Neighbour, rebinned
 from monitor.judge.prepare import prepare
 from monitor.judgement import Context
 from monitor.partition import Model
-from monitor.plan import Kind, ModelPlan, SourcePlan
+from monitor.plan import FeaturePlan, Kind, ModelPlan, SourcePlan
 from monitor.reference.file import read
 from monitor.reference.profile import Reference
 from monitor.reference.vector import plain_vector, stacked
@@ -47,6 +47,8 @@ class Assembly:
     plans: Plans
     references: Mapping[str, Reference | None]
     models: Mapping[str, Model]
+    labels: Mapping[str, Model]
+    """How labels are counted, by the name of the model they are of."""
     contexts: Mapping[str, Context]
     redacted: str
     """The effective configuration as YAML, secrets as <secret>."""
@@ -58,11 +60,19 @@ class Assembly:
         return {source.name: source.topic for source in self.plans.sources}
 
     def models_of(self, source: SourcePlan) -> dict[str, Model]:
-        return {name: self.models[name] for name in source.models}
+        """What is counted of a source: predictions of some models, labels of others."""
+        return {name: self._counted(source, name) for name in source.models}
+
+    def _counted(self, source: SourcePlan, name: str) -> Model:
+        labels = self.labels.get(name)
+        return labels if labels is not None and labels.plan.source == source.name else self.models[name]
 
     def decoder(self, source: SourcePlan) -> Decoder:
-        plans = {name: self.models[name].plan for name in source.models}
-        return Decoder(source, plans, self.references)
+        counted = self.models_of(source)
+        references = {
+            name: self.references[name] for name, model in counted.items() if model is self.models[name]
+        }
+        return Decoder(source, {name: model.plan for name, model in counted.items()}, references)
 
     def input(self, source: SourcePlan, dead_letters: DeadLetters) -> Input:
         return Input(source, self.decoder(source), self.models_of(source), dead_letters)
@@ -80,6 +90,7 @@ def assemble(files: Sequence[str]) -> Assembly:
     plans = build_plans(settings, found)
     references = {plan.name: found.get(plan.name) for plan in plans.models}
     models = {}
+    labels = {plan.name: Model(plan, _bare_layout(plan), (), backend) for plan in plans.labels}
     contexts = {}
     for plan in plans.models:
         reference = references[plan.name]
@@ -92,7 +103,7 @@ def assemble(files: Sequence[str]) -> Assembly:
             else {}
         )
         contexts[plan.name] = Context(plan, layout, reference, prepared, _others(plan, reference))
-    return Assembly(settings, plans, references, models, contexts, render(settings), backend)
+    return Assembly(settings, plans, references, models, labels, contexts, render(settings), backend)
 
 
 def _others(plan: ModelPlan, reference: Reference | None) -> dict[str, Neighbour]:
@@ -142,7 +153,7 @@ def _bare_layout(plan: ModelPlan) -> Layout:
     """Slots for a model without a reference: presence, sums and extremes are kept, shares are not."""
     numeric = [feature for feature in plan.features if feature.kind is Kind.NUMERIC]
     edges = np.array([0.0, 1.0])
-    slots = [_bare_slots(feature.kind) for feature in plan.features]
+    slots = [_bare_slots(feature) for feature in plan.features]
     kinds = [_KINDS.get(feature.kind, CATEGORICAL) for feature in plan.features]
     column = [kinds[:place].count(kind) for place, kind in enumerate(kinds)]
     return Layout(
@@ -157,9 +168,9 @@ def _bare_layout(plan: ModelPlan) -> Layout:
     )
 
 
-def _bare_slots(kind: Kind) -> int:
-    if kind is Kind.NUMERIC:
+def _bare_slots(feature: FeaturePlan) -> int:
+    if feature.kind is Kind.NUMERIC:
         return 2 + 3
-    if kind is Kind.VECTOR:
+    if feature.kind is Kind.VECTOR:
         return VECTOR_SLOTS
-    return FIRST_BIN + (2 if kind is Kind.BOOLEAN else 0)
+    return FIRST_BIN + (2 if feature.kind is Kind.BOOLEAN else len(feature.categories or ()))

@@ -112,6 +112,10 @@ class Columns:
                 categories
     segments    int32[segment columns, rows]   as codes, of the values of `ModelPlan.segments`; None
                 without segments
+    ids         uint64[rows]                hash of the id that labels find a prediction by, 0 where there
+                                            is none; None without labels
+    outcome     float32[rows]               the prediction, or the label itself, NaN where it is missing;
+                                            None as `ids`
     """
 
     model: str
@@ -128,6 +132,8 @@ class Columns:
     novel: Novel = NOTHING_NOVEL
     vectors: NDArray[np.float64] | None = None
     segments: NDArray[np.int32] | None = None
+    ids: NDArray[np.uint64] | None = None
+    outcome: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -148,4 +154,6 @@ class Columns:
             novel=NOTHING_NOVEL,
             vectors=self.vectors[rows] if self.vectors is not None else None,
             segments=self.segments[:, rows] if self.segments is not None else None,
+            ids=self.ids[rows] if self.ids is not None else None,
+            outcome=self.outcome[rows] if self.outcome is not None else None,
         )

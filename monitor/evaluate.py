@@ -23,6 +23,7 @@ from monitor.incident.forget import forget
 from monitor.incident.intend import Intentions, intend
 from monitor.incident.model import Incident, cause_of, causes_of
 from monitor.judgement import Context, Judged, Judgement
+from monitor.labelled import Measured
 from monitor.names import Source
 from monitor.plan import ModelPlan
 from monitor.removed import Removed
@@ -89,7 +90,7 @@ class Evaluate:
         self._restoring: dict[str, Restoring] = {}
         self._anew: set[str] = set()
         """Models of which all sketches are still to be taken."""
-        self._heard: dict[str, Heard] = {}
+        self._heard: dict[tuple[str, str], Heard] = {}
         self._marks: dict[str, int] = {}
         """Watermark by topic, since the last report."""
         self._removed = Removed(state, clock, self.deciding)
@@ -210,6 +211,7 @@ class Evaluate:
             ]
             if len(ends) == len(judgement.plan.windows):
                 reach = max(spec.size for spec in judgement.plan.windows) + judgement.plan.lateness + KEPT
+                reach += judgement.plan.join.wait if judgement.plan.join is not None else 0
                 self._state.prune(name, min(ends) - reach)
         for name in (*self._judgements, *self.speaks_for(self.removed - self._contexts.keys())):
             entries = list(forget(self._state.ledger(name), self._clock.now_ms()))
@@ -228,7 +230,7 @@ class Evaluate:
         for name in [name for name in self._judgements if terms.get(name) != self._terms.get(name)]:
             del self._judgements[name]
             self.models.pop(name, None)
-            self._heard.pop(name, None)
+            self._heard = {key: one for key, one in self._heard.items() if key[0] != name}
         for name in [name for name, one in self._restoring.items() if terms.get(name) != one.term]:
             del self._restoring[name]
         for name in sorted(terms.keys() - self._judgements.keys() - self._restoring.keys()):
@@ -288,17 +290,35 @@ class Evaluate:
 
     def _judge(self, judgement: Judgement) -> int:
         plan = judgement.plan
-        expected = self._expected(self._topics[plan.source])
-        heard = self._heard.get(plan.name)
-        if heard is None or heard.expected is not expected or heard.config != plan.config:
-            heard = self._heard[plan.name] = Heard(plan.name, expected, config=plan.config)
-            heard.take(self.progress.values())
+        heard = self._hear(plan, plan.source, plan.config)
         count = 0
-        for judged in judgement.due(expected=expected, progress=heard, now=self._clock.now_ms()):
+        for judged in judgement.due(expected=heard.expected, progress=heard, now=self._clock.now_ms()):
             self._commit(judgement, judged)
             count += 1
             self._live()
+        return count + self._measure(judgement)
+
+    def _measure(self, judgement: Judgement) -> int:
+        """Take the figures of windows whose labels are in."""
+        plan = judgement.plan
+        if plan.join is None:
+            return 0
+        heard = self._hear(plan, plan.join.source, None)
+        count = 0
+        for measured in judgement.measures(heard, now=self._clock.now_ms()):
+            self._commit(judgement, measured)
+            count += 1
+            self._live()
         return count
+
+    def _hear(self, plan: ModelPlan, source: str, config: str | None) -> Heard:
+        """What is known of the partitions that a model, or its labels, come from."""
+        expected = self._expected(self._topics[source])
+        heard = self._heard.get((plan.name, source))
+        if heard is None or heard.expected is not expected or heard.config != config:
+            heard = self._heard[plan.name, source] = Heard(plan.name, expected, config=config)
+            heard.take(self.progress.values())
+        return heard
 
     def _held(self, plan: ModelPlan) -> Guard | None:
         """Retraining waits while a partition is paused, or nobody reports on it: we do not see all that there is."""
@@ -306,7 +326,7 @@ class Evaluate:
         seen = [self.progress.get(source) for source in expected]
         return Guard.HEALTH if any(one is None or one.paused for one in seen) else None
 
-    def _commit(self, judgement: Judgement, judged: Judged) -> None:
+    def _commit(self, judgement: Judgement, judged: Judged | Measured) -> None:
         """Step 11: durable first, then taken as judged."""
         plan = judgement.plan
         entries = judgement.entries(judged)
@@ -326,6 +346,10 @@ class Evaluate:
         for guard in intentions.suppressed:
             metrics.RETRAIN_SUPPRESSED_TOTAL.labels(plan.name, str(guard)).inc()
         verdict = judged.verdict
+        if isinstance(judged, Measured):
+            log.info("window_measured", model=plan.name, window=verdict.window, end=verdict.end, detail=verdict.detail,
+                     rules=list(verdict.rules))  # fmt: skip
+            return
         log.info(
             "early_alarm" if verdict.early else "window_judged",
             model=plan.name,

@@ -21,6 +21,7 @@ from monitor.judge.beside import Neighbour
 from monitor.judge.kept import Kept
 from monitor.judge.policy import judge, judge_without_reference
 from monitor.judge.prepare import Prepared
+from monitor.labelled import Labelled, Measured
 from monitor.looks import KIND, Looks, entry_of
 from monitor.names import Source
 from monitor.plan import ModelPlan, WindowSpec
@@ -77,6 +78,7 @@ class Judgement:
         self.skipped: dict[tuple[str, str], int] = {}
         self.pages = self.early_pages = 0
         self.looks = Looks()
+        self.labelled = Labelled(context.plan, patience=patience) if context.plan.join is not None else None
         self._patience = patience
         self._past = History()
         self._panes = Panes(context.plan)
@@ -111,13 +113,17 @@ class Judgement:
         self.latest = self._past.newest()
         self.incidents = latest_incidents(ledger.of("incident"))
         self.looks.restore(ledger.of(KIND))
+        if self.labelled is not None:
+            self.labelled.restore(ledger)
 
     def observe(self, sketches: Sequence[Sketch]) -> None:
         """Take newer sketches; windows already judged that they change will be revised."""
         for sketch in sketches:
+            if self.labelled is not None:
+                self.labelled.observe(sketch)
             if sketch.key.config != self.plan.config:
                 continue
-            if not self._panes.put(sketch):
+            if not self._panes.put(replace(sketch, joinable=b"") if sketch.joinable else sketch):
                 continue
             for spec in self.plan.windows:
                 cursor = self._cursor.get(spec.name)
@@ -140,8 +146,13 @@ class Judgement:
                 yield judged
         self._forget()
 
-    def accept(self, judged: Judged) -> None:
+    def accept(self, judged: Judged | Measured) -> None:
         """Take note of a result that is durable now."""
+        if isinstance(judged, Measured):
+            assert self.labelled is not None
+            self.incidents = stand(self.incidents, judged.transitions)
+            self.labelled.accept(judged)
+            return
         verdict, name = judged.verdict, judged.verdict.window
         self.incidents = stand(self.incidents, judged.transitions)
         pages = sum(transition.pages for transition in judged.transitions)
@@ -164,8 +175,16 @@ class Judgement:
         self.windows[name] = judged.window
         self._besides.remember(judged.window, self.context.prepared.get(name), self.plan)
 
-    def entries(self, judged: Judged) -> list[Entry]:
+    def measures(self, heard: Heard, *, now: int) -> Iterator[Measured]:
+        """Windows whose labels are in; `heard` is of their partitions. To be used as `due`."""
+        if self.labelled is not None:
+            yield from self.labelled.due(lambda: self.incidents, judged=self._cursor, heard=heard, now=now)
+
+    def entries(self, judged: Judged | Measured) -> list[Entry]:
         """What must be durable before a result is accepted, beside what follows for incidents."""
+        if isinstance(judged, Measured):
+            assert self.labelled is not None
+            return self.labelled.entries(judged)
         verdict = judged.verdict
         entries = [] if verdict.early else [verdict_entry(verdict), *self._past.outdated(verdict, self.plan)]
         return [*entries, judged.cursor] if verdict.revision == 0 else entries

@@ -291,34 +291,43 @@ SEGMENT_STATISTIC = _gauge(
 FEATURE_DRIFTED = _gauge(
     "feature_drifted", "1 when a latest drift verdict of the model names the feature.", "model", "feature"
 )
+_OF_FEATURE = ("model", "feature", "window")
 FEATURE_PSI = _gauge(
-    "feature_psi",
-    "Population stability index of the feature in the latest closed window.",
-    "model",
-    "feature",
-    "window",
+    "feature_psi", "Population stability index of the feature in the latest closed window.", *_OF_FEATURE
 )
 FEATURE_KS_STATISTIC = _gauge(
     "feature_ks_statistic",
     "Kolmogorov-Smirnov statistic of the feature in the latest closed window.",
-    "model",
-    "feature",
-    "window",
+    *_OF_FEATURE,
 )
 FEATURE_MMD = _gauge(
-    "feature_mmd",
-    "Distance of the vectors of the latest closed window from the reference's, less what sampling adds.",
-    "model",
-    "feature",
-    "window",
-)
+    "feature_mmd", "Distance of the vectors of the latest closed window from the reference's, less what sampling adds.",
+    *_OF_FEATURE,
+)  # fmt: skip
 FEATURE_MISSING_RATIO = _gauge(
-    "feature_missing_ratio",
-    "Share of rows of the latest closed window that miss the feature.",
-    "model",
-    "feature",
-    "window",
+    "feature_missing_ratio", "Share of rows of the latest closed window that miss the feature.", *_OF_FEATURE
 )
+_OF_FIGURES = ("model", "window", "segment", "figure")
+PERFORMANCE = _gauge(
+    "performance", "How well the model did in the latest window whose labels are in; segment is empty for the whole.",
+    *_OF_FIGURES,
+)  # fmt: skip
+PERFORMANCE_LOW = _gauge(
+    "performance_low", "Lower bound of the figure, 95 % whenever it is looked at.", *_OF_FIGURES
+)
+PERFORMANCE_HIGH = _gauge(
+    "performance_high", "Upper bound of the figure, 95 % whenever it is looked at.", *_OF_FIGURES
+)
+LABEL_COVERAGE_RATIO = _gauge(
+    "label_coverage_ratio", "Share of the predictions of that window that have a label.", "model", "window"
+)
+PERFORMANCE_TIMESTAMP_SECONDS = _gauge(
+    "performance_timestamp_seconds", "End of the latest window whose labels are in.", "model", "window"
+)
+JOIN_IDS = _gauge(
+    "join_ids", "Ids of predictions and labels that are held until they find each other.", "model"
+)
+JOIN_BYTES = _gauge("join_bytes", "Memory of the table in which they do.", "model")
 
 VIEW_FAMILIES: tuple[Family, ...] = tuple(
     value for value in dict(globals()).values() if isinstance(value, Family)

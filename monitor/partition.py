@@ -144,7 +144,8 @@ class Partition:
         rows = 0
         for block in columns:
             panes = out if len(block) == len(batch) else out[block.index]
-            found = self._cells[block.model].add(block, panes)
+            before = marks if len(block) == len(batch) else marks[block.index]
+            found = self._cells[block.model].add(block, panes, before)
             for segments in self._segments[block.model]:
                 segments.add(block, panes)
             breaches[block.model] = breaches.get(block.model, 0) + found

@@ -156,6 +156,28 @@ class RetrainPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinPlan:
+    """How the labels of another topic find the predictions of a model."""
+
+    source: str
+    """Of the labels."""
+    kind: str
+    """score | class | number"""
+    wait: int
+    """Labels count that come at most so long after the prediction, ms; or before it."""
+    digest: bytes
+    """8 bytes: of all that gives the kept rows their meaning."""
+    classes: tuple[str, ...] = ()
+    """class: those that are told apart; score: labels that the score is the probability of, all others are not."""
+    threshold: float = 0.5
+    """score: what is predicted to be one of `classes`."""
+    scale: float = 1.0
+    """number: what errors are counted in."""
+    is_label: bool = False
+    """The plan is that of the labels themselves."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelPlan:
     """All that ingest, evaluate and the judge need to know about one model. Times in ms."""
 
@@ -199,6 +221,9 @@ class ModelPlan:
     sample: int = 0
     """Rows kept of each pane and source partition, as slot codes, for the diagnosis; 0: none."""
     shown: Shown = Shown.NAMES
+    join: JoinPlan | None = None
+    harm: tuple[RawRule, ...] = ()
+    """Limits on performance, by name; they look at windows whose labels are in. `feature` is a segment, "" the whole."""
 
 
 @dataclass(frozen=True, slots=True)

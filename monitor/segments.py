@@ -10,10 +10,12 @@ from dataclasses import replace
 
 from kernels.layout import FIRST_BIN, Layout
 from monitor.judge.catalogue import OF_VECTORS
-from monitor.plan import FeaturePlan, ModelPlan, SegmentPlan
+from monitor.plan import FeaturePlan, Kind, ModelPlan, SegmentPlan
 from monitor.reference.vector import without_waves
 
 WHOLE = ""
+PREDICTION = "prediction"
+"""Name of the feature that is what the model answered."""
 MISSING = "missing"
 OTHER = "other"
 RESERVED = frozenset({MISSING, OTHER})
@@ -41,15 +43,20 @@ def names(plan: ModelPlan) -> tuple[str, ...]:
 
 
 def hidden(plan: ModelPlan) -> tuple[FeaturePlan, ...]:
-    """Columns that are read and not counted, behind those of the features: which segment a row belongs to.
+    """Columns that are read and not counted, behind those of the features: which segment a row belongs to, and
+    the class that was predicted where labels are joined.
 
     One for each declared column, also where a feature is read at the same path: its slots may be other ones.
     No feature can be called as they are.
     """
-    return tuple(
+    columns = tuple(
         FeaturePlan(f"\0segment {one.name}", one.path, one.kind, categories=one.values)
         for one in plan.segments
     )
+    if plan.join is None or plan.join.is_label or plan.join.kind != "class":
+        return columns
+    path = next(feature.path for feature in plan.features if feature.name == PREDICTION)
+    return (*columns, FeaturePlan("\0class", path, Kind.CATEGORICAL, categories=plan.join.classes))
 
 
 def part_plan(plan: ModelPlan) -> ModelPlan:

@@ -39,6 +39,10 @@ def shown(
         latest=dict(judgement.latest),
         windows=dict(judgement.windows),
         alarms=dict(judgement.looks.alarms),
+        performance={name: tuple(history) for name, history in judgement.labelled.history.items()}
+        if judgement.labelled is not None
+        else {},
+        waiting=judgement.labelled.shown() if judgement.labelled is not None else {},
         history=tuple(kept for history in judgement.history.values() for kept in list(history)[-SHOWN:]),
         incidents=tuple(ordered[:SHOWN]),
         closed=dict(judgement.closed),

@@ -51,6 +51,7 @@ class Sketch:
     counts, latency: given as arrays or packed, read as arrays; `packed` and `add` do not unpack them.
     novel: categorical column → {category: count}, the NOVEL_KEPT categories of smallest hash.
     sample: some of its rows as `monitor.sample.pack` writes them; b"": none were kept.
+    joinable: those of its rows that have an id, as `monitor.joinable.pack` writes them; b"" without labels.
 
     Compared by identity; equal content is equal `state.codec.digest`.
     """
@@ -70,6 +71,7 @@ class Sketch:
     novel: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     vectors: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     sample: bytes = b""
+    joinable: bytes = b""
 
     def packed(self, name: str) -> Packed:
         """`counts` or `latency` as few bytes. Raises ValueError for a count below zero."""
@@ -91,4 +93,4 @@ class Sketch:
         held = (self.__dict__["_counts"], self.__dict__["_latency"], self.sums, self.extremes)
         flat = (self.violations, self.rejects, self.vectors)
         arrays = sum(len(a.data) if isinstance(a, Packed) else a.nbytes for a in (*held, *flat))
-        return arrays + len(self.sample)
+        return arrays + len(self.sample) + len(self.joinable)

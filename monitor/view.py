@@ -25,6 +25,10 @@ class ModelView:
     """The merged counts the latest verdicts were made from."""
     alarms: Mapping[str, Verdict] = field(default_factory=dict)
     """The newest early alarm, by window name."""
+    performance: Mapping[str, tuple[Verdict, ...]] = field(default_factory=dict)
+    """How well the model did in windows whose labels are in, oldest first, by window name."""
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    """Of the join: ids, labels and bytes that are held; empty without labels."""
     history: tuple[Kept, ...] = ()
     """Verdicts, oldest first, bounded."""
     incidents: tuple[Mapping[str, Any], ...] = ()

@@ -120,7 +120,7 @@ def _is_literal(settings: Settings, steps: tuple[str | int, ...]) -> bool:
 
 def _sources(settings: Settings) -> Iterator[Problem]:
     topics: dict[str, str] = {}
-    carried = Counter(settings.source_of(name) for name in settings.models)
+    carried = Counter({name: len(settings.carried_by(name)) for name in settings.sources})
     dead = {
         settings.dead_letter_topic(name)
         for name in settings.sources
@@ -153,7 +153,7 @@ def _carried(settings: Settings, name: str, count: int) -> Iterator[Problem]:
         text = f"sources.{name} carries no model; it is not read"
         yield Problem("unused", steps, text, level=Level.WARNING, at_key=True)
     if count > 1 and not settings.sources[name].fields.model:
-        models = ", ".join(m for m in settings.models if settings.source_of(m) == name)
+        models = ", ".join(settings.carried_by(name))
         yield Problem(
             "ambiguous-model",
             (*steps, "fields"),

@@ -7,10 +7,12 @@ from collections.abc import Set as AbstractSet
 
 from monitor.config import pane
 from monitor.config.finding import Level, Problem, Steps, nearest
+from monitor.config.labelled import check_labels
 from monitor.config.quantity import format_duration
 from monitor.config.rule import GrammarError, parse_test
 from monitor.config.settings import Settings
-from monitor.config.watched import Column, Feature, Model, Outcome
+from monitor.config.watched import Column, Feature, Limit, Model, Outcome
+from monitor.judge.catalogue import PERFORMANCE
 from monitor.plan import LAST_WEEK, PREVIOUS
 
 DAY = 86_400_000
@@ -28,6 +30,10 @@ def check_model(settings: Settings, name: str, names: Mapping[str, AbstractSet[s
     yield from _windows(model, steps)
     yield from _beside(model, steps)
     yield from _columns(model, steps)
+    yield from check_labels(
+        model.labels, model.prediction.kind if model.prediction else "", own=settings.source_of(name), steps=steps,
+        with_id={source for source, one in settings.sources.items() if one.fields.id}, sources=names["sources"],
+    )  # fmt: skip
     yield from _rules(model, steps)
     yield from _retrain(model, steps, names["targets"])
 
@@ -207,7 +213,9 @@ def _rules(model: Model, steps: Steps) -> Iterator[Problem]:
     is_closed = not model.reference
     for name, rule in model.rules.items():
         at = (*steps, "rules", name)
-        if is_closed and rule.when[1] not in known_features(model):
+        if rule.when[0] in PERFORMANCE:
+            yield from _performance(model, rule, (*at, "when"))
+        elif is_closed and rule.when[1] not in known_features(model):
             yield unknown_feature(rule.when[1], (*at, "when"), known_features(model))
         if rule.do == "retrain" and (model.retrain.mode == "off" or not model.retrain.target):
             yield Problem(
@@ -222,6 +230,21 @@ def _rules(model: Model, steps: Steps) -> Iterator[Problem]:
         _, _, feature = test.rstrip(") ").partition("(")
         if feature and is_closed and feature.strip() not in known_features(model):
             yield unknown_feature(feature.strip(), at, known_features(model))
+
+
+def _performance(model: Model, rule: Limit, at: Steps) -> Iterator[Problem]:
+    if model.labels is None:
+        yield Problem(
+            "missing-key", at, f"`{rule.when[0]}` needs labels, and the model has none",
+            help="say where they come from: labels: {source: outcomes, path: label}",
+        )  # fmt: skip
+    column, _, _ = rule.when[1].partition("=")
+    if column and column not in model.segments:
+        known = tuple(model.segments)
+        yield Problem(
+            "unknown-segment", at, f"there are no segments by `{column}`", suggestion=nearest(column, known),
+            help=f"a segment is written country=DE; segments by: {', '.join(known) or 'none'}",
+        )  # fmt: skip
 
 
 def unknown_feature(feature: str, steps: Steps, known: tuple[str, ...]) -> Problem:

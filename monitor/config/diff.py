@@ -145,7 +145,7 @@ def _windows(model: str, before: Settings, after: Settings) -> tuple[Effect, str
 def _models(steps: Steps, settings: Settings) -> tuple[str, ...]:
     if steps[0] == "models":
         return (str(steps[1]),)
-    return tuple(name for name in settings.models if settings.source_of(name) == steps[1])
+    return settings.carried_by(str(steps[1]))
 
 
 def _loss(models: tuple[str, ...], held: Mapping[str, int]) -> str:

@@ -16,7 +16,6 @@ _LATER = {
     ("models", "*", "cluster"): "design effects by group",
     ("models", "*", "compat"): "scores as other tools define them",
     ("models", "*", "diagnosis"): "diagnosis by row samples",
-    ("models", "*", "labels"): "labels from another topic",
     ("models", "*", "slo"): "performance objectives",
     ("models", "*", "challenger"): "comparison of champion and challenger",
     ("models", "*", "early"): "looking before a window closes",
@@ -36,7 +35,7 @@ _LATER = {
     ("web", "tls"): "TLS of the web server",
     ("mlflow",): "MLflow",
     ("feast",): "Feast",
-    ("labels",): "labels from another topic",
+    ("labels",): "labels of all models; write models.<name>.labels instead",
     ("otel",): "OpenTelemetry",
     ("tracing",): "OpenTelemetry",
 }

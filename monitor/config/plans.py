@@ -10,6 +10,7 @@ from monitor.config.crosscheck_model import WHOLE_MODEL, unknown_feature
 from monitor.config.diagnosed import shown
 from monitor.config.digest import config_digest
 from monitor.config.finding import Problem
+from monitor.config.labelled import label_plan, plan_join
 from monitor.config.load import refusal
 from monitor.config.outgoing import plan_alerts
 from monitor.config.pane import choose
@@ -18,20 +19,24 @@ from monitor.config.segmented import plan_segments
 from monitor.config.settings import Settings
 from monitor.config.values import KafkaPlan, LogPlan, MetricsPlan, Plans, StatePlan, TopicsPlan, WebPlan
 from monitor.config.watched import LEARN, Model
+from monitor.judge.catalogue import PERFORMANCE
 from monitor.plan import (
     Budget,
     DeadLetterPlan,
     FeaturePlan,
+    JoinPlan,
     ModelPlan,
     RawRule,
     RetrainPlan,
     Rule,
     RuleKind,
+    SegmentPlan,
     SourcePlan,
     TimeUnit,
     WindowSpec,
 )
 from monitor.reference.profile import Reference
+from monitor.segments import PREDICTION
 from monitor.state.kafka.topics import TopicSpec, specs
 
 
@@ -74,6 +79,11 @@ def build_plans(
         kafka=plan_kafka(settings),
         sources=plan_sources(settings),
         models=models,
+        labels=tuple(
+            label_plan(plan, labels)
+            for plan in models
+            if (labels := settings.models[plan.name].labels) is not None and plan.join is not None
+        ),
         alerts=plan_alerts(settings),
         state=plan_state(settings),
         metrics=MetricsPlan(
@@ -112,9 +122,9 @@ def plan_topics(settings: Settings) -> tuple[TopicSpec, ...]:
     """
     if settings.state.log != "kafka":
         return ()
-    carrying = {settings.source_of(model) for model in settings.models}
+    carrying = [name for name in settings.sources if settings.carried_by(name)]
     spans = [
-        window.size + model.allowed_lateness
+        window.size + model.allowed_lateness + (model.labels.wait if model.labels else 0)
         for model in settings.models.values()
         for window in model.windows.values()
     ]
@@ -148,7 +158,7 @@ def plan_sources(settings: Settings) -> tuple[SourcePlan, ...]:
     """One plan per source that carries a model, in the order of the configuration."""
     plans = []
     for name, source in settings.sources.items():
-        models = tuple(model for model in settings.models if settings.source_of(model) == name)
+        models = settings.carried_by(name)
         if not models:
             continue
         fields = source.fields
@@ -217,25 +227,23 @@ def _model(settings: Settings, name: str, reference: Reference | None, problems:
     model, steps = settings.models[name], ("models", name)
     features = plan_columns(model, name, reference, problems)
     windows, pane = plan_windows(model)
-    rules = plan_rules(features)
-    source = settings.source_of(name)
     known = (*(feature.name for feature in features), *WHOLE_MODEL)
     for rule, limit in model.rules.items():
-        if limit.when[1] not in known:
+        if limit.when[0] not in PERFORMANCE and limit.when[1] not in known:
             problems.append(unknown_feature(limit.when[1], (*steps, "rules", rule, "when"), known))
-    file = reference_paths(settings).get(name)
     segments = plan_segments(model, name, features, reference, problems)
+    limits = [RawRule(rule, *limit.when, limit.do) for rule, limit in model.rules.items()]
     return ModelPlan(
         name=name,
-        source=source,
+        source=settings.source_of(name),
         features=features,
-        rules=rules,
+        rules=plan_rules(features),
         windows=windows,
         pane=pane,
         budget=Budget(*model.budget),
-        config=config_digest(features, pane, settings.sources[source], reference, segments),
+        config=config_digest(features, pane, settings.sources[settings.source_of(name)], reference, segments),
         early=model.early,
-        reference=str(file) if file and reference else "",
+        reference=str(reference_paths(settings)[name]) if reference else "",
         champion=model.champion,
         lateness=model.allowed_lateness,
         min_records=model.min_records,
@@ -251,9 +259,36 @@ def _model(settings: Settings, name: str, reference: Reference | None, problems:
         shown=shown(model.diagnosis, model.contract),
         segments=segments,
         groups=tuple(model.groups),
-        raw_rules=tuple(RawRule(rule, *limit.when, limit.do) for rule, limit in model.rules.items()),
+        join=_join(settings, name, features, reference, segments, problems),
+        raw_rules=tuple(rule for rule in limits if rule.score not in PERFORMANCE),
+        harm=tuple(rule for rule in limits if rule.score in PERFORMANCE),
         retrain=_retrain(model),
     )
+
+
+def _join(
+    settings: Settings,
+    name: str,
+    features: tuple[FeaturePlan, ...],
+    reference: Reference | None,
+    segments: tuple[SegmentPlan, ...],
+    problems: list[Problem],
+) -> JoinPlan | None:
+    labels, outcome = settings.models[name].labels, settings.models[name].prediction
+    if labels is None or outcome is None:
+        return None
+    prediction = next((feature for feature in features if feature.name == PREDICTION), None)
+    if prediction is None:
+        text = f"the reference {reference.name if reference else ''} has no prediction for labels to be compared with"
+        problems.append(
+            Problem("not-in-reference", ("models", name, "labels"), text, at_key=True,
+                    help="build it again with the prediction among its columns")
+        )  # fmt: skip
+        return None
+    profiles = reference.features if reference is not None else ()
+    scale = next((profile.scale for profile in profiles if profile.name == PREDICTION), 1.0)
+    ids = tuple(settings.sources[one].fields.id for one in (settings.source_of(name), labels.source))
+    return plan_join(labels, outcome.kind, prediction=prediction, segments=segments, ids=ids, scale=scale)
 
 
 def _retrain(model: Model) -> RetrainPlan:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 
 from monitor.config.finding import nearest
-from monitor.config.quantity import parse_number
-from monitor.judge.catalogue import JOINT, KS, PSI, RATIOS, SCORES, G
+from monitor.config.quantity import parse_duration, parse_number
+from monitor.judge.catalogue import JOINT, KS, PERFORMANCE, PSI, RATIOS, SCORES, G
 
 TESTS = (PSI, KS, G, JOINT, *RATIOS)
 """Voting tests, which take a tolerance."""
 MAX_WINDOWS = 1000
 
 _RULE = re.compile(
-    r"\s*(?P<score>[\w-]+)\s*\(\s*(?P<feature>.+?)\s*\)\s*(?P<operator>>=|<=|>|<)\s*(?P<limit>\S+)"
-    r"(?:\s+for\s+(?P<windows>\d{1,6})\s+windows?)?\s*"
+    r"\s*(?P<score>[\w-]+)\s*(?:\(\s*(?P<feature>.+?)\s*\))?\s*(?P<operator>>=|<=|>|<)\s*(?P<limit>\S+)"
+    r"(?:\s+for\s+(?:(?P<windows>\d{1,6})\s+windows?|(?P<duration>\w+)))?\s*"
 )
 _CALL = re.compile(r"\s*(?P<test>[\w-]+)\s*(?:\(\s*(?P<feature>.+?)\s*\))?\s*")
 _DRIFT = re.compile(r"\s*drift\s+for\s+(\d{1,6})\s+windows?\s*")
@@ -29,20 +29,29 @@ class GrammarError(ValueError):
 
 
 def parse_limit(text: str) -> tuple[str, str, str, float, int]:
-    """`psi(age) > 0.25 for 3 windows` → ("psi", "age", ">", 0.25, 3). Raises GrammarError."""
+    """`psi(age) > 0.25 for 3 windows` → ("psi", "age", ">", 0.25, 3). Raises GrammarError.
+
+    A limit of performance has a segment or nothing in brackets, and may hold for a time, in ms and negative:
+    `accuracy(country=DE) < 0.92 for 24h` → ("accuracy", "country=DE", "<", 0.92, -86400000).
+    """
     match = _RULE.fullmatch(text)
     if match is None:
         raise GrammarError("a rule is written like `psi(age) > 0.25 for 3 windows`")
-    score = match["score"]
-    if score not in SCORES:
+    score, feature = match["score"], match["feature"] or ""
+    is_performance = score in PERFORMANCE
+    if score not in SCORES and not is_performance:
         raise GrammarError(
-            f"`{score}` is not a known score; known: {', '.join(SCORES)}", suggestion=nearest(score, SCORES)
+            f"`{score}` is not a known score; known: {', '.join((*SCORES, *PERFORMANCE))}",
+            suggestion=nearest(score, (*SCORES, *PERFORMANCE)),
         )
     try:
         limit = parse_number(match["limit"])
     except ValueError as error:
         raise GrammarError(f"the limit of a rule is a number: {error}") from None
-    return score, match["feature"], match["operator"], limit, _windows(match["windows"] or "1")
+    if not is_performance and (not feature or match["duration"]):
+        raise GrammarError("a rule on a score is written like `psi(age) > 0.25 for 3 windows`")
+    windows = _span(match["duration"]) if match["duration"] else _windows(match["windows"] or "1")
+    return score, feature, match["operator"], limit, windows
 
 
 def parse_test(text: str) -> tuple[str, str]:
@@ -64,10 +73,20 @@ def parse_drift(text: str) -> int:
     match = _DRIFT.fullmatch(text)
     if match is None:
         raise GrammarError(
-            "a retraining condition is written like `drift for 3 windows`; conditions on "
-            "performance (accuracy < 0.92 for 24h) are not supported by this version"
+            "a retraining condition is written like `drift for 3 windows`; for one on performance give the "
+            "model a rule: {when: accuracy < 0.92 for 24h, do: retrain}"
         )
     return _windows(match[1])
+
+
+def _span(text: str) -> int:
+    try:
+        span = parse_duration(text)
+    except ValueError as error:
+        raise GrammarError(f"a limit on performance holds for a time like 24h: {error}") from None
+    if span <= 0:
+        raise GrammarError("a limit holds for more than no time")
+    return -span
 
 
 def _windows(digits: str) -> int:

@@ -270,3 +270,11 @@ class Settings(Group):
     def source_of(self, model: str) -> str:
         """Name of the source of a model: as written, or the only one there is."""
         return self.models[model].source or next(iter(self.sources))
+
+    def carried_by(self, source: str) -> tuple[str, ...]:
+        """The models whose predictions, or whose labels, come from a source."""
+        return tuple(
+            name
+            for name, model in self.models.items()
+            if self.source_of(name) == source or (model.labels is not None and model.labels.source == source)
+        )

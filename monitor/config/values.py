@@ -88,6 +88,8 @@ class Plans:
     sources: tuple[SourcePlan, ...]
     """Only those that carry a model."""
     models: tuple[ModelPlan, ...]
+    labels: tuple[ModelPlan, ...]
+    """How the labels of some of them are counted."""
     alerts: AlertsPlan
     state: StatePlan
     metrics: MetricsPlan

@@ -26,10 +26,11 @@ from monitor.config.fields import (
     typed,
 )
 from monitor.config.intake import DAY, HOUR, MINUTE, SECOND, Span
+from monitor.config.labelled import Labels
 from monitor.config.quantity import format_budget, format_duration, parse_budget
 from monitor.config.retraining import Retrain
 from monitor.config.rule import parse_limit
-from monitor.judge.catalogue import DETECTORS, PRODUCTS, SCORES, SEASONS
+from monitor.judge.catalogue import DETECTORS, PERFORMANCE, PRODUCTS, SCORES, SEASONS
 from monitor.plan import LAST_WEEK, LONGEST_VECTOR, MOST_MEMBERS, PREVIOUS
 
 LEARN = "learn"
@@ -86,7 +87,9 @@ Budget = Annotated[
 
 def format_limit(value: tuple[str, str, str, float, int]) -> str:
     score, feature, operator, limit, windows = value
-    return f"{score}({feature}) {operator} {limit:g}" + (f" for {windows} windows" if windows > 1 else "")
+    of = f"({feature})" if feature else ""
+    run = f" for {windows} windows" if windows > 1 else ""
+    return f"{score}{of} {operator} {limit:g}" + (f" for {format_duration(-windows)}" if windows < 0 else run)
 
 
 class ReferenceSource(Group):
@@ -232,7 +235,8 @@ class Limit(Group):
         PlainSerializer(format_limit),
         WithJsonSchema({"type": "string"}),
     ] = Field(
-        description=f"score(feature), a limit, and for how many windows. Scores: {', '.join(SCORES)}.",
+        description=f"score(feature), a limit, and for how many windows. Scores: {', '.join(SCORES)}. Or a figure of "
+        f"labelled windows, of a segment in brackets, for how many windows or how long: {', '.join(PERFORMANCE)}.",
         examples=["psi(age) > 0.25 for 3 windows"],
     )
     do: Annotated[str, Choice(("ticket", "page", "retrain"))] = Field(
@@ -310,6 +314,11 @@ class Model(Group):
         default=None,
         description="The truth, where the record already holds it; watched like a feature, named label.",
         examples=[{"path": "label", "kind": "class"}],
+    )
+    labels: Labels | None = Field(
+        default=None,
+        description="The truth, where it comes later and on another topic: what the model's performance is measured by.",
+        examples=[{"source": "outcomes", "path": "label", "wait": "24h"}],
     )
     segments: dict[Name, Annotated[Segment, expand(Segment)]] = Field(
         default_factory=dict,

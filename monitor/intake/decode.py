@@ -14,6 +14,7 @@ from monitor.intake.combine import combine
 from monitor.intake.convert import names
 from monitor.intake.fault import decode_all
 from monitor.intake.gate import Gate, clip
+from monitor.intake.joined import Joined
 from monitor.intake.plausible import sift
 from monitor.intake.rows import SCALAR, Rows
 from monitor.intake.scanner import scanner_of
@@ -63,6 +64,9 @@ class Decoder:
         self._path = source.model
         read = {name: _with_hidden(models[name]) for name in source.models}
         self._hidden = {name: len(models[name].segments) for name in source.models}
+        self._joined = {
+            name: Joined(models[name], source.id) for name in source.models if models[name].join is not None
+        }
         self._members = {name: member_columns(models[name].features) for name in source.models}
         self._rows = {name: Rows(source, read[name], references.get(name)) for name in source.models}
         found = {name: scanner_of(source, read[name], references.get(name)) for name in source.models}
@@ -93,9 +97,7 @@ class Decoder:
             columns[name], refused = sift(columns[name], self._source)
             rejects.extend(refused)
         rejects.sort(key=lambda reject: reject.index)
-        told = tuple(
-            with_groups(_apart(columns[name], self._hidden[name]), self._members[name]) for name in self._rows
-        )
+        told = tuple(self._told(name, columns[name], batch) for name in self._rows)
         return Scanned(told, tuple(rejects), len(declined))
 
     def use_scanner(self, *, active: bool) -> None:
@@ -149,6 +151,18 @@ class Decoder:
                 detail = f"no model name - {show(self._path)} - must be present"
                 rejects.append(Reject(position, Reason.MISSING_FIELD, detail))
         return chosen
+
+    def _told(self, name: str, columns: Columns, batch: Batch) -> Columns:
+        """The rows of a model as the fold takes them: hidden columns are no features."""
+        joined, hidden = self._joined.get(name), self._hidden[name]
+        codes = None
+        if joined is not None and joined.reads_class:
+            last = len(columns.codes) - 1
+            codes = columns.codes[last]
+            if not joined.is_label:
+                columns = replace(columns, codes=columns.codes[:last])
+        columns = with_groups(_apart(columns, hidden), self._members[name])
+        return columns if joined is None else joined.add(columns, batch, codes)
 
     def _count(self, name: str) -> None:
         known = name if name in self.unknown or len(self.unknown) < UNKNOWN_KEPT else ""

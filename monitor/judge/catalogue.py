@@ -35,6 +35,11 @@ INCOMPLETE = "incomplete"
 own are."""
 DETECTORS = (*DISTANCES, WASSERSTEIN, MMD, MEAN_SHIFT)
 """Scores without a closed null that `detectors:` can make vote."""
+PERFORMANCE = (
+    *("accuracy", "precision", "recall", "f1", "auc", "log_loss", "brier", "calibration_error"),
+    *("macro_precision", "macro_recall", "macro_f1", "mae", "rmse", "bias", "r2", "label_coverage"),
+)
+"""Figures of windows whose labels are in, that limits can be set on."""
 MOMENTS = ("mean", "std", "median", "p01", "p99")
 
 PRODUCTS = ("evidently", "nannyml", "scouter", "popmon")

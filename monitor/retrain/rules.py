@@ -84,7 +84,9 @@ def is_due(incident: Incident, plan: ModelPlan) -> bool:
         return False
     if incident.rule == DRIFT:
         return run.drifting >= plan.retrain.windows
-    return any(rule.name == incident.rule and rule.action == RETRAIN for rule in plan.raw_rules)
+    return any(
+        rule.name == incident.rule and rule.action == RETRAIN for rule in (*plan.raw_rules, *plan.harm)
+    )
 
 
 def expire(incident: Incident, ledger: Ledger, *, now: int) -> tuple[Entry, ...]:

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from kernels.layout import SUM_WORDS, Layout
 from monitor.errors import StateTooNew
+from monitor.joinable import RowsDamaged
+from monitor.joinable import unpack as unpack_rows
 from monitor.names import REASONS, SketchKey, Source
 from monitor.pack import Packed, check, pack, unpack
 from monitor.sample import check as check_sample
@@ -89,6 +91,12 @@ class _SampleBody(_VectorBody, array_like=True, forbid_unknown_fields=True):
     sample: bytes = b""
 
 
+class _JoinBody(_SampleBody, array_like=True, forbid_unknown_fields=True):
+    """Written only where labels are joined."""
+
+    joinable: bytes = b""
+
+
 class _Marker(msgspec.Struct, forbid_unknown_fields=True):
     source: tuple[str, _Count]
     applied: _Count
@@ -117,7 +125,7 @@ class _Progress(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _body_encoder = msgspec.msgpack.Encoder()
-_body_decoder = msgspec.msgpack.Decoder(_SampleBody)
+_body_decoder = msgspec.msgpack.Decoder(_JoinBody)
 
 
 def encode(record: Sketch | Marker | Progress) -> bytes:
@@ -207,14 +215,16 @@ def _sketch_body(sketch: Sketch) -> bytes:
         rejects=pack(np.trim_zeros(sketch.rejects, "b")),  # so that a new reason changes no digest
         novel=novel,
     )
-    if len(sketch.vectors) or sketch.sample:
+    if len(sketch.vectors) or sketch.sample or sketch.joinable:
         body = _VectorBody(**msgspec.structs.asdict(body), vectors=pack(sketch.vectors, signed=True))
-    if sketch.sample:
+    if sketch.sample or sketch.joinable:
         body = _SampleBody(**msgspec.structs.asdict(body), sample=sketch.sample)
+    if sketch.joinable:
+        body = _JoinBody(**msgspec.structs.asdict(body), joinable=sketch.joinable)
     return _body_encoder.encode(body)
 
 
-def _sketch(body: _SampleBody) -> Sketch:
+def _sketch(body: _JoinBody) -> Sketch:
     arrays = {name: unpack(getattr(body, name), name) for name in _ARRAYS}
     for name in ("counts", "latency", "violations", "rejects"):
         check(getattr(body, name), name)
@@ -227,12 +237,17 @@ def _sketch(body: _SampleBody) -> Sketch:
         raise damaged(Form.SKETCH, "an extreme that is not a number")
     if body.sample:
         check_sample(body.sample)
+    if body.joinable:
+        try:
+            unpack_rows(body.joinable)
+        except RowsDamaged as error:
+            raise damaged(Form.SKETCH, str(error)) from error
     return Sketch(
         key=_key(body), applied=body.applied, rows=body.rows, errors=body.errors,
         counts=Packed(body.counts), sums=arrays["sums"].reshape(-1, SUM_WORDS), extremes=extremes,
         latency=Packed(body.latency), violations=arrays["violations"], rejects=_padded(arrays["rejects"]),
         first=body.first, last=body.last, novel=_novel(body), vectors=arrays["vectors"],
-        sample=body.sample,
+        sample=body.sample, joinable=body.joinable,
     )  # fmt: skip
 
 

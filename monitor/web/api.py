@@ -66,6 +66,7 @@ class Api:
             ("models", lambda _: [shape.summary(model) for model in shape.by_state(self._view().models)]),
             ("models/{model}", lambda request: shape.detail(self._model(request))),
             ("models/{model}/features", self._features),
+            ("models/{model}/performance", self._performance),
             ("incidents", self._incidents),
             ("incidents/{id}", self._incident),
             ("retrain", self._retrains),
@@ -139,6 +140,18 @@ class Api:
         own = [kept for kept in self._model(request).history if window in {"", kept.window}]
         newest = sorted(own, key=lambda kept: -kept.end)
         return [kept.body() for kept in newest[: _limit(request, 100)]]
+
+    def _performance(self, request: Request) -> list[dict[str, Any]]:
+        """Windows whose labels are in, newest first."""
+        window = request.query_params.get("window", "")
+        own = [
+            one
+            for name, history in self._model(request).performance.items()
+            if window in {"", name}
+            for one in history
+        ]
+        newest = sorted(own, key=lambda one: -one.end)
+        return [shape.performance(one) for one in newest[: _limit(request, 100)]]
 
     def _incidents(self, request: Request) -> list[Mapping[str, Any]]:
         wanted = {key: request.query_params[key] for key in ("model", "state") if key in request.query_params}

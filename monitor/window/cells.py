@@ -17,6 +17,8 @@ from kernels.pairs import number_pairs, take_places
 from kernels.select import CPU, Backend
 from monitor.columns import Columns, Novel
 from monitor.contract import contract
+from monitor.joinable import pack as pack_rows
+from monitor.joinable import rows_of, unpack
 from monitor.memory import DENSE_BYTES
 from monitor.names import CHAMPION, REASONS, SketchKey, Source
 from monitor.novel import Sample, hash64
@@ -53,6 +55,8 @@ class _Cell:
     """Rows came since the last `confirm`."""
     novel: dict[int, Sample] = field(default_factory=dict)
     sample: Reservoir | None = None
+    joinable: list[NDArray[np.void]] = field(default_factory=list)
+    """Rows that labels are joined with, in the order of their offsets."""
 
 
 class OpenCells:
@@ -96,8 +100,9 @@ class OpenCells:
     def __len__(self) -> int:
         return len(self._cells)
 
-    def add(self, columns: Columns, panes: NDArray[np.int64]) -> int:
-        """Count the rows of `columns`; `panes` int64[rows] is the pane start, negative rows are skipped.
+    def add(self, columns: Columns, panes: NDArray[np.int64], marks: NDArray[np.int64] | None = None) -> int:
+        """Count the rows of `columns`; `panes` int64[rows] is the pane start, negative rows are skipped; `marks`
+        int64[rows] the watermark before each, which only labels need.
 
         Returns how often the contract was broken.
         """
@@ -115,6 +120,8 @@ class OpenCells:
                 broken += self._dense.fold(rows, place, places)
         if self._segment < 0:
             self._sampler.add(columns, number, [cell.sample for cell in cells])
+        if self.plan.join is not None and self._segment < 0 and marks is not None:
+            _keep(rows_of(columns, marks, self.plan.join), number, cells)
         if len(columns.novel) and self._segment < 0:
             broken += self._add_named(columns, number, cells)
         return broken
@@ -154,10 +161,18 @@ class OpenCells:
             if key.config != self.plan.config or key.segment not in self._segments:
                 continue
             cell = self._open(((key.version, key.variant, key.segment), key.pane))
-            cell.rest = sketch.compact(novel={}, sample=b"")
+            cell.rest = sketch.compact(novel={}, sample=b"", joinable=b"")
             cell.rejects[:] = sketch.rejects
             cell.novel = {column: Sample(counts, NOVEL_KEPT) for column, counts in sketch.novel.items()}
             cell.sample = self._sampler.restore(key, sketch.rows, sketch.sample)
+            cell.joinable = self._kept(sketch.joinable)
+
+    def _kept(self, data: bytes) -> list[NDArray[np.void]]:
+        """The rows of a recovered sketch; none where what they mean was configured otherwise."""
+        if not data or self.plan.join is None:
+            return []
+        found = unpack(data)
+        return [found.rows] if found.digest == self.plan.join.digest else []
 
     def _numbered(self, columns: Columns, panes: NDArray[np.int64]) -> tuple[NDArray[np.int32], list[_Cell]]:
         """The cells of the rows, each once, and int32[rows]: which of them a row belongs to, -1 for none.
@@ -269,6 +284,7 @@ class OpenCells:
             rejects=cell.rejects.copy(),
             novel={column: dict(sample.counts) for column, sample in cell.novel.items()},
             sample=pack(cell.sample.read(), self.source) if cell.sample else b"",
+            joinable=pack_rows(cell.joinable, plan.join) if plan.join is not None else b"",
         )
 
 
@@ -323,6 +339,15 @@ def _count(novel: Novel, pair: NDArray[np.int32], own: NDArray[np.int64], cells:
         names = (entries[mine] % len(novel.names)).tolist()
         texts = [novel.names[number] for number in names]
         sample.add(zip(texts, hashes[names].tolist(), rows[mine].tolist(), strict=True))
+
+
+def _keep(rows: NDArray[np.void], number: NDArray[np.int32], cells: Sequence[_Cell]) -> None:
+    """Add rows that have an id to the cells they belong to."""
+    own = np.where(rows["id"] != 0, number, -1)
+    for at, cell in enumerate(cells):
+        mine = rows[own == at] if len(cells) > 1 or (own < 0).any() else rows
+        if len(mine):
+            cell.joinable.append(mine)
 
 
 def _sample(cell: _Cell, column: int) -> Sample:

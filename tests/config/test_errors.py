@@ -329,7 +329,7 @@ MODEL_CASES = [
         "bad-rule",
         "models.m.retrain.when[0]",
         "accuracy < 0.9 for 24h",
-        "not supported by this version",
+        "give the model a rule",
     ),
     ("retrain: {cooldown: never}", "bad-duration", "models.m.retrain.cooldown", "never", "30s"),
     ("reference: {mlflow: {model: m}}", "", "", "", ""),

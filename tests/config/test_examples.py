@@ -67,7 +67,7 @@ def test_the_full_example_names_every_setting() -> None:
     )
     plans = build_plans(settings, {"churn": churn, "upsell": reference_of(numeric("x"))})
     assert [len(plan.features) for plan in plans.models] == [7, 1, 4]
-    assert [source.models for source in plans.sources] == [("churn", "upsell"), ("fraud",)]
+    assert [source.models for source in plans.sources] == [("churn", "upsell"), ("fraud",), ("churn",)]
 
 
 @pytest.mark.parametrize("name", ["dev", "staging", "prod"])

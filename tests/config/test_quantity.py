@@ -144,7 +144,7 @@ def test_rules() -> None:
         ("psi(age) > 1 for 0 windows", "1 to"),
         ("psi(age) > 1 for 99999 windows", "1 to"),
         ("", "written like"),
-        ("accuracy(age) < 0.9", "known"),
+        ("acuracy(age) < 0.9", "known"),
         ("psi(age) > 1 for 3", "written like"),
     ],
 )

@@ -21,8 +21,15 @@ EXPRESSIONS = [
 FIRING = {"ModelFeatureDrift", "ModelBlind", "DriftlinePartitionPaused"}
 """What the view of the tests must raise: three drifted features, a blind model, a paused partition."""
 
-WITH_SEGMENTS = {"driftline_segment_statistic"}
-"""Families of models that declare segments, which the one that is scraped here does not."""
+WITH_SEGMENTS = {
+    "driftline_segment_statistic",
+    *(
+        f"driftline_{name}"
+        for name in ("performance", "performance_low", "performance_high", "join_ids", "join_bytes")
+    ),
+    *(f"driftline_{name}" for name in ("label_coverage_ratio", "performance_timestamp_seconds")),
+}
+"""Families of models that declare segments or labels, which the one that is scraped here does not."""
 
 
 def run(*command: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:

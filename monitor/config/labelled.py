@@ -1,0 +1,120 @@
+"""Settings of labels that come on another topic, and what becomes of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from typing import Annotated
+
+from pydantic import Field
+
+from monitor.config.base import Group
+from monitor.config.fields import DottedPath, Duration, Share, Text, bounded
+from monitor.config.finding import Problem, Steps, nearest
+from monitor.config.intake import DAY, HOUR, MINUTE
+from monitor.config.quantity import format_duration
+from monitor.plan import FeaturePlan, JoinPlan, Kind, ModelPlan, SegmentPlan
+
+MOST_CLASSES = 64
+
+
+class Labels(Group):
+    """The truth about predictions, where it comes later and on another topic."""
+
+    source: Text = Field(
+        description="One of `sources`: the topic of the labels. The `id` of its fields and that of the model's own source "
+        "are the same for a prediction and its label.",
+        examples=["outcomes"],
+    )
+    path: DottedPath = Field(description="Where the label stands in its record.", examples=["label"])
+    wait: Annotated[Duration, bounded(MINUTE, 92 * DAY, format_duration)] = Field(
+        default=24 * HOUR,
+        description="How long after a window its labels are waited for. Its figures are made then, and what comes later "
+        "counts no more.",
+        examples=["24h", "30d"],
+    )
+    positive: tuple[Text, ...] = Field(
+        default=("1", "true"),
+        min_length=1,
+        description="Of a prediction of kind score: labels that it is the probability of.",
+        examples=[["fraud"]],
+    )
+    threshold: Share = Field(
+        default=0.5, description="Scores from which on the prediction is positive.", examples=[0.5]
+    )
+    classes: Annotated[tuple[Text, ...], Field(max_length=MOST_CLASSES)] = Field(
+        default=(),
+        description="Of a prediction of kind class: those that are told apart; all others are one.",
+        examples=[["cat", "dog"]],
+    )
+
+
+def check_labels(
+    labels: Labels | None,
+    kind: str,
+    *,
+    own: str,
+    with_id: AbstractSet[str],
+    sources: AbstractSet[str],
+    steps: Steps,
+) -> Iterator[Problem]:
+    """What the configuration alone tells. `kind`: of the prediction, "" without one; `own`: the model's source;
+    `with_id`: sources whose fields have an id."""
+    if labels is None:
+        return
+    at = (*steps, "labels")
+    if labels.source not in sources:
+        yield Problem(
+            "unknown-source", (*at, "source"), f"there is no source called `{labels.source}`",
+            suggestion=nearest(labels.source, sources), help=f"sources: {', '.join(sorted(sources))}",
+        )  # fmt: skip
+        return
+    if labels.source == own:
+        text = f"models.{steps[1]}: labels and predictions come from one source"
+        yield Problem("conflict", (*at, "source"), text, help="give the labels a source of their own")
+    for source in dict.fromkeys((own, labels.source)):
+        if source not in with_id:
+            text = f"sources.{source} has no id by which labels find predictions"
+            yield Problem(
+                "missing-key", ("sources", source, "fields"), text, at_key=True,
+                help="name its field: fields: {id: request_id}",
+            )  # fmt: skip
+    if not kind:
+        yield Problem(
+            "missing-key", at, f"models.{steps[1]} has labels, but no prediction", at_key=True,
+            help="say where it stands: prediction: {path: score, kind: score}",
+        )  # fmt: skip
+    if kind == "class" and not labels.classes:
+        yield Problem(
+            "missing-key", at, f"models.{steps[1]}.labels does not say which classes are told apart", at_key=True,
+            help="labels: {classes: [cat, dog]}",
+        )  # fmt: skip
+
+
+def plan_join(
+    labels: Labels, kind: str, *, prediction: FeaturePlan, segments: tuple[SegmentPlan, ...], ids: tuple[object, ...],
+    scale: float,
+) -> JoinPlan:  # fmt: skip
+    """`ids`: paths of the ids of both sources; `scale`: what errors of a number are counted in."""
+    classes = {"score": labels.positive, "class": labels.classes}.get(kind, ())
+    meaning = [kind, classes, prediction.path, labels.path, labels.source, ids]
+    meaning += [[one.name, one.path, one.values] for one in segments]
+    text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).digest()[:8]
+    return JoinPlan(labels.source, kind, labels.wait, digest, classes, labels.threshold, scale)
+
+
+def label_plan(plan: ModelPlan, labels: Labels) -> ModelPlan:
+    """How the records of the labels are counted: a model of the same name with one column."""
+    assert plan.join is not None
+    kind = Kind.NUMERIC if plan.join.kind == "number" else Kind.CATEGORICAL
+    categories = None if kind is Kind.NUMERIC else plan.join.classes
+    text = f"labels {plan.join.digest.hex()} {plan.pane}"
+    return replace(
+        plan, source=labels.source, features=(FeaturePlan("label", labels.path, kind, categories=categories),),
+        rules=(), config=hashlib.sha256(text.encode()).hexdigest()[:16], reference="", segments=(), groups=(), sample=0,
+        join=replace(plan.join, is_label=True), harm=(), raw_rules=(), beside={}, compat=(), detectors=(),
+    )  # fmt: skip

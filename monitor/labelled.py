@@ -1,0 +1,182 @@
+"""How well a model did in each window, once its labels are in. Evaluate thread only; no effects.
+
+A window is measured when every partition of the labels is past its end by as long as labels are waited for, or idle,
+and after it was judged: what is measured is a function of the records, whenever that happens to be. It looks like a
+verdict that has figures for scores and limits for rules, so that incidents, alerts and requests for retraining follow
+from it as from any other; the judge's own incidents are none of its business.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from monitor.incident.model import Incident
+from monitor.incident.track import Transition, track
+from monitor.judge.limits import rules_that_hold
+from monitor.judge.record import from_json, to_json
+from monitor.labels.outcomes import Outcomes
+from monitor.labels.shares import measure
+from monitor.names import CHAMPION
+from monitor.plan import ModelPlan, RawRule, WindowSpec
+from monitor.segments import WHOLE
+from monitor.sketch import Sketch
+from monitor.state.log import Entry, Ledger
+from monitor.verdict import State, Unknown, Verdict
+from monitor.window.completeness import Patience, assess
+from monitor.window.grid import next_end, start_of
+from monitor.window.heard import Heard
+from monitor.window.next import EMPTY_RUN
+
+HISTORY = 200
+"""Windows remembered per window name, and the longest run that a limit can ask for."""
+KIND, CURSOR = "performance", "measured"
+"""Of the ledger's entries: a window's figures; how far the windows of a name were measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The figures of one window and what follows from them, to be made durable together."""
+
+    verdict: Verdict
+    transitions: tuple[Transition, ...]
+    cursor: Entry
+
+
+class Labelled:
+    """The labels of one model."""
+
+    def __init__(self, plan: ModelPlan, *, patience: Patience) -> None:
+        assert plan.join is not None
+        self.plan = plan
+        self.outcomes = Outcomes(plan)
+        self.history: dict[str, deque[Verdict]] = {}
+        """By window name, oldest first."""
+        self._wait = plan.join.wait
+        self._patience = patience
+        self._cursor: dict[str, int] = {}
+        self._oldest = -1
+
+    def restore(self, ledger: Ledger) -> None:
+        """Continue from what the ledger says was measured."""
+        self._cursor = {name: int(body["end"]) for name, body in ledger.of(CURSOR).items()}
+        self.history.clear()
+        for _, body in sorted(ledger.of(KIND).items()):
+            self._remember(from_json(body))
+
+    def observe(self, sketch: Sketch) -> None:
+        """Take a sketch of predictions or labels."""
+        if sketch.joinable and sketch.key.config == self.plan.config:
+            pane = sketch.key.pane
+            self._oldest = pane if self._oldest < 0 else min(self._oldest, pane)
+        self.outcomes.observe(sketch)
+
+    def due(
+        self,
+        incidents: Callable[[], Mapping[str, Incident]],
+        *,
+        judged: Mapping[str, int],
+        heard: Heard,
+        now: int,
+    ) -> Iterator[Measured]:
+        """Measure every window whose labels are in, oldest first; `judged`: how far windows are, by name.
+
+        `heard` is of the partitions of the labels. The caller makes each result durable before it asks for the
+        next one; `incidents` gives them as they stand then.
+        """
+        for spec in self.plan.windows:
+            while (end := self._next(spec)) is not None and end <= judged.get(spec.name, -1):
+                due = end + self._wait
+                standing = assess(due, heard=heard, now=now, patience=self._patience)
+                if not standing.complete:
+                    break
+                yield self._measured(spec, end, incidents())
+        self._forget()
+
+    def entries(self, measured: Measured) -> list[Entry]:
+        """What must be durable before a result is accepted, beside what follows for incidents."""
+        verdict = measured.verdict
+        history = self.history.get(verdict.window, deque())
+        outdated = [Entry(KIND, _identity(history[0]), None)] if len(history) == HISTORY else []
+        return [Entry(KIND, _identity(verdict), to_json(verdict)), *outdated, measured.cursor]
+
+    def accept(self, measured: Measured) -> None:
+        """Take note of a result that is durable now."""
+        self._cursor[measured.verdict.window] = measured.verdict.end
+        self._remember(measured.verdict)
+
+    def _next(self, spec: WindowSpec) -> int | None:
+        """End of the window that is to be measured next; None before there is any prediction."""
+        if spec.name in self._cursor:
+            end = next_end(spec, self._cursor[spec.name])
+            ahead = self.outcomes.oldest_from(start_of(spec, end))
+            jump = next_end(spec, ahead) if ahead is not None else end
+            return jump if jump - end > EMPTY_RUN * spec.step else end
+        if self._oldest < 0:
+            return None
+        end = next_end(spec, self._oldest)
+        while start_of(spec, end) + spec.step <= self._oldest:
+            end = next_end(spec, end)  # a sliding window is measured when it can be full
+        return end
+
+    def _measured(self, spec: WindowSpec, end: int, incidents: Mapping[str, Incident]) -> Measured:
+        plan, start = self.plan, start_of(spec, end)
+        variants = {plan.champion, CHAMPION}
+        found = {
+            segment: measure(self.outcomes.sums(start, end, variants, segment), plan)
+            for segment in (WHOLE, *self.outcomes.segments())
+        }
+        whole = found[WHOLE]
+        scores = {segment: one.scores for segment, one in found.items() if one.predictions}
+        reason = None
+        if not whole.predictions:
+            reason = Unknown.NO_DATA
+        elif whole.labelled < plan.min_records:
+            reason = Unknown.NOT_ENOUGH_DATA
+        before = list(self.history.get(spec.name, ()))
+        verdict = Verdict(
+            model=plan.name, window=spec.name, start=start, end=end, revision=0,
+            state=State.UNKNOWN if reason is not None else State.OK, reason=reason, detail=whole.detail,
+            rows=whole.predictions, coverage=1.0, p=1.0, statistic=0.0, alpha=0.0, proven=False, reference="",
+            reference_windows=0, windows_needed=0, scores=scores,
+            rules=() if reason is not None else rules_that_hold(_runs(plan, spec), scores, before=before),
+            versions={
+                name: int(sums[-2]) for name, sums in self.outcomes.versions(start, end, variants).items()
+            },
+        )  # fmt: skip
+        own = {rule.name for rule in plan.harm}
+        transitions = track(
+            {rule: incident for rule, incident in incidents.items() if rule in own},
+            verdict,
+            replace(plan, raw_rules=plan.harm, harm=()),
+        )
+        return Measured(verdict, transitions, Entry(CURSOR, spec.name, {"end": end}))
+
+    def _remember(self, verdict: Verdict) -> None:
+        self.history.setdefault(verdict.window, deque(maxlen=HISTORY)).append(verdict)
+
+    def _forget(self) -> None:
+        """Let go of predictions that no coming window holds."""
+        if all(spec.name in self._cursor for spec in self.plan.windows):
+            ends = [(spec, next_end(spec, self._cursor[spec.name])) for spec in self.plan.windows]
+            self.outcomes.forget(min(start_of(spec, end) for spec, end in ends))
+
+    def shown(self) -> dict[str, int]:
+        """What is waited for, in numbers."""
+        join = self.outcomes.join
+        return {"ids": join.used, "labels": join.labels, "bytes": join.nbytes}
+
+
+def _runs(plan: ModelPlan, spec: WindowSpec) -> list[RawRule]:
+    """The limits with the number of windows of this family that last as long as they say."""
+    return [
+        replace(rule, windows=max(1 + -(-(-rule.windows - spec.size) // spec.step), 1))
+        if rule.windows < 0
+        else rule
+        for rule in plan.harm
+    ]
+
+
+def _identity(verdict: Verdict) -> str:
+    return f"{verdict.window}|{verdict.end:015d}"

@@ -1,0 +1,166 @@
+"""The table in which labels and predictions of one model find each other; evaluate thread only.
+
+What it has added up depends on which rows were given to it, not on their order (`kernels.join`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.join import CLASS, NUMBER, SCORE, add_labels, add_predictions, move, width_of
+from monitor.plan import JoinPlan
+
+KINDS = {"score": SCORE, "class": CLASS, "number": NUMBER}
+LOAD = 0.9
+"""Of the table at most: 22.2 to 24 bytes for an open prediction. One more that is looked for then costs 50 places at most."""
+GROWTH = 1.08
+SMALLEST = 1024
+
+
+class Group(NamedTuple):
+    """What predictions are told apart by, beside their time."""
+
+    version: str
+    variant: str
+    segments: tuple[str, ...]
+    """One of each column."""
+
+
+class _Table(NamedTuple):
+    ids: NDArray[np.uint64]
+    cell: NDArray[np.int32]
+    value: NDArray[np.float32]
+    label: NDArray[np.int32]
+
+
+class _Labels(NamedTuple):
+    value: NDArray[np.float32]
+    stamp: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    mark: NDArray[np.int64]
+    following: NDArray[np.int32]
+
+
+class Join:
+    """Open predictions and labels, and the sums of their pairs.
+
+    A cell is one cohort (predictions of a span of event time) of one group.
+    """
+
+    def __init__(self, plan: JoinPlan) -> None:
+        self._kind = KINDS[plan.kind], len(plan.classes), plan.threshold, plan.scale
+        self.width = width_of(self._kind[0], self._kind[1])
+        self._table = _table(SMALLEST)
+        self._labels = _labels(SMALLEST)
+        self.used = 0
+        """Ids that are known, predicted or labelled."""
+        self.labels = 0
+        self._opening, self._deadline, self._rank = np.zeros((3, 16), np.int64)
+        self._parts = np.zeros((16, 1), np.int32)
+        self._cells = 0
+        self._sums = np.zeros((16, self.width), np.int64)
+        self.rows = 0
+        """Of sums, free ones too."""
+        self._free_rows: list[int] = []
+        self._free_cells: list[int] = []
+
+    @property
+    def nbytes(self) -> int:
+        return sum(a.nbytes for a in (*self._table, *self._labels, self._sums))
+
+    @property
+    def table_bytes(self) -> int:
+        """What open predictions take, without labels and sums."""
+        return sum(array.nbytes for array in self._table)
+
+    def row(self) -> int:
+        """A row of sums without any."""
+        if self._free_rows:
+            return self._free_rows.pop()
+        if self.rows == len(self._sums):
+            self._sums = np.concatenate([self._sums, np.zeros_like(self._sums)])
+        self.rows += 1
+        return self.rows - 1
+
+    def free(self, row: int) -> None:
+        """Nobody asks for a row any more, and no cell that is not over adds to it."""
+        self._sums[row] = 0
+        self._free_rows.append(row)
+
+    def sums(self, row: int) -> NDArray[np.int64]:
+        found: NDArray[np.int64] = self._sums[row]
+        return found
+
+    def cell(self, *, opening: int, deadline: int, rank: int, parts: list[int]) -> int:
+        """A new cell, whose labels must have a mark from `opening` to `deadline`; `rank` is the same wherever
+        the same predictions are counted, `parts` are rows of sums."""
+        at = self._free_cells.pop() if self._free_cells else self._cells
+        if at == len(self._opening):
+            self._opening, self._deadline, self._rank, self._parts = (
+                np.concatenate([a, np.zeros_like(a)]) for a in (self._opening, self._deadline, self._rank, self._parts)
+            )  # fmt: skip
+        if not self._cells:
+            self._parts = np.zeros((len(self._opening), len(parts)), np.int32)
+        self._opening[at], self._deadline[at], self._parts[at] = opening, deadline, parts
+        self._rank.view(np.uint64)[at] = rank
+        self._cells = max(self._cells, at + 1)
+        return at
+
+    def predict(self, ids: NDArray[np.uint64], cell: NDArray[np.int32], value: NDArray[np.float32]) -> None:
+        """Take predictions; all arrays of one length, C-contiguous."""
+        self._room(len(ids), 0)
+        rank = self._rank.view(np.uint64)
+        places = (self._opening, self._deadline, rank, self._parts, self._sums)
+        self.used += add_predictions(
+            *self._table, *self._labels, *places, *self._kind, ids, cell, value
+        )  # fmt: skip
+
+    def label(self, rows: NDArray[np.void]) -> None:
+        """Take labels: `monitor.joinable.Rows.rows`."""
+        self._room(len(rows), len(rows))
+        begin, end = self.labels, self.labels + len(rows)
+        for name in ("value", "stamp", "offset", "mark"):
+            getattr(self._labels, name)[begin:end] = rows[name]
+        places = (self._opening, self._deadline, self._parts, self._sums)
+        ids = np.ascontiguousarray(rows["id"])
+        self.used += add_labels(*self._table, *self._labels, *places, *self._kind, ids, begin, end)
+        self.labels = end
+
+    def forget(self, cells: Collection[int], *, oldest: int) -> None:
+        """Let go of the predictions of cells, with their labels, and of labels that nobody has predicted whose
+        mark is before `oldest`. Rows of sums stay."""
+        is_over = np.zeros(max(self._cells, 1), np.bool_)
+        is_over[list(cells)] = True
+        self._free_cells += cells
+        self._rebuild(len(self._table.ids), len(self._labels.value), is_over, oldest)
+
+    def _room(self, ids: int, labels: int) -> None:
+        capacity, held = len(self._table.ids), len(self._labels.value)
+        wanted = int((self.used + ids) / LOAD) + 1
+        if wanted <= capacity and self.labels + labels <= held:
+            return
+        if wanted > capacity:
+            capacity = max(wanted, int(capacity * GROWTH))
+        if self.labels + labels > held:
+            held = max(self.labels + labels, int(held * 1.5))
+        self._rebuild(capacity, held, np.zeros(max(self._cells, 1), np.bool_), np.iinfo(np.int64).min)
+
+    def _rebuild(self, capacity: int, held: int, is_over: NDArray[np.bool_], oldest: int) -> None:
+        table, labels = _table(capacity), _labels(held)
+        self.labels = move(*self._table, *self._labels, *table, *labels, is_over, oldest)
+        self._table, self._labels = table, labels
+        self.used = int(np.count_nonzero(table.ids))
+
+
+def _table(capacity: int) -> _Table:
+    none: Any = np.full(capacity, -1, np.int32)
+    return _Table(np.zeros(capacity, np.uint64), none, np.zeros(capacity, np.float32), none.copy())
+
+
+def _labels(room: int) -> _Labels:
+    stamp, offset, mark = (np.zeros(room, np.int64) for _ in range(3))
+    return _Labels(np.zeros(room, np.float32), stamp, offset, mark, np.full(room, -1, np.int32))

@@ -1,0 +1,146 @@
+"""From sketches to sums of predictions and labels, by cohort, version and segment. Evaluate thread only.
+
+A newer sketch of a cell begins with the rows of an older one, so only those behind are taken. What is added
+up is a function of the rows of all sketches: `monitor.labels.join`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from math import gcd
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.joinable import PREDICTIONS, unpack
+from monitor.labels.join import Group, Join
+from monitor.names import SketchKey
+from monitor.novel import hash64
+from monitor.plan import JoinPlan, ModelPlan
+from monitor.segments import WHOLE, by_code
+from monitor.sketch import Sketch
+
+QUARTER = 900_000
+"""Midnights of all time zones lie at a multiple of it."""
+
+
+class Outcomes:
+    """The predictions of one model and their labels."""
+
+    def __init__(self, plan: ModelPlan) -> None:
+        assert plan.join is not None
+        self._plan = plan
+        self._join: JoinPlan = plan.join
+        self.span = cohort_span(plan)
+        self._names = [by_code(segment) for segment in plan.segments]
+        self._taken: dict[SketchKey, int] = {}
+        """Rows of each sketch that were taken."""
+        self._cells: dict[tuple[int, Group], int] = {}
+        self._rows: dict[tuple[int, str, str, str], int] = {}
+        """Cohort, version, variant, segment → row of sums."""
+        self.join = Join(plan.join)
+        self._forgotten = -1
+
+    def observe(self, sketch: Sketch) -> None:
+        """Take what is new in a sketch of predictions or of labels; of any other configuration, nothing."""
+        if not sketch.joinable:
+            return
+        found = unpack(sketch.joinable)
+        early = 0 if found.kind == PREDICTIONS else self._join.wait + self._plan.lateness
+        if found.digest != self._join.digest or sketch.key.pane < self._forgotten - early:
+            return
+        begin = self._taken.get(sketch.key, 0)
+        rows = found.rows[begin:]
+        if not len(rows):
+            return
+        self._taken[sketch.key] = begin + len(rows)
+        if found.kind == PREDICTIONS:
+            cells = self._cells_of(sketch.key, rows["segment"])
+            ids, value = (np.ascontiguousarray(rows[name]) for name in ("id", "value"))
+            self.join.predict(ids, cells, value)
+        else:
+            self.join.label(rows)
+
+    def sums(
+        self, start: int, end: int, variants: Collection[str], segment: str = WHOLE
+    ) -> NDArray[np.int64]:
+        """What was counted of the predictions in [start, end): int64[width of `kernels.join`]."""
+        total = np.zeros(self.join.width, np.int64)
+        for (cohort, _, variant, own), row in self._rows.items():
+            if start <= cohort < end and own == segment and variant in variants:
+                total += self.join.sums(row)
+        return total
+
+    def versions(self, start: int, end: int, variants: Collection[str]) -> dict[str, NDArray[np.int64]]:
+        """The same of the whole, by version."""
+        found: dict[str, NDArray[np.int64]] = {}
+        for (cohort, version, variant, own), row in self._rows.items():
+            if start <= cohort < end and own == WHOLE and variant in variants:
+                found[version] = found.get(version, 0) + self.join.sums(row)
+        return found
+
+    def oldest_from(self, start: int) -> int | None:
+        """The first cohort at `start` or behind it."""
+        return min((cohort for cohort, _ in self._cells if cohort >= start), default=None)
+
+    def segments(self) -> Iterator[str]:
+        """Every segment that rows may belong to, without the whole."""
+        for names in self._names:
+            yield from dict.fromkeys(names)
+
+    def forget(self, before: int) -> None:
+        """Cohorts before this are asked for no more."""
+        before = before // self.span * self.span
+        if before <= self._forgotten:
+            return
+        self._forgotten = before
+        over = [key for key in self._cells if key[0] < before]
+        if not over:
+            return
+        self.join.forget([self._cells.pop(key) for key in over], oldest=before - self._join.wait)
+        for row in [key for key in self._rows if key[0] < before]:
+            self.join.free(self._rows.pop(row))
+        early = before - self._join.wait - self._plan.lateness
+        for sketch in [key for key in self._taken if key.pane < early]:
+            del self._taken[sketch]
+
+    def _cells_of(self, key: SketchKey, codes: NDArray[np.uint8]) -> NDArray[np.int32]:
+        cohort = key.pane // self.span * self.span
+        if not self._names:
+            return np.full(len(codes), self._cell(cohort, Group(key.version, key.variant, ())), np.int32)
+        distinct, place = np.unique(codes, axis=0, return_inverse=True)
+        groups = [
+            tuple(names[min(code, len(names) - 1)] for names, code in zip(self._names, own, strict=False))
+            for own in distinct.tolist()
+        ]
+        cells = [self._cell(cohort, Group(key.version, key.variant, own)) for own in groups]
+        return np.array(cells, np.int32)[place.ravel()]
+
+    def _cell(self, cohort: int, group: Group) -> int:
+        found = self._cells.get((cohort, group))
+        if found is None:
+            parts = [
+                self._row((cohort, group.version, group.variant, own)) for own in (WHOLE, *group.segments)
+            ]
+            wait = self._join.wait
+            found = self.join.cell(
+                opening=cohort - wait,
+                deadline=cohort + self.span + wait,
+                rank=hash64("|".join((group.version, group.variant, *group.segments))),
+                parts=parts,
+            )
+            self._cells[cohort, group] = found
+        return found
+
+    def _row(self, key: tuple[int, str, str, str]) -> int:
+        if key not in self._rows:
+            self._rows[key] = self.join.row()
+        return self._rows[key]
+
+
+def cohort_span(plan: ModelPlan) -> int:
+    """Milliseconds of event time that predictions are counted together for: every window is made of such."""
+    span = gcd(*(number for spec in plan.windows for number in (spec.size, spec.step)))
+    if any(spec.timezone != "UTC" for spec in plan.windows):
+        span = gcd(span, QUARTER)
+    return span

@@ -1,0 +1,65 @@
+"""From the sums that a join leaves to figures as a verdict has them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.join import BINS, SCORE_SUMS
+from monitor.labels.cells import Binary, Multiclass, Regression
+from monitor.labels.figures import Realised, realise
+from monitor.plan import JoinPlan, ModelPlan
+
+FIRST = {"score": "auc", "class": "accuracy", "number": "mae"}
+"""The figure that a sentence about a window begins with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How well some predictions did."""
+
+    predictions: int
+    labelled: int
+    scores: Mapping[str, float]
+    """Figures by name, `NAME_low` and `NAME_high` around them, `label_coverage`, `labels`."""
+    detail: str
+
+
+def measure(sums: NDArray[np.int64], plan: ModelPlan) -> Shares:
+    """Figures of a row of `kernels.join`'s sums."""
+    assert plan.join is not None
+    found = realise(cell_of(sums, plan.join))
+    scores: dict[str, float] = {}
+    for name, figure in found.figures.items():
+        scores |= {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
+    if found.predictions:
+        scores |= {"label_coverage": found.coverage, "labels": float(found.labelled)}
+    return Shares(found.predictions, found.labelled, scores, _text(found, FIRST[plan.join.kind]))
+
+
+def cell_of(sums: NDArray[np.int64], join: JoinPlan) -> Binary | Multiclass | Regression:
+    """The counts in a row of sums by name; the columns are those of `kernels.join.width_of`."""
+    predictions = int(sums[-2])
+    if join.kind == "score":
+        end = 3 * BINS
+        return Binary(
+            threshold=join.threshold, counts=sums[: 2 * BINS].reshape(BINS, 2), sums=sums[end : end + SCORE_SUMS],
+            predicted=sums[2 * BINS : end], predictions=predictions,
+        )  # fmt: skip
+    if join.kind == "class":
+        classes = len(join.classes) + 1
+        return Multiclass(sums[: classes * classes].reshape(classes, classes), predictions)
+    return Regression(join.scale, sums[:-2], predictions)
+
+
+def _text(found: Realised, first: str) -> str:
+    if not found.predictions:
+        return "No predictions with an id in this window."
+    labels = f"{found.labelled:,} labels of {found.predictions:,} predictions ({found.coverage:.0%})"
+    figure = found.figures.get(first)
+    if figure is None:
+        return f"{labels}."
+    return f"{first} {figure.value:.4g} ({figure.low:.4g} to {figure.high:.4g}) by {labels}."
