@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -138,3 +141,29 @@ def test_performance_over_a_restart(make, broker):
     assert status == 200
     assert shown["label_coverage_ratio", MODEL, "5m"] == labels / count
     assert shown["performance", "accuracy", MODEL, "", "5m"] == pytest.approx(accuracy, abs=1e-12)
+
+
+@pytest.mark.slow
+def test_killed_lives_join_the_same_pairs(make, broker):
+    """Processes are killed at times drawn from a seed, between and inside checkpoints; what is measured in the end is
+    what a recount of both logs says."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    rng, records = random.Random(seed), predictions(WINDOWS)
+    broker.create_topic("outcomes-killed", partitions=LABELLED)
+    scene = make("killed", **settings("outcomes-killed"))
+    scene.configure(state={"checkpoint_every": "1s"})
+    scene.send(stream(WINDOWS))
+    send(scene, "outcomes-killed", labels_of(records))
+    for _ in range(3):
+        with scene.process() as life:
+            assert life.url
+            time.sleep(rng.uniform(0.0, 3.0))
+            life.signal(signal.SIGKILL)
+    with scene.daemon() as daemon:
+        until(lambda: len(measured(daemon.server.url)) >= len(WINDOWS), "windows whose labels are in")
+        found = measured(daemon.server.url)
+    for one, window in zip(reversed(found), WINDOWS, strict=True):
+        count, labels, accuracy = recounted(records, window)
+        assert (one["predictions"], one["figures"][""]["labels"]) == (count, labels)
+        assert one["figures"][""]["accuracy"]["value"] == pytest.approx(accuracy, abs=1e-12)
