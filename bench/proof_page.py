@@ -45,6 +45,8 @@ closed, which may open the incident, too, and have a fifth of the budget. Asked 
 budget within two standard errors; and at least half of it (▾), but not where every movement stays within the tolerance, nor
 of a reference without event times or with too few windows, where Holm's test and the largest window of the reference
 decide and every verdict says "budget not proven". Such a reference promises nothing for a model that wobbles, and the row shows why.
+Where an hour moves as the one before did the budget is not proven either by as many windows as it needs: the judge finds that
+out of the reference, says how many windows count as one, and the row shows what comes of it.
 """
 
 

@@ -152,6 +152,7 @@ class Verdict:
     reference: str
     reference_windows: int
     windows_needed: int
+    """More where windows of the reference move with those before them."""
     tests: tuple[Test, ...] = ()
     """All voting tests of the whole, largest x first."""
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

@@ -254,6 +254,7 @@ def check_series(plans: Plans) -> Line:
 def check_budget(plan: ModelPlan, reference: Reference) -> Iterator[Line]:
     """Whether the reference has the windows that the budget of a model needs, for each window size."""
     from monitor.judge.prepare import prepare
+    from monitor.judge.text import windows_of
 
     for spec in plan.windows:
         subject = f"budget of {plan.name}, {spec.name}"
@@ -262,7 +263,7 @@ def check_budget(plan: ModelPlan, reference: Reference) -> Iterator[Line]:
         except ValueError as error:
             yield wrong(subject, str(error))
             continue
-        has = f"the reference has {prepared.windows} windows, {prepared.windows_needed} are needed"
+        has = windows_of(prepared)
         if prepared.proven:
             spent = prepared.alpha + (prepared.early.alpha if prepared.early else 0.0)
             low, high = page_range(plan, spec, windows=prepared.windows, alpha=spent)

@@ -54,13 +54,6 @@ class Part:
     def windows(self) -> Extract | None:
         return self.view.windows
 
-    @property
-    def past(self) -> NDArray[np.float64]:
-        """What its detectors scored in the reference's windows."""
-        if self.windows is None:
-            return np.empty((0, len(self.frame.features), len(self.frame.detectors)))
-        return self.windows.detectors
-
     def rows(self, level: float) -> Rows:
         return rows_needed(self.view.usual, self.tolerances, level, most=SAMPLED)
 

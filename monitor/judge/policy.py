@@ -36,7 +36,8 @@ def judge(
 
     A window drifts when a test's x exceeds 1 and its own p is at most α. x is scaled so that, with
     enough reference windows, that is exactly when M ranks within α among theirs; with fewer, when
-    Holm rejects at α and M exceeds every one of theirs (`proven` is False then).
+    Holm rejects at α and M exceeds every one of theirs (`proven` is False then, and where windows move with
+    those before them, so that more would be needed).
 
     `previous` are verdicts of the model, oldest first, for raw rules; those of other windows or
     not before this one do not count. UNKNOWN takes the place of OK where a change that matters
@@ -110,7 +111,7 @@ def _judged(
     raw = max((t.x for t in tests), default=0.0)
     raw = max(raw, voices.statistic) * prepared.critical
     smallest = min(min((t.p for t in tests), default=1.0), voices.smallest)
-    p = prepared.rank(raw) if prepared.proven else min(1.0, (len(tests) + voices.tests) * smallest)  # Holm
+    p = prepared.rank(raw) if prepared.ranks else min(1.0, (len(tests) + voices.tests) * smallest)  # Holm
     detail = describe(state, tests, window, prepared, p=p, segments=voices.verdicts)
     reason = None
     if window.coverage < 1.0:

@@ -16,9 +16,11 @@ from monitor.judge.mixture import mixture
 from monitor.judge.parts import SAMPLED, Parts, learn_parts
 from monitor.judge.power import OF_INTEREST, Rows, rows_needed
 from monitor.judge.seasons import Seasons
+from monitor.judge.together import together
 from monitor.judge.tolerances import Tolerances, given_ratios, learn
 from monitor.judge.views import view_of
 from monitor.judge.weigh import statistics
+from monitor.judge.windows import kept_spans
 from monitor.plan import ModelPlan, WindowSpec
 from monitor.reference.profile import Reference
 from monitor.verdict import Unknown, Window
@@ -50,6 +52,8 @@ class Prepared:
     early       None: there are no looks
     level       what each test's threshold stands at: alpha / number of tests
     critical    M above which a window pages; x and thresholds are scaled by it
+    ranks       the rank of M among these windows decides; else there are too few, and Holm's test does
+    together    how many windows count as one, see `monitor.judge.together`
     warn_critical, warn_p  M above which, with a test of p at most warn_p, a window is `warn`
     seasons     what windows are compared with instead of the whole `frame`; see `of`
     notes       what is to be said of the reference in every verdict
@@ -68,8 +72,8 @@ class Prepared:
     critical: float
     warn_critical: float
     warn_p: float
-    proven: bool
-    windows_needed: int
+    ranks: bool
+    together: float
     rows: Rows
     slots: Slots
     early: Early | None = None
@@ -114,6 +118,16 @@ class Prepared:
         return len(self.statistics)
 
     @property
+    def windows_needed(self) -> int:
+        """For the whole budget, looks and closing test."""
+        return windows_needed(self.alpha + (self.early.alpha if self.early else 0.0), self.together)
+
+    @property
+    def proven(self) -> bool:
+        """Whether the reference has enough windows for the budget."""
+        return self.ranks and self.windows >= self.windows_needed
+
+    @property
     def interest(self) -> float:
         """The change that a window of `rows` rows shows, as PSI: of the median feature."""
         return max(2 * float(np.median(self.tolerances.divergence)), OF_INTEREST)
@@ -139,12 +153,12 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
     early = _early(reference, plan, spec, frame, slots, tolerances, windows=known)
     alpha = spendable(plan, spec) - (early.alpha if early is not None else 0.0)
     level = max(alpha / tests, LEAST_LEVEL)
-    if windows is None:
-        ranked, past = np.empty(0), np.empty((0, len(frame.features), len(frame.detectors)))
-    else:
-        ranked = np.sort(parts.largest(statistics(windows, frame, learnt.own, level), level))[::-1]
-        past = windows.detectors
-    critical, proven = _critical(ranked, alpha, least=1.0)
+    own = np.empty(0) if windows is None else statistics(windows, frame, learnt.own, level)
+    m = parts.largest(own, level)
+    first, _ = kept_spans(reference, spec, min_rows=plan.min_records)
+    count = together(m, reference.panes.starts[first], spec)
+    ranked = np.sort(m)[::-1]
+    critical, ranks = _critical(ranked, alpha, least=1.0)
     warn_alpha = max(alpha, min(WARN * alpha, MOST_WARNED))
     warn_critical, _ = _critical(ranked, warn_alpha, least=0.0)
     whole = Prepared(
@@ -155,15 +169,15 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
         alpha=alpha,
         level=level,
         statistics=ranked,
-        past=past,
+        past=view.past,
         critical=critical,
         warn_critical=warn_critical,
-        warn_p=warn_alpha if proven else warn_alpha / tests,
-        proven=proven,
-        windows_needed=windows_needed(spendable(plan, spec)),
+        warn_p=warn_alpha if ranks else warn_alpha / tests,
+        ranks=ranks,
+        together=count,
         rows=rows_needed(view.usual, tolerances, level),
         slots=slots,
-        early=early,
+        early=_doubted(early, known, count),
         seasons=view.seasons,
         notes=view.notes,
     )
@@ -171,7 +185,7 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
 
 
 def _critical(ranked: NDArray[np.float64], alpha: float, *, least: float) -> tuple[float, bool]:
-    """The M that must be exceeded, and whether the windows prove it; else all of theirs and `least`."""
+    """The M that must be exceeded, and whether a rank among the windows says so; else all of theirs and `least`."""
     found = critical_statistic(ranked, alpha)
     largest = max(least, float(ranked[0]) if len(ranked) else 0.0)
     return max(largest if found is None else found, LEAST_CRITICAL), found is not None
@@ -210,12 +224,19 @@ def no_looks(reference: Reference, plan: ModelPlan, prepared: Prepared) -> str:
     return unlooked(reference, plan, prepared.spec)
 
 
+def _doubted(early: Early | None, windows: int, count: float) -> Early | None:
+    """Not proven by so many windows of which `count` count as one, if they are too few."""
+    if early is None or windows >= windows_needed(early.alpha, count):
+        return early
+    return replace(early, proven=False)
+
+
 def _with_parts(whole: Prepared, parts: Parts) -> Prepared:
     own = {}
     for part in parts.ready:
         rows, view = part.rows(whole.level), part.view
         own[part.segment] = replace(
-            whole, frame=view.frame, tolerances=part.tolerances, past=part.past, rows=rows,
+            whole, frame=view.frame, tolerances=part.tolerances, past=view.past, rows=rows,
             seasons=view.seasons, notes=view.notes, slots=build_slots(view.frame), early=None, _needed={},
         )  # fmt: skip
     return replace(whole, parts=own, unready=parts.unready)
@@ -253,9 +274,9 @@ def early_part(plan: ModelPlan, alpha: float, *, windows: int) -> float:
     return part if part >= LEAST_EARLY * alpha else 0.0
 
 
-def windows_needed(alpha: float) -> int:
-    """Reference windows without which a rank cannot be as small as alpha."""
-    return max(int(np.ceil(1.0 / alpha - 1.0 - 1e-9)), 0) if alpha > 0 else 2**31
+def windows_needed(alpha: float, together: float = 1.0) -> int:
+    """Reference windows without which a rank cannot be as small as alpha, where so many count as one."""
+    return max(int(np.ceil(together * (1.0 / alpha - 1.0) - 1e-9)), 0) if alpha > 0 else 2**31
 
 
 def critical_statistic(ranked: NDArray[np.float64], alpha: float) -> float | None:

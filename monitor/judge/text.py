@@ -33,14 +33,19 @@ def caveats(prepared: Prepared) -> tuple[str, ...]:
     """What limits every verdict of this reference."""
     found = []
     if not prepared.proven:
-        found.append(
-            f"budget not proven: the reference has {prepared.windows} windows, "
-            f"{prepared.windows_needed} are needed"
-        )
+        found.append(f"budget not proven: {windows_of(prepared)}")
     if not prepared.tolerances.learnt:
         found.append("tolerance assumed, not measured")
     found += prepared.notes
     return tuple(found)
+
+
+def windows_of(prepared: Prepared) -> str:
+    """The windows of the reference, and those that the budget needs."""
+    text = f"the reference has {prepared.windows} windows, {prepared.windows_needed} are needed"
+    if prepared.together > 1.0:
+        text += f" as they move with those before them ({prepared.together:.1f} count as one)"
+    return text
 
 
 def more_rows(window: Window, prepared: Prepared) -> str:

@@ -29,6 +29,13 @@ class View:
     notes: tuple[str, ...]
 
     @property
+    def past(self) -> NDArray[np.float64]:
+        """What detectors scored in these windows: float64[windows, features, detectors]."""
+        if self.windows is None:
+            return np.empty((0, len(self.frame.features), len(self.frame.detectors)))
+        return self.windows.detectors
+
+    @property
     def usual(self) -> Frame:
         """The frame, as large as what half of the reference's windows are compared with."""
         frame = self.frame

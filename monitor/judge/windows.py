@@ -35,10 +35,7 @@ def reference_windows(
     of 2, 60 months: 1.97 ± 0.22 pages when an incident closes after 24 ok windows, 2.38 ± 0.32
     after two.
     """
-    first, last = spans(reference, spec)
-    rows = np.concatenate([[0], np.cumsum(reference.panes.rows)])
-    kept = rows[last] - rows[first] >= max(min_rows, 1)
-    first, last = first[kept], last[kept]
+    first, last = kept_spans(reference, spec, min_rows=min_rows)
     if len(first) == 0:
         return None
     if seasons is not None:
@@ -47,6 +44,16 @@ def reference_windows(
     return concatenate(
         [extract(counts, frame, left_out=True) for counts in _cut(reference.panes, first, last, frame)]
     )
+
+
+def kept_spans(
+    reference: Reference, spec: WindowSpec, *, min_rows: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Those of `spans` that have so many rows, and any."""
+    first, last = spans(reference, spec)
+    rows = np.concatenate([[0], np.cumsum(reference.panes.rows)])
+    kept = rows[last] - rows[first] >= max(min_rows, 1)
+    return first[kept], last[kept]
 
 
 def spans(reference: Reference, spec: WindowSpec) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -79,7 +79,7 @@ def scene_of(rng: np.random.Generator, setting: Setting) -> Scene:
     reference = build(Table(columns, events=events), model="m", name="r", pane=HOUR, groups=GROUPS)
     own = plan_of(reference, groups=tuple(group.name for group in GROUPS), pages=setting.pages)
     prepared = prepare(reference, own, own.windows[0])
-    assert prepared.proven
+    assert prepared.ranks
     return Scene(reference, own, prepared)
 
 

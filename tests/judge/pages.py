@@ -121,7 +121,7 @@ def simulate(setting: Setting, seed: int, *, days: int = 30) -> Month:
     if setting.reference == "untimed":
         past = reference(own, panes.sum(axis=0, keepdims=True), timed=False)
     prepared = prepare(past, model, model.windows[0])
-    assert prepared.proven == (setting.reference == "timed")
+    assert prepared.ranks == (setting.reference == "timed")
     windows = _windows(setting, _draw(rng, setting, chances, days * 24 // setting.step + _more(setting)))
     none = np.zeros(len(windows), np.int64)
     rows = windows[:, : own[0].slots].sum(axis=1)

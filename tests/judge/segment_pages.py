@@ -59,7 +59,7 @@ def simulate(setting: Setting, seed: int, *, days: int = 30) -> Month:
     whole, parts = _draw(rng, setting, chances, length)
     counted = {name: (values, parts[name]) for name, values in columns.items()}
     prepared = prepare(segmented(reference(own, whole, timed=True), counted), model, model.windows[0])
-    assert prepared.proven
+    assert prepared.ranks
     whole, parts = _draw(rng, setting, chances, days * 24)
     m, drift = _rejects(prepared, whole, model.min_records)
     for name, values in columns.items():
