@@ -117,6 +117,7 @@ class Deliverer:
         """A target that said 410 gets nothing more; its intents end, visibly."""
         gone = Attempt(Outcome.DEAD, Failure.CLIENT_ERROR, "the target is disabled: it answered 410 before")
         self.watch.append(pending.model, self._entries(pending, pending.attempt, gone))
+        count(self.name, gone, 0.0)  # each one alerts, though nothing was sent
         return 0.0
 
     def _guarded_tick(self, stop: threading.Event) -> float:

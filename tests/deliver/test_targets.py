@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from monitor import metrics
 from monitor.deliver.follow import Follower
 from monitor.deliver.presets.catalogue import PRESETS
 from monitor.deliver.receiver import Answer
@@ -238,6 +239,11 @@ def test_gone_disables_any_target(scene, receiver):
     loop.tick()
     assert box.outcomes() == [("retrain", "dead")] * 2
     assert pipeline.starts == []
+    failed = metrics.NOTIFICATIONS_FAILED_TOTAL.labels("pipeline", "clientError")
+    before = failed._value.get()
+    box.judge(verdict(3, "ok"), verdict(4))
+    loop.tick()
+    assert failed._value.get() == before + 1
 
 
 def test_a_run_that_cannot_be_seen_holds_nothing_back(scene, receiver):
