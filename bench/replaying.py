@@ -22,7 +22,7 @@ from monitor.replay import Candidate, Feed, Replay, run
 
 
 def measure(config: str, file: str) -> dict[str, Any]:
-    assembly = assemble([config])
+    assembly = assemble([config]).without_labels()
     plan = assembly.plans.sources[0]
     feed = Feed(plan, assembly.decoder(plan), assembly.models_of(plan))
     candidates = [Candidate("", {name: assembly.contexts[name] for name in plan.models})]

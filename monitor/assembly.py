@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +58,22 @@ class Assembly:
     def topics(self) -> dict[str, str]:
         """Source name → topic."""
         return {source.name: source.topic for source in self.plans.sources}
+
+    def without_labels(self) -> Assembly:
+        """The same for one who reads predictions alone: nothing is joined, and ids are not read."""
+        plans = {plan.name: replace(plan, join=None, harm=()) for plan in self.plans.models}
+        own = [
+            replace(source, models=tuple(name for name in source.models if plans[name].source == source.name))
+            for source in self.plans.sources
+        ]
+        sources = tuple(source for source in own if source.models)
+        return replace(
+            self,
+            plans=replace(self.plans, sources=sources, models=tuple(plans.values()), labels=()),
+            models={name: replace(model, plan=plans[name]) for name, model in self.models.items()},
+            labels={},
+            contexts={name: replace(context, plan=plans[name]) for name, context in self.contexts.items()},
+        )
 
     def models_of(self, source: SourcePlan) -> dict[str, Model]:
         """What is counted of a source: predictions of some models, labels of others."""

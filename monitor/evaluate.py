@@ -396,4 +396,5 @@ class Evaluate:
 def _fits(judgement: Judgement, context: Context) -> bool:
     """Whether a judgement can go on with a new context: what it holds means the same."""
     old, new = judgement.plan, context.plan
-    return (old.config, old.windows, old.source) == (new.config, new.windows, new.source)
+    same = (old.config, old.windows, old.source, old.join) == (new.config, new.windows, new.source, new.join)
+    return same and (old.join is None or old.segments == new.segments)

@@ -194,6 +194,8 @@ class Judgement:
         self.context = context
         self._panes.renew()
         self.looks.renew()
+        if self.labelled is not None:
+            self.labelled.plan = context.plan
 
     def _heard(self, expected: Collection[Source], progress: Mapping[Source, Progress]) -> Heard:
         heard = Heard(self.plan.name, expected, config=None)

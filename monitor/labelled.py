@@ -62,8 +62,10 @@ class Labelled:
         """Continue from what the ledger says was measured."""
         self._cursor = {name: int(body["end"]) for name, body in ledger.of(CURSOR).items()}
         self.history.clear()
+        known = {spec.name for spec in self.plan.windows}
         for _, body in sorted(ledger.of(KIND).items()):
-            self._remember(from_json(body))
+            if body["window"] in known:
+                self._remember(from_json(body))
 
     def observe(self, sketch: Sketch) -> None:
         """Take a sketch of predictions or labels."""
@@ -165,7 +167,8 @@ class Labelled:
     def shown(self) -> dict[str, int]:
         """What is waited for, in numbers."""
         join = self.outcomes.join
-        return {"ids": join.used, "labels": join.labels, "bytes": join.nbytes}
+        unpredicted = join.unpredicted
+        return {"predicted": join.used - unpredicted, "labelled": unpredicted, "bytes": join.nbytes}
 
 
 def _runs(plan: ModelPlan, spec: WindowSpec) -> list[RawRule]:

@@ -325,7 +325,10 @@ PERFORMANCE_TIMESTAMP_SECONDS = _gauge(
     "performance_timestamp_seconds", "End of the latest window whose labels are in.", "model", "window"
 )
 JOIN_IDS = _gauge(
-    "join_ids", "Ids of predictions and labels that are held until they find each other.", "model"
+    "join_ids",
+    "Ids held for the join: predicted ones, and labelled ones that nobody predicted.",
+    "model",
+    "state",
 )
 JOIN_BYTES = _gauge("join_bytes", "Memory of the table in which they do.", "model")
 

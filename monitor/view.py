@@ -28,7 +28,7 @@ class ModelView:
     performance: Mapping[str, tuple[Verdict, ...]] = field(default_factory=dict)
     """How well the model did in windows whose labels are in, oldest first, by window name."""
     waiting: Mapping[str, int] = field(default_factory=dict)
-    """Of the join: ids, labels and bytes that are held; empty without labels."""
+    """Of the join: ids that are predicted, labelled ones that nobody has predicted, bytes; empty without labels."""
     history: tuple[Kept, ...] = ()
     """Verdicts, oldest first, bounded."""
     incidents: tuple[Mapping[str, Any], ...] = ()

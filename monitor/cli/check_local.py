@@ -185,7 +185,7 @@ def check_memory(plans: Plans, references: Mapping[str, Reference], partitions: 
 
     need: dict[str, tuple[int, int, str]] = {}
     for source in plans.sources:
-        for model in (model for model in plans.models if model.name in source.models):
+        for model in (model for model in plans.models if model.source == source.name):
             groups = 2 if source.version or source.variant else 1
             size = extent(model, source.bound, groups=groups, partitions=partitions.get(source.topic, 1))
             cell = _cell_bytes(model, references.get(model.name))

@@ -39,7 +39,7 @@ def variants(
 
     found: list[Variant] = []
     for files in (list(config), *(text.split(",") for text in against)):
-        assembly = assemble(files)
+        assembly = assemble(files).without_labels()
         plan = _chosen(assembly, source)
         name = ",".join(files)
         contexts = {model: assembly.contexts[model] for model in plan.models}

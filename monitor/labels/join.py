@@ -77,6 +77,11 @@ class Join:
         """What open predictions take, without labels and sums."""
         return sum(array.nbytes for array in self._table)
 
+    @property
+    def unpredicted(self) -> int:
+        """Ids that have labels and no prediction: not yet, or nobody's."""
+        return int(np.count_nonzero((self._table.cell < 0) & (self._table.ids != 0)))
+
     def row(self) -> int:
         """A row of sums without any."""
         if self._free_rows:

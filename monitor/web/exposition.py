@@ -170,9 +170,10 @@ def _segments(samples: Samples, model: ModelView, most: int) -> None:
 def _performance(samples: Samples, model: ModelView, most: int) -> None:
     """The newest windows whose labels are in: the whole, and of the segments those with most labels."""
     name = model.plan.name
-    for kind, family in (("ids", m.JOIN_IDS), ("bytes", m.JOIN_BYTES)):
-        if kind in model.waiting:
-            samples[family].append(((name,), model.waiting[kind]))
+    if model.waiting:
+        samples[m.JOIN_BYTES].append(((name,), model.waiting["bytes"]))
+        for state in ("predicted", "labelled"):
+            samples[m.JOIN_IDS].append(((name, state), model.waiting[state]))
     for window, history in sorted(model.performance.items()):
         verdict = history[-1]
         samples[m.PERFORMANCE_TIMESTAMP_SECONDS].append(((name, window), verdict.end / 1000))

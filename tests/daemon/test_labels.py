@@ -12,6 +12,7 @@ import pytest
 
 from tests.daemon.ask import api, get, samples, until
 from tests.daemon.build import MODEL, PARTITIONS, START, WINDOW, Sent, rows_of, stream
+from tests.daemon.test_vectors import command
 
 WAIT = 600_000
 WINDOWS = range(6)
@@ -139,6 +140,12 @@ def test_performance_over_a_restart(make, broker):
         ("harm", "firing", "critical")
     ]
     assert status == 200
+    assert shown["join_ids", MODEL, "labelled"] >= 60  # of nobody, and of times that are yet to come
+    code, out = command("replay", "-c", str(scene.config), "--output", "json")
+    assert code == 0, out
+    assert len(json.loads(out)["verdicts"]) == len(WINDOWS)
+    code, out = command("check", "--no-network", "-c", str(scene.config))
+    assert code == 0, out
     assert shown["label_coverage_ratio", MODEL, "5m"] == labels / count
     assert shown["performance", "accuracy", MODEL, "", "5m"] == pytest.approx(accuracy, abs=1e-12)
 
