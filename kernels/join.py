@@ -1,8 +1,8 @@
 """Labels find the predictions they belong to, in either order: an open-addressing table by the hash of an id.
 
 What has been added up is a function of the rows alone, not of their order. Of several predictions of one
-id that of smallest (deadline, rank, value) counts; of its labels those whose `mark` lies between `opening` and
-`deadline` of the prediction's cell, and of them the one of largest (stamp, offset, value).
+id that of smallest (deadline, rank, value) counts; of its labels those whose `stamp` is not before `opening` and whose
+`mark` is not behind `deadline` of the prediction's cell, and of them the one of largest (stamp, offset, value).
 
     ids     uint64[capacity]  0 where nothing is; at least one place is free
     cell    int32[capacity]   the prediction's cell, -1 while only labels are known
@@ -129,7 +129,7 @@ def _best(
     best = np.int64(-1)
     at = np.int64(first)
     while at >= 0:
-        if low <= mark[at] <= high:
+        if low <= stamp[at] and mark[at] <= high:
             is_better = best < 0 or stamp[at] > stamp[best]
             if not is_better and stamp[at] == stamp[best]:
                 is_better = offset[at] > offset[best]
@@ -236,7 +236,7 @@ def add_labels(
         first, of = label[at], cell[at]
         next_label[own] = first
         label[at] = own
-        if of < 0 or not opening[of] <= mark[own] <= deadline[of]:
+        if of < 0 or stamp[own] < opening[of] or mark[own] > deadline[of]:
             continue
         before = _best(first, opening[of], deadline[of], label_value, stamp, offset, mark, next_label)
         best = _best(own, opening[of], deadline[of], label_value, stamp, offset, mark, next_label)
@@ -271,7 +271,7 @@ def move(
     new_ids, new_cell, new_value, new_label   the empty table
     new_label_value, new_stamp, new_offset, new_mark, new_next   and its lists
     is_over  bool[cells]   nothing is expected for these any more
-    oldest   labels without a prediction whose `mark` is smaller are not waited for any more
+    oldest   labels without a prediction whose `stamp` is smaller are not waited for any more
     """
     labels = 0
     for at in range(len(ids)):
@@ -280,7 +280,7 @@ def move(
         head = np.int64(-1)
         of = np.int64(label[at])
         while of >= 0:
-            if cell[at] >= 0 or mark[of] >= oldest:
+            if cell[at] >= 0 or stamp[of] >= oldest:
                 new_label_value[labels] = label_value[of]
                 new_stamp[labels] = stamp[of]
                 new_offset[labels] = offset[of]

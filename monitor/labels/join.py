@@ -101,7 +101,7 @@ class Join:
         return found
 
     def cell(self, *, opening: int, deadline: int, rank: int, parts: list[int]) -> int:
-        """A new cell, whose labels must have a mark from `opening` to `deadline`; `rank` is the same wherever
+        """A new cell, whose labels must have a stamp from `opening` on and a mark until `deadline`; `rank` is the same wherever
         the same predictions are counted, `parts` are rows of sums."""
         at = self._free_cells.pop() if self._free_cells else self._cells
         if at == len(self._opening):
@@ -137,7 +137,7 @@ class Join:
 
     def forget(self, cells: Collection[int], *, oldest: int) -> None:
         """Let go of the predictions of cells, with their labels, and of labels that nobody has predicted whose
-        mark is before `oldest`. Rows of sums stay."""
+        stamp is before `oldest`. Rows of sums stay."""
         is_over = np.zeros(max(self._cells, 1), np.bool_)
         is_over[list(cells)] = True
         self._free_cells += cells

@@ -47,7 +47,7 @@ def twin(kind, events):
         fitting = [
             (stamp, offset, label)
             for label, stamp, mark, offset in labels.get(own, ())
-            if start - PLAN.wait <= mark <= start + PLAN.wait
+            if start - PLAN.wait <= stamp and mark <= start + PLAN.wait
         ]
         if fitting:
             _paired(row, kind, value, max(fitting)[2])
@@ -106,7 +106,14 @@ ids = st.integers(1, 6) | st.sampled_from([2**63, 2**64 - 1, 2**32])
 values = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
 events = st.lists(
     st.tuples(st.just("prediction"), ids, st.integers(0, len(CELLS) - 1), values)
-    | st.tuples(st.just("label"), ids, values, st.integers(0, 3), st.integers(-200, 700), st.integers(0, 2)),
+    | st.tuples(
+        st.just("label"),
+        ids,
+        values,
+        st.integers(-101, -99) | st.integers(399, 401),
+        st.integers(-200, 700),
+        st.integers(0, 2),
+    ),
     max_size=40,
 )
 
@@ -141,7 +148,7 @@ def test_moving_to_another_table_changes_nothing(events, room):
 def test_what_is_over_is_let_go():
     """Predictions of a cell with their labels, and labels that nobody waits for; sums stand, and the cell is free."""
     events = [("prediction", 1, 0, 0.5), ("label", 1, 1.0, 1, 10, 0), ("prediction", 2, 3, 0.5)]
-    events += [("label", 3, 1.0, 1, -50, 0), ("label", 4, 1.0, 1, 450, 0)]
+    events += [("label", 3, 1.0, 399, 450, 0), ("label", 4, 1.0, 400, 450, 0)]
     join, before = run("score", events)
     assert (join.used, join.labels) == (4, 3)
     join.forget([0], oldest=400)
