@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.judge.early import WIDTH, Ball, at_most, average, build_slots, log_e, uncertainty
+from monitor.judge.early import NEAR, WIDTH, Ball, at_most, average, build_slots, log_e, uncertainty
 from monitor.judge.looking import critical_widening, interval, look, look_ends, starts_of
 from monitor.judge.policy import judge
 from monitor.judge.prepare import LEAST_EARLY, early_part, prepare, windows_needed
@@ -33,12 +33,20 @@ def row(counts) -> np.ndarray:
     return out
 
 
+def both(counts, shares) -> float:
+    """log of the average of two Dirichlet-multinomials, by lgamma: ½ in each slot, and NEAR rows around the shares."""
+    found = [
+        lgamma(sum(prior)) - lgamma(sum(counts) + sum(prior))
+        + sum(lgamma(c + own) - lgamma(own) for c, own in zip(counts, prior, strict=True))
+        for prior in ([0.5] * len(counts), [NEAR * share for share in shares])
+    ]  # fmt: skip
+    return float(np.logaddexp(*found) - log(2))
+
+
 def naive(counts, shares, epsilon: float, *, steps: int = 400_000) -> float:
     """log DM by lgamma less the likelihood at its largest over a grid of the ball."""
     c, q = [float(count) for count in counts], np.asarray(shares)
-    marginal = (
-        sum(lgamma(one + 0.5) - lgamma(0.5) for one in c) + lgamma(len(c) / 2) - lgamma(sum(c) + len(c) / 2)
-    )
+    marginal = both(c, shares)
     if len(c) == 2:
         first = np.linspace(0, 1, steps + 1)[1:-1]
         p = np.stack([first, 1 - first])
@@ -80,10 +88,7 @@ def test_no_ball_makes_evidence_of_less(counts, radius):
 def test_evidence_against_a_point_and_inside_of_the_ball():
     """Without tolerance it is the plain ratio to q; counts that lie in the ball say nothing."""
     counts, shares = (70, 20, 10), (0.3, 0.3, 0.4)
-    exact = (
-        sum(lgamma(c + 0.5) - lgamma(0.5) for c in counts) + lgamma(1.5) - lgamma(101.5)
-        - sum(c * log(q) for c, q in zip(counts, shares, strict=True))
-    )  # fmt: skip
+    exact = both(counts, shares) - sum(c * log(q) for c, q in zip(counts, shares, strict=True))
     assert float(log_e(row(counts), ball(shares, radius=0.0))[0]) == pytest.approx(exact, abs=1e-4)
     assert float(log_e(row((30, 30, 40)), ball(shares, radius=0.1))[0]) == -np.inf
     halved = float(log_e(row([2 * c for c in counts]), ball(shares, radius=0.0, design=2.0))[0])
