@@ -49,6 +49,7 @@ TITLES = {
     "recovery": "Recovery from Kafka", "checkpoint": "Checkpoints", "replicas": "Replicas", "start": "Start", "soak": "Soak", "vectors": "Vectors", "groups": "Groups",
     "judging": "Judging a window", "diagnosis": "Kinds of change, named", "where": "Conditions, named",
     "early": "Early alarms and onsets", "errors": "A doubled error rate", "join": "Join of labels",
+    "estimate": "Estimates without labels",
     "seasons": "References read by season", "gpu": "GPU",
 }  # fmt: skip
 ANSWER = {True: "met", False: "**not met**", None: "–"}

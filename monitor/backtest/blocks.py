@@ -103,7 +103,8 @@ def cut(reference: Reference, plan: ModelPlan) -> Blocks:
 def without(reference: Reference, blocks: Blocks, fold: int) -> Reference:
     """The reference in which other blocks stand in the places of a fold's, those that come after it.
 
-    It keeps its name and digest, its bins, and what is known of its features: those of the whole.
+    It keeps its name and digest, its bins, and what is known of its features: those of the whole. Nothing is known of
+    labels, so that nobody waits for estimates of drawn windows.
     """
     panes, order, starts = reference.panes, [], []
     position = 0
@@ -153,6 +154,7 @@ def _rearranged(reference: Reference, order: NDArray[np.int64], starts: NDArray[
         ),
         vectors=vectors,
         segments=segments,
+        calibration=reference.calibration[:0],
         sample=reference.sample[:0],
         sampled=reference.sampled[:0],
     )

@@ -45,6 +45,11 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="One feature; repeat. PATH is where live records have it. Default: every other column.",
         ),
         click.option("--prediction", metavar="PATH[:KIND]", help="What the model answered."),
+        click.option(
+            "--label",
+            help="The truth, 0 or 1, for estimates without labels; it is not watched.",
+            metavar="COLUMN",
+        ),
         click.option("--latency", help="How long the prediction took.", metavar="COLUMN"),
         click.option("--latency-unit", type=click.Choice(UNITS[1:5]), default="ms", show_default=True),
         click.option("--error", help="Set when the prediction went wrong.", metavar="COLUMN"),
@@ -102,6 +107,7 @@ def build_command(**given: Any) -> None:
 
     from monitor.cli.progress import passes, progress
     from monitor.reference.build import build
+    from monitor.reference.calibrated import is_calibrated
     from monitor.reference.file import write
     from monitor.reference.records import RecordTables
     from monitor.reference.summary import describe, summary
@@ -111,6 +117,7 @@ def build_command(**given: Any) -> None:
     records = isinstance(tables, RecordTables)
     timed = bool(tables.selection.time) or (records and tables.selection.record_time)
     times = 2 + (2 if tables.selection.cluster else 1 if timed else 0) + bool(tables.selection.segments)
+    times += is_calibrated(tables.features)
     try:
         with progress("building the reference") as tell:
             reference = build(
@@ -277,6 +284,8 @@ def _changes(selection: Selection, given: dict[str, Any]) -> dict[str, Any]:
             else _placed(PREDICTION, text, kind)
         )
         changes["outcomes"] = (*others, placed)
+    if given["label"]:
+        changes["outcomes"] = (*changes.get("outcomes", selection.outcomes), _truth(given["label"]))
     if given["path_prefix"]:
         changes["prefix"] = _path(given["path_prefix"].rstrip("."))
     changes["exclude"] = selection.exclude | {*given["exclude"]}
@@ -327,6 +336,14 @@ def _placed(name: str, path: str, kind: Kind | None) -> FeatureDeclaration:
     from monitor.reference.table import FeatureDeclaration
 
     return FeatureDeclaration(name=name, path=_path(path) if path else (), kind=kind)
+
+
+def _truth(column: str) -> FeatureDeclaration:
+    from monitor.plan import Kind
+    from monitor.reference.calibrated import LABEL
+    from monitor.reference.table import FeatureDeclaration
+
+    return FeatureDeclaration(name=LABEL, kind=Kind.CATEGORICAL, column=column)
 
 
 def _kind(text: str) -> tuple[str, Kind | None]:

@@ -35,7 +35,7 @@ def of_classes(table: Array, classes: int) -> dict[str, Smooth]:
     right, predicted, labels = (table * hit).sum(axis=1), table.sum(axis=1), table.sum(axis=0)
     nothing = np.zeros(len(table))
     found = {
-        "accuracy": _ratio(table, hit, known),
+        "accuracy": ratio(table, hit, known),
         "macro_precision": _macro(hit, right, predicted * inner, nothing),
         "macro_recall": _macro(hit, right, nothing, labels * inner),
         "macro_f1": _macro(hit, right, predicted * inner, labels * inner),
@@ -45,21 +45,25 @@ def of_classes(table: Array, classes: int) -> dict[str, Smooth]:
 
 def of_scores(table: Array, threshold: float) -> dict[str, Smooth]:
     """Figures of score bin by label; Brier score and log loss as if scores lay evenly in their bins."""
-    positive = np.zeros((BINS, 2))
+    positive = np.zeros(BINS)
     positive[HALF:] = 1.0
-    label = np.zeros((BINS, 2))
-    label[:, 1] = 1.0
-    hit = positive * label
     squares, losses, _ = losses_of(threshold)
-    every = np.ones((BINS, 2))
+    found = {"log_loss": ratio(table, losses), "brier": ratio(table, squares)}
+    return of_bins(table, positive) | {name: smooth for name, smooth in found.items() if smooth is not None}
+
+
+def of_bins(table: Array, positive: Array) -> dict[str, Smooth]:
+    """Figures of bins of any score by label; `positive` float64[bins] is the share of each that is predicted 1."""
+    predicted = np.stack([positive, positive], axis=1)
+    label = np.zeros(table.shape)
+    label[:, 1] = 1.0
+    hit = predicted * label
     found = {
-        "accuracy": _ratio(table, np.where(positive == label, 1.0, 0.0), every),
-        "precision": _ratio(table, hit, positive),
-        "recall": _ratio(table, hit, label),
-        "f1": _ratio(table, 2 * hit, (positive + label)),
+        "accuracy": ratio(table, hit + (1 - predicted) * (1 - label)),
+        "precision": ratio(table, hit, predicted),
+        "recall": ratio(table, hit, label),
+        "f1": ratio(table, 2 * hit, predicted + label),
         "auc": _auc(table),
-        "log_loss": _ratio(table, losses, every),
-        "brier": _ratio(table, squares, every),
     }
     return {name: smooth for name, smooth in found.items() if smooth is not None}
 
@@ -88,13 +92,13 @@ def auc_ties(table: Array) -> float:
     return float(table[:, 0] @ table[:, 1]) / pairs / 2 if pairs else 0.0
 
 
-def _ratio(table: Array, above: Array, below: Array) -> Smooth | None:
+def ratio(table: Array, above: Array, below: Array | float = 1.0) -> Smooth | None:
     """Σ table · above ÷ Σ table · below; None where nothing is below."""
     lower = float((table * below).sum())
     if lower <= 0:
         return None
-    ratio = float((table * above).sum()) / lower
-    return Smooth(ratio, (above - ratio * below) / lower)
+    value = float((table * above).sum()) / lower
+    return Smooth(value, (above - value * below) / lower)
 
 
 def _macro(hit: Array, right: Array, predicted: Array, labels: Array) -> Smooth | None:
@@ -105,14 +109,14 @@ def _macro(hit: Array, right: Array, predicted: Array, labels: Array) -> Smooth 
     if not used.any():
         return None
     size = np.where(used, rows, 1.0)
-    ratio = np.where(used, sides * right / size, 0.0)
-    each, missed = np.where(used, sides / size, 0.0), ratio / size
+    own = np.where(used, sides * right / size, 0.0)
+    each, missed = np.where(used, sides / size, 0.0), own / size
     gradient = hit * each[:, None]
     if predicted.any():
         gradient = gradient - missed[:, None]
     if labels.any():
         gradient = gradient - missed[None, :]
-    return Smooth(float(ratio[used].mean()), gradient / used.sum())
+    return Smooth(float(own[used].mean()), gradient / used.sum())
 
 
 def _auc(table: Array) -> Smooth | None:

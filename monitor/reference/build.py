@@ -14,11 +14,17 @@ from monitor.errors import ReferenceInvalid
 from monitor.novel import hash64
 from monitor.plan import LONGEST_VECTOR, Kind
 from monitor.reference.bins import GROUPS, LARGEST, QUANTILES, coarse_groups, numeric_edges
+from monitor.reference.calibrated import tally_calibration
 from monitor.reference.design import block_effects, cluster_effects, window_size
 from monitor.reference.grouped import GroupDeclaration, declare_groups, places_of
 from monitor.reference.profile import FeatureProfile, Reference
 from monitor.reference.sampled import Keeper
-from monitor.reference.segment_tally import HIDDEN, SegmentDeclaration, segment_columns, tally_segments
+from monitor.reference.segment_tally import (
+    HIDDEN_COLUMN,
+    SegmentDeclaration,
+    segment_columns,
+    tally_segments,
+)
 from monitor.reference.span import HOUR, MAX_PANES, pane_size, show_span
 from monitor.reference.survey import ColumnSurvey, Survey, ranked, survey
 from monitor.reference.table import FeatureDeclaration, Table
@@ -71,9 +77,9 @@ def build(
     features  None: every column, its kind read off the values
     pane      milliseconds; grows when there would be more than `settings.max_panes`
     created   milliseconds; a parameter, so that equal input gives equal bytes
-    progress  is told the rows read so far, from 0 again in each of at most 6 passes
+    progress  is told the rows read so far, from 0 again in each of at most 7 passes
     segments  columns that rows are counted by once more; `features` holds those that are no feature of
-              the model, by their `hidden` declarations
+              the model, by their `hidden` declarations, and a label that is none by `calibrated.LABEL`
     groups    numeric features that are also counted together; they become the last features
 
     Raises ReferenceInvalid when there are no rows, a declared column is missing, or a column
@@ -82,7 +88,7 @@ def build(
     settings = settings or BuildSettings()
     chunks = _watched([table] if isinstance(table, Table) else table, progress)
     every = declare_groups(features if features is not None else _undeclared(chunks), groups)
-    declared = tuple(feature for feature in every if not feature.name.startswith(HIDDEN))
+    declared = tuple(feature for feature in every if not feature.name.startswith(HIDDEN_COLUMN))
     surveyed = survey(chunks, features=every, pane=pane)
     found = replace(surveyed, columns=[c for c in surveyed.columns if c.feature in declared])
     timed = found.timed
@@ -98,6 +104,8 @@ def build(
         _grouped(profile, counts[encoder.layout.start[i] : encoder.layout.start[i + 1]])
         for i, profile in enumerate(profiles)
     )
+    columns = segment_columns(segments, surveyed.columns, profiles)
+    calibration, also = tally_calibration(chunks, every, profiles, columns)
     profiles = _designed(chunks, replace(encoder, profiles=profiles), found, settings, pane=pane)
     return Reference(
         model=model, name=name, created=created, origin=dict(origin or {}), features=profiles,
@@ -108,14 +116,14 @@ def build(
         errors=int(panes.errors.sum()),
         counts=counts,
         latency=summed(panes.latency_indptr, panes.latency_bins, panes.latency_values, LATENCY_BINS),
-        notes=_notes(found, size=size, pane=pane, unit=settings.unit),
+        notes=(*_notes(found, size=size, pane=pane, unit=settings.unit), *also),
         vectors=np.zeros(encoder.layout.vectors.words, np.int64) + total.words,
         sample=sample,
         sampled=sampled,
         segments=tally_segments(
-            chunks, segment_columns(segments, surveyed.columns, profiles), encoder, found.columns,
-            _placement(size), panes, size,
+            chunks, columns, encoder, found.columns, _placement(size), panes, size
         ),
+        calibration=calibration,
     )  # fmt: skip
 
 

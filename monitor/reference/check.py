@@ -12,6 +12,7 @@ from kernels.layout import FREQUENCIES, LATENCY_BINS
 from monitor.errors import ReferenceInvalid
 from monitor.intake.times import LATEST_MS
 from monitor.plan import LONGEST_VECTOR, Kind
+from monitor.reference import calibrated
 from monitor.reference.bins import GROUPS
 from monitor.reference.grouped import fits as fit_together
 from monitor.reference.profile import FeatureProfile, Reference
@@ -61,6 +62,12 @@ def check(reference: Reference, *, where: str) -> None:
         "sampled rows that do not fit the features or the panes",
         where,
         "a slot of every feature in each, and no more of a pane than it has rows",
+    )
+    _require(
+        calibrated.fits(reference),
+        "labelled rows that do not fit the scores or the segments",
+        where,
+        "no more of a score than it has rows, and those of the segments of a column together",
     )
 
 

@@ -26,15 +26,15 @@ from numpy.typing import NDArray
 from kernels.layout import FREQUENCIES
 from monitor.errors import ReferenceInvalid, ReferenceTooNew
 from monitor.plan import LONGEST_VECTOR, Kind
-from monitor.reference import sampled, segments
+from monitor.reference import calibrated, sampled, segments
 from monitor.reference.check import check
 from monitor.reference.header import DTYPES, ArrayEntry, Header, entry_of, profile_of
 from monitor.reference.profile import FeatureProfile, Panes, Reference
 from monitor.reference.vector import VectorProfile
 
-VERSION = 5
+VERSION = 6
 """Newest format that is read. Written is the oldest that holds a reference: 2 has vector features, 3 segments,
-4 sampled rows, 5 groups."""
+4 sampled rows, 5 groups, 6 labelled rows by score."""
 MAGIC = b"driftline-reference "
 TRAILER = len(b"sha256 " + b"0" * 64 + b"\n")
 MAX_FILE = 1 << 30
@@ -131,6 +131,7 @@ def pack(reference: Reference) -> bytes:
         arrays=tuple(entries),
         segments=segments.entries(reference),
         sample=len(reference.sample),
+        calibrated=len(reference.calibration) > 0,
     )
     text = msgspec.json.encode(header, order="deterministic")
     body = b"".join([MAGIC, b"%d\n" % _version(header), text, b"\n", *blobs])
@@ -192,6 +193,7 @@ def _unpacked(header: Header, body: bytes, offset: int, *, where: str) -> dict[s
     expected = _PANES | _WHOLE | (_VECTORS if _has_vectors(header) else {})
     expected |= segments.ARRAYS if header.segments else {}
     expected |= sampled.ARRAYS if header.sample else {}
+    expected |= calibrated.ARRAYS if header.calibrated else {}
     for entry in header.arrays:
         if expected.get(entry.name) != entry.dtype or entry.name in arrays:
             raise ReferenceInvalid(
@@ -272,6 +274,7 @@ def _assembled(header: Header, arrays: dict[str, NDArray[Any]], *, where: str) -
         notes=header.notes,
         vectors=arrays.get("vectors", np.zeros(0, np.int64)),
         segments=segments.assembled(header.segments, arrays, features=len(profiles), where=where),
+        calibration=calibrated.assembled(arrays.get("calibration"), header.segments, where=where),
         sample=sampled.assembled(
             arrays.get("sample"), rows=header.sample, features=len(profiles), where=where
         ),
@@ -281,6 +284,8 @@ def _assembled(header: Header, arrays: dict[str, NDArray[Any]], *, where: str) -
 
 def _version(header: Header) -> int:
     """The oldest format that holds it."""
+    if header.calibrated:
+        return 6
     if any(entry.members for entry in header.features):
         return 5
     return 4 if header.sample else 3 if header.segments else 2 if _has_vectors(header) else 1
@@ -374,7 +379,7 @@ def _arrays(reference: Reference) -> list[tuple[str, str, NDArray[Any]]]:
             "pane_vectors": reference.panes.vectors.ravel(),
         }
         found += [(name, dtype, own[name]) for name, dtype in _VECTORS.items()]
-    return found + segments.arrays(reference) + sampled.arrays(reference)
+    return found + segments.arrays(reference) + sampled.arrays(reference) + calibrated.arrays(reference)
 
 
 def _sync_folder(folder: Path) -> None:

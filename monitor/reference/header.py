@@ -77,6 +77,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     segments: tuple[SegmentEntry, ...] = ()
     sample: int = 0
     """Rows that are kept."""
+    calibrated: bool = False
 
 
 def entry_of(profile: FeatureProfile) -> FeatureEntry:

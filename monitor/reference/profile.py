@@ -158,6 +158,9 @@ class Reference:
     sampled: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """int64[panes]: rows of `sample` that are of each pane; they come in the order of panes."""
     segments: tuple[SegmentColumn, ...] = ()
+    calibration: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0, 2), np.int64))
+    """int64[parts, bins of the prediction, 2]: labelled rows by score and label, of the whole and of each segment; see
+    `monitor.reference.calibrated`. None in files of format 5 and before."""
 
     def categories(self) -> tuple[tuple[str, ...], ...]:
         """The names of the categories of each categorical column, in slot order from slot 3."""

@@ -18,8 +18,10 @@ from monitor.reference.table import FeatureDeclaration, Table
 from monitor.reference.tally import Encoder, PaneTally, Placement
 from monitor.segments import RESERVED, part_layout
 
-HIDDEN = "\0segment "
-"""Before the name of a declaration of a column that is read for segments alone."""
+HIDDEN_COLUMN = "\0"
+"""Before the name of a declaration of a column that is no feature."""
+HIDDEN = f"{HIDDEN_COLUMN}segment "
+"""Before that of a column that is read for segments alone."""
 ONCE = FIRST_BIN
 
 
@@ -46,7 +48,7 @@ class SegmentDeclaration:
 
 
 @dataclass(slots=True)
-class _Column:
+class Column:
     """One declared column while its rows are counted."""
 
     declaration: SegmentDeclaration
@@ -70,7 +72,7 @@ def segment_columns(
     declared: Sequence[SegmentDeclaration],
     surveys: Sequence[ColumnSurvey],
     profiles: Sequence[FeatureProfile],
-) -> list[_Column]:
+) -> list[Column]:
     """What each declared column is counted by; `surveys` of features and of columns of their own."""
     known = {column.feature.name: column for column in surveys}
     kinds = {profile.name: profile.kind for profile in profiles}
@@ -84,13 +86,13 @@ def segment_columns(
         elif not values:
             every = (category for category, _ in ranked(column.categories) if category not in RESERVED)
             values = tuple(value for _, value in zip(range(one.top), every, strict=False))
-        found.append(_Column(one, column.feature, kind, values))
+        found.append(Column(one, column.feature, kind, values))
     return found
 
 
 def tally_segments(
     chunks: Iterable[Table],
-    columns: Sequence[_Column],
+    columns: Sequence[Column],
     encoder: Encoder,
     surveys: Sequence[ColumnSurvey],
     place: Placement,
@@ -131,7 +133,7 @@ def _rows_of(table: Table, feature: FeatureDeclaration, names: frozenset[str]) -
     return np.flatnonzero(category_codes(column_of(table, feature), dict.fromkeys(names, ONCE)) == ONCE)
 
 
-def _assembled(column: _Column, whole: Panes, size: int) -> SegmentColumn:
+def _assembled(column: Column, whole: Panes, size: int) -> SegmentColumn:
     width = len(column.values) + 2
     found = column.tally.panes(1)
     of_pane, part = np.divmod(found.starts, width)

@@ -66,6 +66,7 @@ def of_segment(reference: Reference, column: SegmentColumn, at: int) -> Referenc
             3 * sum(f.vector.length for f in reference.features if f.vector is not None), np.int64
         ),
         segments=(),
+        calibration=reference.calibration[:0],
         sample=reference.sample[:0],
         sampled=reference.sampled[:0],
     )

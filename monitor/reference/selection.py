@@ -16,7 +16,7 @@ from monitor.plan import Path, TimeUnit
 from monitor.reference.grouped import GroupDeclaration
 from monitor.reference.moment import event_times
 from monitor.reference.paths import format_path
-from monitor.reference.segment_tally import HIDDEN, SegmentDeclaration
+from monitor.reference.segment_tally import HIDDEN, HIDDEN_COLUMN, SegmentDeclaration
 from monitor.reference.table import FeatureDeclaration, Table
 
 PREDICTION = "prediction"
@@ -181,10 +181,13 @@ def _latency(columns: Mapping[str, NDArray[Any]], selection: Selection) -> NDArr
 
 def _placed(feature: FeatureDeclaration, available: Mapping[str, Path], *, where: str) -> FeatureDeclaration:
     at_path = [column for column, path in available.items() if path == feature.path]
-    own = feature.name.removeprefix(HIDDEN)
+    own = feature.name.removeprefix(HIDDEN).removeprefix(HIDDEN_COLUMN)
     names = [name for name in (feature.column, format_path(feature.path), *at_path, own) if name]
     also = "; --prediction COLUMN says which" if feature.name == "prediction" else ""
-    what = f"column of {'feature' if own == feature.name else 'segments by'} {own},"
+    part = (
+        "segments by " if feature.name.startswith(HIDDEN) else "the " if own != feature.name else "feature "
+    )
+    what = f"column of {part}{own},"
     column = column_for(names, available, what=what, where=where, also=also)
     return replace(feature, column=column, path=feature.path or available[column])
 

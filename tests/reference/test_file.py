@@ -119,8 +119,8 @@ def test_an_inconsistent_reference_is_not_written(tmp_path):
 
 def test_a_newer_format_is_refused_as_such():
     """A later version is told apart from damage."""
-    body = CONTENT[: -reference_file.TRAILER].replace(b"reference 1\n", b"reference 6\n", 1)
-    with pytest.raises(ReferenceTooNew, match="format 6"):
+    body = CONTENT[: -reference_file.TRAILER].replace(b"reference 1\n", b"reference 7\n", 1)
+    with pytest.raises(ReferenceTooNew, match="format 7"):
         unpack(sealed(body), where="x")
 
 
