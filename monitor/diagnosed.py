@@ -20,6 +20,7 @@ from monitor.judge.located import located
 from monitor.judge.onset import onset
 from monitor.judge.pairs import told_pairs
 from monitor.judge.prepare import Prepared
+from monitor.labels.estimating import estimates
 from monitor.plan import ModelPlan, WindowSpec
 from monitor.sample import Sample
 from monitor.verdict import State, Verdict, Window
@@ -91,6 +92,14 @@ def _guilty(verdict: Verdict) -> str:
 def compared(verdict: Verdict, window: Window, prepared: Prepared, products: Sequence[str]) -> Verdict:
     """The verdict with what these products would score of the window."""
     return replace(verdict, compat=compat_scores(window, prepared, products)) if products else verdict
+
+
+def estimated(
+    verdict: Verdict, window: Window, prepared: Prepared, segments: Mapping[str, Window]
+) -> Verdict:
+    """The verdict with how well the model does, where the reference knows what its scores are worth."""
+    own = prepared.estimator
+    return verdict if own is None else replace(verdict, estimate=estimates(own, window, segments))
 
 
 def completed(verdict: Verdict, complete: Callable[[Verdict], Verdict]) -> Verdict:

@@ -12,7 +12,7 @@ from typing import Any
 
 from kernels.layout import Layout
 from monitor.beside import Besides, reach
-from monitor.diagnosed import compared, completed, dated, diagnosed
+from monitor.diagnosed import compared, completed, dated, diagnosed, estimated
 from monitor.held import Held, Panes
 from monitor.history import History, verdict_entry
 from monitor.incident.model import Incident, latest_incidents
@@ -287,6 +287,7 @@ class Judgement:
             verdict, window, prepared, self.plan, segments=segments, sampled=lambda: self._sample(window)
         )
         verdict = completed(verdict, lambda one: compared(one, window, prepared, self.plan.compat))
+        verdict = completed(verdict, lambda one: estimated(one, window, prepared, segments))
         return completed(verdict, lambda one: self._besides.show(
             one, window, prepared, plan=self.plan, others=self.context.others,
             judged=self._past.of(spec.name), since=self._panes.whole,

@@ -171,6 +171,8 @@ class Verdict:
     """In the order of the plan; they have no say in the state."""
     compat: Mapping[str, Any] = field(default_factory=dict)
     """Scores as other products have them, JSON-able: `monitor.judge.compat`. They have no say in the state."""
+    estimate: Mapping[str, Any] = field(default_factory=dict)
+    """How well the model does as far as scores tell, JSON-able: `monitor.labels.estimating`. It has no say in the state."""
     early: bool = False
     """An alarm before the close: start is that of the window, end the look's. No closed window."""
     early_alpha: float = 0.0

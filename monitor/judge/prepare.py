@@ -21,6 +21,7 @@ from monitor.judge.tolerances import Tolerances, given_ratios, learn
 from monitor.judge.views import view_of
 from monitor.judge.weigh import statistics
 from monitor.judge.windows import kept_spans
+from monitor.labels.estimating import Estimator, estimator_of
 from monitor.plan import ModelPlan, WindowSpec
 from monitor.reference.profile import Reference
 from monitor.verdict import Unknown, Window
@@ -81,6 +82,8 @@ class Prepared:
     """Segment → the same of its part of the reference, with the whole's level and critical values."""
     unready: Mapping[str, Unknown] = field(default_factory=dict)
     """Segments that cannot be judged by this reference, and why."""
+    estimator: Estimator | None = None
+    """None: the reference knows no labels."""
     seasons: Seasons | None = None
     notes: tuple[str, ...] = ()
     sample: NDArray[np.uint16] = field(default_factory=lambda: np.zeros((0, 0), np.uint16))
@@ -181,7 +184,7 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
         seasons=view.seasons,
         notes=view.notes,
     )
-    return _with_parts(_with_rows(whole, reference), parts)
+    return _with_parts(_with_known(whole, reference, plan), parts)
 
 
 def _critical(ranked: NDArray[np.float64], alpha: float, *, least: float) -> tuple[float, bool]:
@@ -240,6 +243,11 @@ def _with_parts(whole: Prepared, parts: Parts) -> Prepared:
             seasons=view.seasons, notes=view.notes, slots=build_slots(view.frame), early=None, _needed={},
         )  # fmt: skip
     return replace(whole, parts=own, unready=parts.unready)
+
+
+def _with_known(whole: Prepared, reference: Reference, plan: ModelPlan) -> Prepared:
+    """With the rows that were kept of the reference, and what it knows of labels."""
+    return replace(_with_rows(whole, reference), estimator=estimator_of(reference, plan))
 
 
 def _with_rows(whole: Prepared, reference: Reference) -> Prepared:

@@ -38,6 +38,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
             for one in verdict.beside
         ],
         "compat": dict(verdict.compat),
+        "estimate": dict(verdict.estimate),
         "early": verdict.early,
         "early_alpha": number_to_json(verdict.early_alpha),
         "onset": verdict.onset,
@@ -67,6 +68,7 @@ def from_json(body: Mapping[str, Any]) -> Verdict:
             for one in body.get("beside", ())
         ),
         compat=body.get("compat", {}),
+        estimate=body.get("estimate", {}),
         early=body.get("early", False),
         early_alpha=number_from_json(body.get("early_alpha", 0.0)),
         onset=body.get("onset", -1),

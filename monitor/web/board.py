@@ -17,6 +17,8 @@ FIGURES = 3
 """Features drawn large on a card; the first three causes explain nearly every incident."""
 TESTS = 8
 """Rows of a card's table; all of them are at `/api/v1/models/<m>/features`."""
+ESTIMATED = ("accuracy", "precision", "recall", "f1", "auc")
+"""Figures of an estimate that the page shows; the API has the confusion matrix, too."""
 SEGMENTS = 12
 """Segments of a card's table; all of them are at `/api/v1/models/<m>`."""
 STRIP = 48
@@ -101,6 +103,7 @@ def _card(model: ModelView) -> dict[str, Any]:
         "segments_hidden": max(len(verdict.segments) - SEGMENTS, 0) if verdict else 0,
         "beside": [shape.beside(one) for one in verdict.beside] if verdict else (),
         "compat": _compat(verdict),
+        "estimate": _estimate(verdict),
         "spent": _spent(shaped["budget"]),
         "proof": _proof(verdict),
     }
@@ -116,6 +119,20 @@ def _compat(verdict: Verdict | None) -> list[dict[str, Any]]:
         for product, own in verdict.compat.items()
         for feature in [name for name in order if name in own][: shape.WORST]
     ]
+
+
+def _estimate(verdict: Verdict | None) -> dict[str, Any]:
+    """What is expected without labels: by the scores alone, and by segments of each column."""
+    found = verdict.estimate if verdict is not None else {}
+    if not found:
+        return {}
+    ways = {"scores alone": found["figures"]}
+    ways |= {f"scores and {column}": own for column, own in found["segments"].items()}
+    rows = [
+        {"by": by, "figures": [(name, *own[name]) for name in ESTIMATED if name in own]}
+        for by, own in ways.items()
+    ]
+    return {"assumes": found["assumes"], "threshold": found["threshold"], "rows": rows}
 
 
 def _alarms(model: ModelView) -> list[dict[str, Any]]:

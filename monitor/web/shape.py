@@ -108,6 +108,7 @@ def window(verdict: Verdict) -> dict[str, Any]:
         "versions": dict(verdict.versions),
         "offsets": {str(source): list(span) for source, span in verdict.offsets.items()},
         "beside": [beside(one) for one in verdict.beside],
+        "estimate": dict(verdict.estimate),
         "early": verdict.early,
         "early_alpha": verdict.early_alpha,
         "onset": moment(verdict.onset),

@@ -253,6 +253,28 @@ def test_scores_of_other_products_are_shown_as_such(start):
     assert next(one for one in rows if one["feature"] == "age")["compat"] == {"evidently": age}
 
 
+def test_estimates_are_shown_with_what_they_assume(start):
+    """By scores alone and by segments, with bounds; the API has the confusion matrix, too."""
+    model = drifting()
+    estimate = {
+        "assumes": "P(y | x) stable",
+        "threshold": 0.5,
+        "rows": 100,
+        "figures": {"accuracy": [0.91, 0.9, 0.92], "true_positive": [0.3, 0.2, 0.4]},
+        "segments": {"city": {"accuracy": [0.81, 0.8, 0.82]}},
+    }
+    site = start(
+        view(replace(model, latest={n: replace(v, estimate=estimate) for n, v in model.latest.items()}))
+    )
+    text = site.ask("/").text
+    assert "assuming P(y | x) stable" in text
+    assert "accuracy 0.91 (0.9 to 0.92)" in text
+    assert "scores and city" in text
+    assert "true_positive" not in text
+    windows = json.loads(site.ask("/api/v1/models/churn").body)["data"]["windows"]
+    assert {json.dumps(one["estimate"]) for one in windows.values()} == {json.dumps(estimate)}
+
+
 def test_segments_are_shown_with_their_worst_test(start):
     """The furthest first, named as text only; the API has all of them."""
     model = drifting()
