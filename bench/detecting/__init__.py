@@ -1,0 +1,1 @@
+"""Delays of detection: rows, changes, and what each product says of them. See bench/detection.py."""
