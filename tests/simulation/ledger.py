@@ -90,6 +90,7 @@ class Recorder:
     name: str = "r"
     address: str = "a"
     backoff: Backoff = BACKOFF
+    deduplicates: bool = True
 
     def send(self, intent: str, body: Mapping[str, Any]) -> Attempt:
         return self.receiver.take(self.process, intent)
