@@ -25,7 +25,7 @@ from monitor.partition import Partition, renewed
 from monitor.pipeline import Folding, Pipeline, Work
 from monitor.recovery import FINAL, Recovery, refused_progress
 from monitor.state.log import Checkpoint, Marker, Progress, StateLog
-from monitor.steps import BATCH, RAISED_IN_A_ROW, Cadence, Input, fold_batch, say_refused
+from monitor.steps import BATCH, FIRST, RAISED_IN_A_ROW, Cadence, Input, fitting, fold_batch, say_refused
 from monitor.turns import Turns
 
 log = structlog.get_logger(__name__)
@@ -76,6 +76,7 @@ class Ingest:
         """Partitions whose position is known; the others wait for the broker to say where they start."""
         self._pipeline = Pipeline(clock)
         self._raised, self._broken = 0, False
+        self._fitting = FIRST
         self._turns = Turns(clock)
         self._identify = identify
         self._recovery = Recovery(state, clock=clock, beside=beside, accept_loss=accept_loss)
@@ -275,7 +276,7 @@ class Ingest:
         """Whatever a callback raised, the consumer has gone back to our positions: nothing is skipped."""
         try:
             with timed("poll", self._clock):
-                batches = self.consumer.poll(BATCH, self._cadence.poll)
+                batches = self.consumer.poll(min(BATCH, self._fitting), self._cadence.poll)
         except DriftlineError:
             raise
         except Exception:
@@ -286,6 +287,7 @@ class Ingest:
             log.exception("poll_raised")
             return []
         self._raised = 0
+        self._fitting = fitting(batches, self._fitting)
         return batches
 
     def _hand_on(self, batch: Batch) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,13 @@ that cannot poll at all is not."""
 BATCH = 10_000
 """Records per poll, mostly of two or three partitions: what a batch costs whatever it holds is then a twentieth
 of its work. With 5,000 batches are joined for folding, 0.04 us a record; 20,000 change only memory."""
+
+POLL_BYTES = 16 << 20
+"""Of a poll's records, about, however wide they are: as much as may wait in the pipeline."""
+FIRST = 1_000
+"""Records of the first poll, before it is known how wide they are."""
+FEWEST = 50
+"""Records per poll at least: limits of the broker and of the source bound how wide they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,13 @@ def fold_batch(batch: Batch, *, partition: Partition, item: Input, limit: Limit,
         folded = partition.fold(batch, scanned.columns, scanned.rejects)  # steps 3 to 5
     count(batch, scanned, folded, now=clock.now_ms())
     return Folding(folded.rows)
+
+
+def fitting(batches: Sequence[Batch], before: int) -> int:
+    """How many records as wide as these are POLL_BYTES; `before` when there are none."""
+    count = sum(map(len, batches))
+    size = sum(int(np.maximum(batch.sizes, 0).sum()) for batch in batches)
+    return max(POLL_BYTES * count // max(size, 1), FEWEST) if count else before
 
 
 def say_refused(batch: Batch, rejects: Collection[Reject]) -> None:

@@ -46,6 +46,8 @@ class Script:
         self.batches: list[Batch] = []
         self.at = 0
         self.answers = True
+        self.asked: list[int] = []
+        """Records that each poll might take."""
 
     def begin(self, offset: int, *, since: int = -1) -> None:
         assert self.ingest.positions([SOURCE]) == {SOURCE: None}
@@ -60,7 +62,8 @@ class Script:
         )
         self.at += count
 
-    def poll(self, _most: int, _timeout: float) -> list[Batch]:
+    def poll(self, most: int, _timeout: float) -> list[Batch]:
+        self.asked.append(most)
         batches, self.batches = self.batches, []
         return batches
 
@@ -156,6 +159,18 @@ def test_a_log_whose_beginning_is_gone_is_covered_from_its_first_row_on(offset: 
     ingest.tick()
     ingest.checkpoint([SOURCE])
     assert ingest.progress(SOURCE).since == since
+
+
+def test_polls_take_fewer_records_the_wider_they_are() -> None:
+    """About 16 MiB, whatever the records are: in memory four polls may be on their way."""
+    ingest, script, _ = started(Counted(), ManualClock(START))
+    script.begin(0)
+    wide = record(0).ljust(8192)
+    for values in ([], [wide] * 40, [], [record(0)] * 40, [record(0).ljust(1 << 20)] * 2, []):
+        if values:
+            script.give(*values)
+        ingest.tick()
+    assert script.asked == [1_000, 1_000, 2_048, 2_048, 10_000, 50]
 
 
 def test_a_broker_that_does_not_answer_leaves_the_loop_alive() -> None:

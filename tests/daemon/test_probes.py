@@ -293,5 +293,5 @@ def test_a_loop_that_fails_ends_the_process_with_a_status(make, monkeypatch):
         assert differences(daemon.state, recount(sent), verdicts(daemon)) == []
 
 
-def _broken(self, columns, panes):
+def _broken(self, columns, panes, marks):
     raise DriftlineError("a defect") if panes is None else ZeroDivisionError("a defect")

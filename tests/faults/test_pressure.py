@@ -26,8 +26,8 @@ from tests.faults.world import (
 MOST = 64 << 20
 """Bytes that a process may grow by while it is behind: what it fetches ahead, and the batches in its pipeline."""
 WIDE, POLLED = 8000, 256 << 20
-"""Bytes of a record, and that it may grow by while these are read as fast as they come: a poll takes all that is fetched
-ahead, 32 MiB and what comes on top, and four of them are on their way."""
+"""Bytes of a record, and that it may grow by while these are read as fast as they come: what is fetched ahead, 32 MiB and
+what comes on top, and four polls of 16 MiB that are on their way."""
 TRICKLE = 50
 """Bytes of state a second: the first request goes through, and what comes after it waits for minutes."""
 
