@@ -7,6 +7,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,10 @@ class NoActions:
         return None
 
 
+class StillStartingError(Exception):
+    """Prometheus listens before it has read its log, and refuses queries until then."""
+
+
 @dataclass(frozen=True)
 class Prometheus:
     """A running Prometheus that has scraped driftline."""
@@ -57,6 +62,8 @@ class Prometheus:
                 document = json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
+                if error.code == HTTPStatus.SERVICE_UNAVAILABLE:
+                    raise StillStartingError from None
                 raise AssertionError(f"{path} {parameters}: {error.read().decode()}") from None
         assert document["status"] == "success", document
         return document["data"]
@@ -123,7 +130,7 @@ def _await_scrapes(running: Prometheus, process: subprocess.Popen[bytes], log: P
         try:
             if all(running.query(expr) for expr in wanted):
                 return
-        except (urllib.error.URLError, OSError):
+        except (urllib.error.URLError, OSError, StillStartingError):
             pass
         time.sleep(0.2)
     raise RuntimeError(f"no scrape within {START_SECONDS} s:\n{log.read_text(errors='replace')[-2000:]}")
