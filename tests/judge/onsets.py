@@ -45,11 +45,10 @@ def dated(own: World, chosen: Sequence[Case], seeds: int, *, tries: int) -> Date
     for number in range(places):
         began = 1 + int((number + 0.5) * (PANES - 2) / places)
         case = from_pane(chosen[number % len(chosen)], began)
-        size = just_detected(own, case, tries=tries)
-        if not reaches(own, case, size, tries, FRESH - tries):
+        if not reaches(own, case, case.most, tries, FRESH - tries):
             lost.append(str(case))
             continue
-        sizes[str(case)] = size
+        size = sizes[str(case)] = just_detected(own, case, tries=tries)
         off += _off(own, Begins(case, began, size), len(range(number, seeds, places)))
     return Dated(np.array(off), sizes, tuple(lost))
 
