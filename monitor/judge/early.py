@@ -99,15 +99,18 @@ class Ball:
         return Ball(self.shares[rows], self.used[rows], self.design[rows], self.size[rows], self.radius[rows])
 
 
-def build_slots(frame: Frame) -> Slots:
-    """The slots that looks go by. A category that is not among the largest counts as `other`."""
+def build_slots(frame: Frame, *, novel_apart: bool = False) -> Slots:
+    """The slots that looks go by. A category that is not among the largest counts as `other`, and so does a novel one,
+    how many of which are usual is foretold and not seen; `novel_apart` has a slot for these, as dating what is known to
+    have changed needs.
+    """
     features = len(frame.features)
     place = np.empty(len(frame.coarse), np.int32)
     for feature in range(features):
         low, high = int(frame.start[feature]), int(frame.start[feature + 1])
         own = np.arange(high - low, dtype=np.int32)
         if frame.layout.kind[feature] == CATEGORICAL:
-            own = _named_slots(frame.live[low:high])
+            own = _named_slots(frame.live[low:high], novel_apart=novel_apart)
         place[low:high] = feature * WIDTH + own
     totals, raw = (_folded(place, part, features) for part in (frame.live, frame.coarse))
     slow, timed = (
@@ -132,12 +135,13 @@ def build_slots(frame: Frame) -> Slots:
     )
 
 
-def _named_slots(live: Array) -> NDArray[np.int32]:
-    """MISSING has its own, then one for novel, other and small categories, then the largest ones."""
-    own = np.full(len(live), NOVEL, np.int32)
-    own[MISSING] = MISSING
-    largest = np.argsort(-live[FIRST_BIN:], kind="stable")[: WIDTH - OTHER]
-    own[FIRST_BIN + largest] = OTHER + np.arange(len(largest), dtype=np.int32)
+def _named_slots(live: Array, *, novel_apart: bool) -> NDArray[np.int32]:
+    """MISSING has its own, then novel, other and small categories, then the largest ones."""
+    rest = OTHER if novel_apart else NOVEL
+    own = np.full(len(live), rest, np.int32)
+    own[[MISSING, NOVEL]] = MISSING, NOVEL
+    largest = np.argsort(-live[FIRST_BIN:], kind="stable")[: WIDTH - 1 - rest]
+    own[FIRST_BIN + largest] = rest + 1 + np.arange(len(largest), dtype=np.int32)
     return own
 
 

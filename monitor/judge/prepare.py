@@ -49,7 +49,7 @@ class Prepared:
                 learnt from others
     past        float64[windows, features, detectors]  their detectors' scores
     alpha       what the window may spend when it closes; looks before may spend `early.alpha`
-    slots       the reference as looks and onsets see it
+    slots       the reference as onsets see it
     early       None: there are no looks
     level       what each test's threshold stands at: alpha / number of tests
     critical    M above which a window pages; x and thresholds are scaled by it
@@ -151,9 +151,8 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
     tests = max(frame.tests + parts.tests, 1)
     learnt = learn(windows, frame, plan.tolerance, least=plan.ratio_tolerance, overlap=spec.overlap)
     tolerances = learnt.live
-    slots = build_slots(frame)
     known = 0 if windows is None else len(windows)
-    early = _early(reference, plan, spec, frame, slots, tolerances, windows=known)
+    early = _early(reference, plan, spec, frame, tolerances, windows=known)
     alpha = spendable(plan, spec) - (early.alpha if early is not None else 0.0)
     level = max(alpha / tests, LEAST_LEVEL)
     own = np.empty(0) if windows is None else statistics(windows, frame, learnt.own, level)
@@ -179,7 +178,7 @@ def prepare(reference: Reference, plan: ModelPlan, spec: WindowSpec) -> Prepared
         ranks=ranks,
         together=count,
         rows=rows_needed(view.usual, tolerances, level),
-        slots=slots,
+        slots=build_slots(frame, novel_apart=True),
         early=_doubted(early, known, count),
         seasons=view.seasons,
         notes=view.notes,
@@ -199,7 +198,6 @@ def _early(
     plan: ModelPlan,
     spec: WindowSpec,
     frame: Frame,
-    slots: Slots,
     tolerances: Tolerances,
     *,
     windows: int,
@@ -208,6 +206,7 @@ def _early(
     alpha = early_part(plan, spendable(plan, spec), windows=windows)
     if alpha <= 0.0 or plan.season != "none":
         return None
+    slots = build_slots(frame)
     return prepare_early(
         reference, plan, spec, slots=slots, tolerance=tolerances.divergence,
         ratio=given_ratios(slots.names, frame, plan.tolerance, least=plan.ratio_tolerance), alpha=alpha,
@@ -240,7 +239,7 @@ def _with_parts(whole: Prepared, parts: Parts) -> Prepared:
         rows, view = part.rows(whole.level), part.view
         own[part.segment] = replace(
             whole, frame=view.frame, tolerances=part.tolerances, past=view.past, rows=rows,
-            seasons=view.seasons, notes=view.notes, slots=build_slots(view.frame), early=None, _needed={},
+            seasons=view.seasons, notes=view.notes, slots=build_slots(view.frame, novel_apart=True), early=None, _needed={},
         )  # fmt: skip
     return replace(whole, parts=own, unready=parts.unready)
 

@@ -9,11 +9,11 @@ from math import prod
 import numpy as np
 import pytest
 
-from kernels.layout import LATENCY_BINS
+from kernels.layout import LATENCY_BINS, NOVEL
 from monitor.judge.early import WIDTH, Ball
 from monitor.judge.onset import contributions, likeliest, onset
 from monitor.judge.prepare import Prepared, prepare
-from tests.judge.build import CHANCES, HOUR, OWN, draw, plan, reference
+from tests.judge.build import CHANCES, HOUR, OWN, categorical_profile, draw, plan, reference, zipf
 from tests.judge.changes import cases, world
 from tests.judge.onsets import dated
 
@@ -91,6 +91,23 @@ def test_a_few_values_in_one_slot_are_dated() -> None:
     at = onset(own, prepared().slots, {"age"})
     assert at is not None
     assert abs(at - 12) <= 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_novel_categories_are_dated_beside_many_small_ones(seed) -> None:
+    """2 in 100 that nobody has seen: among all categories that have no slot of their own they would not be seen."""
+    own = [categorical_profile("city", [f"k{i}" for i in range(60)])]
+    usual = zipf(own[0], power=0.3)
+    changed = 0.98 * usual
+    changed[NOVEL] += 0.02
+    rng, model = np.random.default_rng(seed), plan(own)
+    past = prepare(reference(own, draw(rng, [usual], 2_000, 60)), model, model.windows[0])
+    counts = np.concatenate([draw(rng, [usual], 80, 36), draw(rng, [changed], 80, 12)])
+    at = onset(
+        np.array([past.slots.count(c, rows=80, errors=0, latency=NONE) for c in counts]), past.slots, ["city"]
+    )
+    assert at is not None
+    assert abs(at - 36) <= 2
 
 
 def test_what_is_sought_is_near_most_of_the_likelihood() -> None:
