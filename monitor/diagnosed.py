@@ -74,7 +74,9 @@ def dated(verdict: Verdict, spec: WindowSpec, *, prepared: Prepared, panes: Call
         return verdict
     starts = range(verdict.end - (verdict.end - first) // span * span, verdict.end, span)
     counts = [held.slots(spec, low, low + span, own.slots) for low in starts]
-    at = onset(np.array(counts), own.slots, dict.fromkeys(test.feature for test in tests)) if counts else None
+    before = sum(low < verdict.start for low in starts)
+    named = dict.fromkeys(test.feature for test in tests)
+    at = onset(np.array(counts), own.slots, named, before=before) if counts else None
     if at is None:
         return verdict
     since = held.window(spec, starts[at], verdict.end).offsets

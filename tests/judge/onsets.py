@@ -82,7 +82,7 @@ def _off(own: World, one: Begins, count: int) -> Iterator[int]:
             continue
         count -= 1
         named = dict.fromkeys(test.feature for test in found.verdict.named)
-        at = onset(panes(own, found, seed + number), own.prepared.slots, named)
+        at = onset(panes(own, found, seed + number), own.prepared.slots, named, before=PANES)
         assert at is not None
         yield at - PANES - one.began
 

@@ -29,9 +29,9 @@ def prepared() -> Prepared:
     return prepare(reference(OWN, own, pane=HOUR), model, model.windows[0])
 
 
-def panes(*parts) -> np.ndarray:
+def panes(*parts, seed=2) -> np.ndarray:
     """Of (chances, rows a pane, panes) after each other."""
-    rng, slots = np.random.default_rng(2), prepared().slots
+    rng, slots = np.random.default_rng(seed), prepared().slots
     return np.array([
         slots.count(counts, rows=rows, errors=0, latency=NONE)
         for chances, rows, count in parts
@@ -78,9 +78,22 @@ def test_a_change_is_dated_in_its_pane() -> None:
     slots = prepared().slots
     for began in (0, 5, 23):
         own = panes((CHANCES, 300, began), (moved, 300, 24 - began))
-        assert onset(own, slots, {"age"}) == began
-        assert onset(own, slots, ()) is None
-    assert onset(np.zeros_like(own), slots, {"age"}) is None
+        assert onset(own, slots, {"age"}, before=0) == began
+        assert onset(own, slots, (), before=0) is None
+    assert onset(np.zeros_like(own), slots, {"age"}, before=0) is None
+
+
+def test_a_pane_before_the_window_is_less_likely(monkeypatch) -> None:
+    """It was judged too, and was no drift: the less it is taken for, the sooner another one is named."""
+    slots, found = prepared().slots, []
+    lost = [(1 - 0.06) * CHANCES[0], CHANCES[1]]
+    lost[0][0] += 0.06
+    own = panes((CHANCES, 60, 9), (lost, 60, 15))
+    for weight in (1.0, 0.5, 1e-300):
+        monkeypatch.setattr("monitor.judge.onset.BEFORE", weight)
+        found.append(onset(own, slots, {"age"}, before=14))
+    assert found == sorted(found)
+    assert found[0] < 12 <= 13 <= found[-1]
 
 
 def test_a_few_values_in_one_slot_are_dated() -> None:
@@ -88,7 +101,7 @@ def test_a_few_values_in_one_slot_are_dated() -> None:
     lost = [(1 - 0.06) * CHANCES[0], CHANCES[1]]
     lost[0][0] += 0.06
     own = panes((CHANCES, 60, 12), (lost, 60, 12))
-    at = onset(own, prepared().slots, {"age"})
+    at = onset(own, prepared().slots, {"age"}, before=0)
     assert at is not None
     assert abs(at - 12) <= 1
 
@@ -103,9 +116,8 @@ def test_novel_categories_are_dated_beside_many_small_ones(seed) -> None:
     rng, model = np.random.default_rng(seed), plan(own)
     past = prepare(reference(own, draw(rng, [usual], 2_000, 60)), model, model.windows[0])
     counts = np.concatenate([draw(rng, [usual], 80, 36), draw(rng, [changed], 80, 12)])
-    at = onset(
-        np.array([past.slots.count(c, rows=80, errors=0, latency=NONE) for c in counts]), past.slots, ["city"]
-    )
+    own_panes = np.array([past.slots.count(c, rows=80, errors=0, latency=NONE) for c in counts])
+    at = onset(own_panes, past.slots, ["city"], before=24)
     assert at is not None
     assert abs(at - 36) <= 2
 
