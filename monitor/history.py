@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 from monitor.judge.kept import Kept
 from monitor.judge.record import to_json
@@ -37,6 +38,11 @@ class History:
         count = max((rule.windows for rule in plan.raw_rules), default=1) - 1
         before = (kept for kept in reversed(self.of(window.name)) if kept.end < window.end)
         return [kept.verdict() for kept in islice(before, count)][::-1]
+
+    def estimate(self, name: str, end: int) -> Mapping[str, Any]:
+        """What was estimated of one window; empty where there was none, or it is not remembered any more."""
+        found = next((kept for kept in reversed(self.of(name)) if kept.end == end), None)
+        return {} if found is None else found.verdict().estimate
 
     def remember(self, kept: Kept, plan: ModelPlan) -> None:
         """A verdict that is newer than all others of its window name, or the revision of one of them."""

@@ -178,7 +178,13 @@ class Judgement:
     def measures(self, heard: Heard, *, now: int) -> Iterator[Measured]:
         """Windows whose labels are in; `heard` is of their partitions. To be used as `due`."""
         if self.labelled is not None:
-            yield from self.labelled.due(lambda: self.incidents, judged=self._cursor, heard=heard, now=now)
+            yield from self.labelled.due(
+                lambda: self.incidents,
+                judged=self._cursor,
+                heard=heard,
+                now=now,
+                estimate=self._past.estimate,
+            )
 
     def entries(self, judged: Judged | Measured) -> list[Entry]:
         """What must be durable before a result is accepted, beside what follows for incidents."""

@@ -9,17 +9,24 @@ from it as from any other; the judge's own incidents are none of its business.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
+import structlog
+
+from monitor import metrics
 from monitor.incident.model import Incident
 from monitor.incident.track import Transition, track
 from monitor.judge.limits import rules_that_hold
 from monitor.judge.record import from_json, to_json
+from monitor.labels.delays import Delays
 from monitor.labels.outcomes import Outcomes
-from monitor.labels.shares import measure
+from monitor.labels.provisional import Provisional, newest_label, provisional
+from monitor.labels.shares import cell_of, measure
+from monitor.labels.steps import delays_of, edges_of, finest, outcomes_of
 from monitor.names import CHAMPION
-from monitor.plan import ModelPlan, RawRule, WindowSpec
+from monitor.plan import JoinPlan, ModelPlan, RawRule, WindowSpec
 from monitor.segments import WHOLE
 from monitor.sketch import Sketch
 from monitor.state.log import Entry, Ledger
@@ -29,8 +36,14 @@ from monitor.window.grid import next_end, start_of
 from monitor.window.heard import Heard
 from monitor.window.next import EMPTY_RUN
 
+log = structlog.get_logger(__name__)
+
 HISTORY = 200
 """Windows remembered per window name, and the longest run that a limit can ask for."""
+SHOWN = 24
+"""Windows of a name that wait for labels and are looked at meanwhile: each costs 20 ms at most."""
+LOOK = 60_000
+"""Wall time, ms, between such looks."""
 KIND, CURSOR = "performance", "measured"
 """Of the ledger's entries: a window's figures; how far the windows of a name were measured."""
 
@@ -55,8 +68,13 @@ class Labelled:
         """By window name, oldest first."""
         self._wait = plan.join.wait
         self._patience = patience
+        self._join: JoinPlan = plan.join
         self._cursor: dict[str, int] = {}
         self._oldest = -1
+        self.provisional: dict[str, tuple[Provisional, ...]] = {}
+        """Windows that wait for labels, as far as those tell, by window name, oldest first."""
+        self.delays: Delays | None = None
+        self._looked = -LOOK
 
     def restore(self, ledger: Ledger) -> None:
         """Continue from what the ledger says was measured."""
@@ -81,10 +99,12 @@ class Labelled:
         judged: Mapping[str, int],
         heard: Heard,
         now: int,
+        estimate: Callable[[str, int], Mapping[str, Any]] = lambda _name, _end: {},
     ) -> Iterator[Measured]:
         """Measure every window whose labels are in, oldest first; `judged`: how far windows are, by name.
 
-        `heard` is of the partitions of the labels. The caller makes each result durable before it asks for the
+        `heard` is of the partitions of the labels; `estimate` is what was said of a window of this name and end
+        before there were labels. The caller makes each result durable before it asks for the
         next one; `incidents` gives them as they stand then.
         """
         for spec in self.plan.windows:
@@ -93,7 +113,11 @@ class Labelled:
                 standing = assess(due, heard=heard, now=now, patience=self._patience)
                 if not standing.complete:
                     break
-                yield self._measured(spec, end, incidents())
+                yield self._measured(spec, end, incidents(), estimate(spec.name, end))
+                self._looked = -LOOK
+        if abs(now - self._looked) >= LOOK:
+            self._looked = now
+            self._shown(judged, heard)
         self._forget()
 
     def entries(self, measured: Measured) -> list[Entry]:
@@ -122,7 +146,9 @@ class Labelled:
             end = next_end(spec, end)  # a sliding window is measured when it can be full
         return end
 
-    def _measured(self, spec: WindowSpec, end: int, incidents: Mapping[str, Incident]) -> Measured:
+    def _measured(
+        self, spec: WindowSpec, end: int, incidents: Mapping[str, Incident], estimate: Mapping[str, Any]
+    ) -> Measured:
         plan, start = self.plan, start_of(spec, end)
         variants = {plan.champion, CHAMPION}
         found = {
@@ -146,6 +172,8 @@ class Labelled:
             versions={
                 name: int(sums[-2]) for name, sums in self.outcomes.versions(start, end, variants).items()
             },
+            estimate=estimate,
+            outcomes=self._step(spec, end, variants),
         )  # fmt: skip
         own = {rule.name for rule in plan.harm}
         transitions = track(
@@ -154,6 +182,52 @@ class Labelled:
             replace(plan, raw_rules=plan.harm, harm=()),
         )
         return Measured(verdict, transitions, Entry(CURSOR, spec.name, {"end": end}))
+
+    def _step(self, spec: WindowSpec, end: int, variants: Collection[str]) -> dict[str, Any]:
+        """What is kept of the last step of a window, where no other window has it."""
+        if spec != finest(self.plan):
+            return {}
+        join, start = self._join, end - spec.step
+        cell = cell_of(self.outcomes.sums(start, end, variants), join)
+        labels, delays = self.outcomes.delays(start, end, variants)
+        return outcomes_of(labels, delays, cell, join=join, span=self.outcomes.span)
+
+    def _shown(self, judged: Mapping[str, int], heard: Heard) -> None:
+        try:
+            self._look(judged, heard)
+        except Exception:
+            # boundary: nothing is judged by what is shown meanwhile
+            metrics.INTERNAL_ERRORS_TOTAL.labels("show").inc()
+            log.exception("look_raised", model=self.plan.name)
+
+    def _look(self, judged: Mapping[str, int], heard: Heard) -> None:
+        """Look at windows that were judged and wait for labels."""
+        variants, until = {self.plan.champion, CHAMPION}, newest_label(heard)
+        self.delays = delays_of(
+            self.history.get(finest(self.plan).name, ()), edges_of(self._join, self.outcomes.span)
+        )
+        self.provisional = {}
+        for spec in self.plan.windows:
+            ends = self._waiting(spec, judged.get(spec.name, -1))
+            if not ends or until < 0:
+                continue
+            sums = self.outcomes.by_cohort(start_of(spec, ends[0]), ends[-1], variants)
+            found = (
+                provisional(
+                    spec.name, start, end, {at: one for at, one in sums.items() if start <= at < end},
+                    join=self._join, until=until, delays=self.delays,
+                )
+                for start, end in ((start_of(spec, end), end) for end in ends)
+            )  # fmt: skip
+            self.provisional[spec.name] = tuple(one for one in found if one is not None)
+
+    def _waiting(self, spec: WindowSpec, judged: int) -> list[int]:
+        """Ends of windows that were judged and not measured, oldest first; some of them where there are many."""
+        ends, end = [], self._next(spec)
+        while end is not None and end <= judged:
+            ends.append(end)
+            end = next_end(spec, end)
+        return ends[:: -(-len(ends) // SHOWN)] if ends else []
 
     def _remember(self, verdict: Verdict) -> None:
         self.history.setdefault(verdict.window, deque(maxlen=HISTORY)).append(verdict)

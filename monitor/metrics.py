@@ -11,7 +11,6 @@ A family that is not here does not exist: dashboards and alerting rules are test
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import product
 
 from prometheus_client import (
@@ -25,7 +24,11 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from monitor.family import Family
+from monitor.family import gauge as _gauge
+from monitor.family import total as _total
 from monitor.names import REASONS
+from monitor.performance import FAMILIES as OF_PERFORMANCE
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 """Otherwise every counter and histogram also exports a `_created` series."""
@@ -177,24 +180,6 @@ INTERNAL_ERRORS_TOTAL = _counter(
 STUCK_LOOPS_TOTAL = _counter("stuck_loops_total", "Times a loop did not tick within its limit.", "loop")
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """A family rendered from the view. `kind` is gauge or counter."""
-
-    name: str
-    kind: str
-    text: str
-    labels: tuple[str, ...] = ()
-
-
-def _gauge(name: str, text: str, *labels: str) -> Family:
-    return Family(f"driftline_{name}", "gauge", text, labels)
-
-
-def _total(name: str, text: str, *labels: str) -> Family:
-    return Family(f"driftline_{name}", "counter", text, labels)
-
-
 BUILD_INFO = _gauge("build_info", "What is running; always 1.", "version", "revision", "python_version")
 KERNEL_BACKEND_INFO = _gauge("kernel_backend_info", "Where the kernels run; always 1.", "backend", "device")
 KERNEL_WARM_SECONDS = _gauge(
@@ -307,33 +292,9 @@ FEATURE_MMD = _gauge(
 FEATURE_MISSING_RATIO = _gauge(
     "feature_missing_ratio", "Share of rows of the latest closed window that miss the feature.", *_OF_FEATURE
 )
-_OF_FIGURES = ("model", "window", "segment", "figure")
-PERFORMANCE = _gauge(
-    "performance", "How well the model did in the latest window whose labels are in; segment is empty for the whole.",
-    *_OF_FIGURES,
-)  # fmt: skip
-PERFORMANCE_LOW = _gauge(
-    "performance_low", "Lower bound of the figure, 95 % whenever it is looked at.", *_OF_FIGURES
-)
-PERFORMANCE_HIGH = _gauge(
-    "performance_high", "Upper bound of the figure, 95 % whenever it is looked at.", *_OF_FIGURES
-)
-LABEL_COVERAGE_RATIO = _gauge(
-    "label_coverage_ratio", "Share of the predictions of that window that have a label.", "model", "window"
-)
-PERFORMANCE_TIMESTAMP_SECONDS = _gauge(
-    "performance_timestamp_seconds", "End of the latest window whose labels are in.", "model", "window"
-)
-JOIN_IDS = _gauge(
-    "join_ids",
-    "Ids held for the join: predicted ones, and labelled ones that nobody predicted.",
-    "model",
-    "state",
-)
-JOIN_BYTES = _gauge("join_bytes", "Memory of the table in which they do.", "model")
-
-VIEW_FAMILIES: tuple[Family, ...] = tuple(
-    value for value in dict(globals()).values() if isinstance(value, Family)
+VIEW_FAMILIES: tuple[Family, ...] = (
+    *(value for value in dict(globals()).values() if isinstance(value, Family)),
+    *OF_PERFORMANCE,
 )
 """All families rendered from the view, in the order of the exposition."""
 

@@ -22,7 +22,7 @@ def shown(
     watermark: int,
 ) -> ModelView:
     """A new view; `incidents` and `retrains` are the bodies of the ledger."""
-    plan = judgement.plan
+    plan, labelled = judgement.plan, judgement.labelled
     ordered = sorted(incidents, key=lambda body: (body["state"] != "firing", -int(body["opened"])))
     now = max((verdict.end for verdict in judgement.latest.values()), default=0)
     begin = now - plan.budget.period
@@ -39,10 +39,10 @@ def shown(
         latest=dict(judgement.latest),
         windows=dict(judgement.windows),
         alarms=dict(judgement.looks.alarms),
-        performance={name: tuple(history) for name, history in judgement.labelled.history.items()}
-        if judgement.labelled is not None
-        else {},
-        waiting=judgement.labelled.shown() if judgement.labelled is not None else {},
+        performance={name: tuple(own) for name, own in labelled.history.items()} if labelled else {},
+        provisional=labelled.provisional if labelled else {},
+        delays=labelled.delays if labelled else None,
+        waiting=labelled.shown() if labelled else {},
         history=tuple(kept for history in judgement.history.values() for kept in list(history)[-SHOWN:]),
         incidents=tuple(ordered[:SHOWN]),
         closed=dict(judgement.closed),

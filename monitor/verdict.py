@@ -173,6 +173,8 @@ class Verdict:
     """Scores as other products have them, JSON-able: `monitor.judge.compat`. They have no say in the state."""
     estimate: Mapping[str, Any] = field(default_factory=dict)
     """How well the model does as far as scores tell, JSON-able: `monitor.labels.estimating`. It has no say in the state."""
+    outcomes: Mapping[str, Any] = field(default_factory=dict)
+    """Of a window whose labels are in: when they came, and errors, JSON-able: `monitor.labels.steps`."""
     early: bool = False
     """An alarm before the close: start is that of the window, end the look's. No closed window."""
     early_alpha: float = 0.0

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from monitor.judge.kept import Kept
+from monitor.labels.delays import Delays
+from monitor.labels.provisional import Provisional
 from monitor.names import Source
 from monitor.plan import ModelPlan
 from monitor.reference.profile import Reference
@@ -27,6 +29,10 @@ class ModelView:
     """The newest early alarm, by window name."""
     performance: Mapping[str, tuple[Verdict, ...]] = field(default_factory=dict)
     """How well the model did in windows whose labels are in, oldest first, by window name."""
+    provisional: Mapping[str, tuple[Provisional, ...]] = field(default_factory=dict)
+    """The same of windows whose labels have not all come, oldest first, by window name."""
+    delays: Delays | None = None
+    """When labels came, of windows that were measured."""
     waiting: Mapping[str, int] = field(default_factory=dict)
     """Of the join: ids that are predicted, labelled ones that nobody has predicted, bytes; empty without labels."""
     history: tuple[Kept, ...] = ()

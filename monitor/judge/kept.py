@@ -67,7 +67,10 @@ class Kept:
         return from_json(self.body())
 
     def bare(self) -> Self:
-        """Without tests, scores of any kind, estimates, diagnosis and the features that could not be judged."""
+        """Without tests, scores of any kind, diagnosis and the features that could not be judged.
+
+        The estimate stays: labels may come weeks later, and it is held against what they say.
+        """
         segments = [{**segment, "tests": []} for segment in self.body().get("segments", ())]
         none: dict[str, Any] = {
             "tests": [],
@@ -76,6 +79,5 @@ class Kept:
             "diagnosis": {},
             "beside": [],
             "compat": {},
-            "estimate": {},
         }
         return type(self).read(self.body() | none | {"segments": segments})

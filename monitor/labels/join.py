@@ -30,6 +30,19 @@ class Group(NamedTuple):
     """One of each column."""
 
 
+class Pairs(NamedTuple):
+    """Predictions whose label has come; one of each array for each.
+
+    cell   int64[pairs]    the prediction's
+    value  float32[pairs]  the label
+    stamp  int64[pairs]    when it was sent
+    """
+
+    cell: NDArray[np.int64]
+    value: NDArray[np.float32]
+    stamp: NDArray[np.int64]
+
+
 class _Table(NamedTuple):
     ids: NDArray[np.uint64]
     cell: NDArray[np.int32]
@@ -134,6 +147,38 @@ class Join:
         ids = np.ascontiguousarray(rows["id"])
         self.used += add_labels(*self._table, *self._labels, *places, *self._kind, ids, begin, end)
         self.labels = end
+
+    def pairs(self, cells: Collection[int]) -> Pairs:
+        """The predictions of cells and the label of each that counts, in no order. Reads the whole table: 1 ns a place."""
+        table, labels = self._table, self._labels
+        is_asked = np.zeros(max(self._cells, 1), np.bool_)
+        is_asked[list(cells)] = True
+        places = np.flatnonzero((table.cell >= 0) & (table.label >= 0))
+        places = places[is_asked[table.cell[places]]]
+        cell, at = table.cell[places].astype(np.int64), table.label[places].astype(np.int64)
+        best = np.full(len(places), -1, np.int64)
+        going = np.arange(len(places))
+        while len(going := going[at[going] >= 0]):
+            own, held, of = at[going], best[going], cell[going]
+            counts = (labels.stamp[own] >= self._opening[of]) & (labels.mark[own] <= self._deadline[of])
+            is_better = counts & ((held < 0) | self._is_newer(own, held))
+            best[going] = np.where(is_better, own, held)
+            at[going] = labels.following[own]
+        came = best >= 0
+        return Pairs(cell[came], labels.value[best[came]], labels.stamp[best[came]])
+
+    def opening(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Since when labels count of each cell."""
+        found: NDArray[np.int64] = self._opening[cells]
+        return found
+
+    def _is_newer(self, own: NDArray[np.int64], held: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """As `kernels.join` has it: by stamp, then offset, then value."""
+        labels = self._labels
+        newer: NDArray[np.bool_] = labels.value[own] > labels.value[held]
+        for one in (labels.offset, labels.stamp):
+            newer = (one[own] > one[held]) | ((one[own] == one[held]) & newer)
+        return newer
 
     def forget(self, cells: Collection[int], *, oldest: int) -> None:
         """Let go of the predictions of cells, with their labels, and of labels that nobody has predicted whose

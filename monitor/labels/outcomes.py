@@ -79,6 +79,26 @@ class Outcomes:
                 found[version] = found.get(version, 0) + self.join.sums(row)
         return found
 
+    def by_cohort(self, start: int, end: int, variants: Collection[str]) -> dict[int, NDArray[np.int64]]:
+        """The same of the whole, by cohort."""
+        found: dict[int, NDArray[np.int64]] = {}
+        for (cohort, _, variant, own), row in self._rows.items():
+            if start <= cohort < end and own == WHOLE and variant in variants:
+                found[cohort] = found.get(cohort, 0) + self.join.sums(row)
+        return found
+
+    def delays(
+        self, start: int, end: int, variants: Collection[str]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Of the predictions in [start, end) that have one: the label, and how long after the start of its cohort it came."""
+        cells = [
+            cell
+            for (cohort, group), cell in self._cells.items()
+            if start <= cohort < end and group.variant in variants
+        ]
+        pairs = self.join.pairs(cells)
+        return pairs.value, pairs.stamp - self.join.opening(pairs.cell) - self._join.wait
+
     def oldest_from(self, start: int) -> int | None:
         """The first cohort at `start` or behind it."""
         return min((cohort for cohort, _ in self._cells if cohort >= start), default=None)

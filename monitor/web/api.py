@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from monitor.view import ModelView, View
-from monitor.web import picture, reply, shape
+from monitor.web import figures, picture, reply, shape
 from monitor.web.lifecycle import Actions
 from monitor.web.security import refusal
 from monitor.web.settings import WebSettings
@@ -67,6 +67,9 @@ class Api:
             ("models/{model}", lambda request: shape.detail(self._model(request))),
             ("models/{model}/features", self._features),
             ("models/{model}/performance", self._performance),
+            ("models/{model}/provisional", self._provisional),
+            ("models/{model}/delays", lambda request: figures.delays(self._model(request))),
+            ("models/{model}/estimates", lambda request: figures.estimates(self._model(request))),
             ("incidents", self._incidents),
             ("incidents/{id}", self._incident),
             ("retrain", self._retrains),
@@ -151,7 +154,19 @@ class Api:
             for one in history
         ]
         newest = sorted(own, key=lambda one: -one.end)
-        return [shape.performance(one) for one in newest[: _limit(request, 100)]]
+        return [figures.performance(one) for one in newest[: _limit(request, 100)]]
+
+    def _provisional(self, request: Request) -> list[dict[str, Any]]:
+        """Windows whose labels have not all come, newest first."""
+        window = request.query_params.get("window", "")
+        own = [
+            one
+            for name, found in self._model(request).provisional.items()
+            if window in {"", name}
+            for one in found
+        ]
+        newest = sorted(own, key=lambda one: -one.end)
+        return [figures.provisional(one) for one in newest[: _limit(request, 100)]]
 
     def _incidents(self, request: Request) -> list[Mapping[str, Any]]:
         wanted = {key: request.query_params[key] for key in ("model", "state") if key in request.query_params}

@@ -11,14 +11,14 @@ from monitor.plan import Kind
 from monitor.verdict import State, Test, Verdict
 from monitor.view import ModelView, View
 from monitor.web import shape
+from monitor.web.measured import ESTIMATED
+from monitor.web.performing import performing
 from monitor.web.picture import Bar, counts_of
 
 FIGURES = 3
 """Features drawn large on a card; the first three causes explain nearly every incident."""
 TESTS = 8
 """Rows of a card's table; all of them are at `/api/v1/models/<m>/features`."""
-ESTIMATED = ("accuracy", "precision", "recall", "f1", "auc")
-"""Figures of an estimate that the page shows; the API has the confusion matrix, too."""
 SEGMENTS = 12
 """Segments of a card's table; all of them are at `/api/v1/models/<m>`."""
 STRIP = 48
@@ -104,6 +104,7 @@ def _card(model: ModelView) -> dict[str, Any]:
         "beside": [shape.beside(one) for one in verdict.beside] if verdict else (),
         "compat": _compat(verdict),
         "estimate": _estimate(verdict),
+        "performing": performing(model),
         "spent": _spent(shaped["budget"]),
         "proof": _proof(verdict),
     }

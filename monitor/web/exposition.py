@@ -14,12 +14,13 @@ from prometheus_client import generate_latest
 
 from monitor import heap
 from monitor import metrics as m
-from monitor.metrics import Family
+from monitor.family import Family
 from monitor.state.database import memory
 from monitor.verdict import State
 from monitor.view import ModelView, View
+from monitor.web.measured import add_performance
 from monitor.web.selection import Chosen, Selection, named
-from monitor.web.series import Encoder, Sample
+from monitor.web.series import Encoder, Samples
 from monitor.web.settings import PerFeature, WebSettings
 
 PER_FEATURE = (
@@ -30,8 +31,6 @@ PER_FEATURE = (
     m.FEATURE_MISSING_RATIO,
 )
 """The families whose size grows with the features; all others are always exported in full."""
-
-Samples = dict[Family, list[Sample]]
 
 SEVERITIES = ("warning", "critical")
 
@@ -61,7 +60,7 @@ class Exposition:
             _model(samples, model)
             _windows(samples, model)
             _segments(samples, model, self._segments)
-            _performance(samples, model, self._segments)
+            add_performance(samples, model, self._segments)
         blocks = {family: self._encoder.encode(family, rows) for family, rows in samples.items()}
         blocks |= self._features(view)
         wanted = (block for family, block in blocks.items() if not names or family.name in names)
@@ -165,30 +164,6 @@ def _segments(samples: Samples, model: ModelView, most: int) -> None:
         judged = [one for one in verdict.segments if one.tests]
         for one in sorted(judged, key=lambda one: (-one.statistic, one.segment))[:most]:
             samples[m.SEGMENT_STATISTIC].append(((model.plan.name, window, one.segment), one.statistic))
-
-
-def _performance(samples: Samples, model: ModelView, most: int) -> None:
-    """The newest windows whose labels are in: the whole, and of the segments those with most labels."""
-    name = model.plan.name
-    if model.waiting:
-        samples[m.JOIN_BYTES].append(((name,), model.waiting["bytes"]))
-        for state in ("predicted", "labelled"):
-            samples[m.JOIN_IDS].append(((name, state), model.waiting[state]))
-    for window, history in sorted(model.performance.items()):
-        verdict = history[-1]
-        samples[m.PERFORMANCE_TIMESTAMP_SECONDS].append(((name, window), verdict.end / 1000))
-        if "label_coverage" in (whole := verdict.scores.get("", {})):
-            samples[m.LABEL_COVERAGE_RATIO].append(((name, window), whole["label_coverage"]))
-        ranked = sorted(
-            verdict.scores, key=lambda one: (one != "", -verdict.scores[one].get("labels", 0.0), one)
-        )
-        for segment in ranked[: most + 1]:
-            for figure, value in verdict.scores[segment].items():
-                if f"{figure}_low" in verdict.scores[segment]:
-                    own, labels = verdict.scores[segment], (name, window, segment, figure)
-                    samples[m.PERFORMANCE].append((labels, value))
-                    samples[m.PERFORMANCE_LOW].append((labels, own[f"{figure}_low"]))
-                    samples[m.PERFORMANCE_HIGH].append((labels, own[f"{figure}_high"]))
 
 
 _PER_WINDOW: tuple[tuple[Family, Callable[..., float | None]], ...] = (

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import inf, isnan
 
-from monitor.metrics import Family
+from monitor.family import Family
 
 Sample = tuple[tuple[str, ...], float]
 """Label values, in the order of the family's labels, and the value."""
+Samples = dict[Family, list[Sample]]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

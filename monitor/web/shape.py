@@ -178,32 +178,6 @@ def detail(model: ModelView) -> dict[str, Any]:
     }
 
 
-def performance(one: Verdict) -> dict[str, Any]:
-    """How well a model did in a window whose labels are in, by segment, "" the whole."""
-    return {
-        "window": one.window,
-        "start": moment(one.start),
-        "end": moment(one.end),
-        "reason": str(one.reason) if one.reason is not None else None,
-        "detail": one.detail,
-        "predictions": one.rows,
-        "versions": dict(one.versions),
-        "rules": list(one.rules),
-        "figures": {segment: _figures(scores) for segment, scores in one.scores.items()},
-    }
-
-
-def _figures(scores: Mapping[str, float]) -> dict[str, Any]:
-    bounds = {f"{name}_{end}" for name in scores for end in ("low", "high")}
-    return {
-        name: {"value": value, "low": scores[f"{name}_low"], "high": scores[f"{name}_high"]}
-        if f"{name}_low" in scores
-        else value
-        for name, value in scores.items()
-        if name not in bounds
-    }
-
-
 def _plan(plan: ModelPlan) -> dict[str, Any]:
     return {
         "source": plan.source,

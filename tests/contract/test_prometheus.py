@@ -27,7 +27,10 @@ WITH_SEGMENTS = {
         f"driftline_{name}"
         for name in ("performance", "performance_low", "performance_high", "join_ids", "join_bytes")
     ),
-    *(f"driftline_{name}" for name in ("label_coverage_ratio", "performance_timestamp_seconds")),
+    *(f"driftline_{name}" for name in ("label_coverage_ratio", "label_delay_seconds")),
+    *(f"driftline_performance_{name}" for name in ("timestamp_seconds", "estimate", "estimate_error")),
+    *(f"driftline_performance_provisional{name}" for name in ("", "_low", "_high", "_timestamp_seconds")),
+    "driftline_performance_estimate_bias",
 }
 """Families of models that declare segments or labels, which the one that is scraped here does not."""
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitor import metrics
-from monitor.metrics import CATALOGUE, SERIES_SUPPRESSED_TOTAL, Family
+from monitor.family import Family
+from monitor.metrics import CATALOGUE, SERIES_SUPPRESSED_TOTAL
 from monitor.names import Source
 from monitor.verdict import SegmentVerdict, State
 from monitor.view import ModelView
