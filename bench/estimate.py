@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from bench.machine import one_core
 from bench.peers.process import NotInstalled, Peer, PeerFailed
 from kernels.fold import fold
 from kernels.layout import BELOW, FIRST_BIN, allocate, no_rules
-from monitor.labels.estimate import Scored, calibrate, estimate, positive_shares
+from monitor.labels.estimate import Calibration, Scored, calibrate, estimate, positive_shares
 from monitor.plan import Kind
 from monitor.reference.build import build
 from monitor.reference.calibrated import LABEL
@@ -32,6 +32,13 @@ SETS = {"car loan": 0.65, "work from home": 0.48}
 OURS = {"roc_auc": "auc", "accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "f1"}
 NEAR = {"roc_auc": "<= 0.005", "accuracy": "<= 0.005"}
 WHOLE, ALONE = "fit and estimate", "estimate"
+
+
+class Fitted(NamedTuple):
+    """A reference, and what its scores are worth."""
+
+    reference: Reference
+    calibration: Calibration
 
 
 def figures(*, smoke: bool) -> list[dict[str, Any]]:
@@ -51,7 +58,7 @@ def _of(peer: Peer, name: str, *, smoke: bool) -> list[dict[str, Any]]:
         scores, labels, current = (
             np.load(Path(folder) / f"{f}.npy") for f in ("scores", "labels", "current")
         )
-    known = reference_of(scores, labels)
+    known = fitted(scores, labels)
     theirs, mine = peer.ask("run")["figures"], estimates(known, current, SETS[name])
     against = f"{peer.label}: CBPE"
     found = []
@@ -66,7 +73,7 @@ def _of(peer: Peer, name: str, *, smoke: bool) -> list[dict[str, Any]]:
         )  # fmt: skip
     runs = {
         ALONE: (lambda: estimates(known, current, SETS[name]), ">= 50"),
-        WHOLE: (lambda: estimates(reference_of(scores, labels), current, SETS[name]), ""),
+        WHOLE: (lambda: estimates(fitted(scores, labels), current, SETS[name]), ""),
     }
     for what, (ours, goal) in runs.items():
         rounds = 1 if smoke else 7
@@ -91,13 +98,22 @@ def reference_of(scores: np.ndarray, labels: np.ndarray) -> Reference:
     return build(table, model="m", name="reference", features=features)
 
 
-def estimates(reference: Reference, scores: np.ndarray, threshold: float) -> list[dict[str, float]]:
-    """Of each chunk: figure → value."""
-    profile, own = reference.features[0], calibrate(reference.calibration[0])
+def fitted(scores: np.ndarray, labels: np.ndarray) -> Fitted:
+    reference = reference_of(scores, labels)
+    own = calibrate(reference.calibration[0])
     assert own is not None
+    return Fitted(reference, own)
+
+
+def estimates(known: Fitted, scores: np.ndarray, threshold: float) -> list[dict[str, float]]:
+    """Of each chunk: figure → value."""
+    reference, own = known
+    profile = reference.features[0]
     positive, layout = positive_shares(profile.edges, threshold), reference.layout()
-    chunk = np.minimum(np.arange(len(scores)) // CHUNK, max(len(scores) // CHUNK - 1, 0)).astype(np.int32)
-    chunks = int(chunk[-1]) + 1
+    chunks = max(len(scores) // CHUNK, 1)
+    chunk = np.full(len(scores), chunks - 1, np.int32)
+    whole = np.repeat(np.arange(chunks, dtype=np.int32), CHUNK)
+    chunk[: len(whole)] = whole[: len(scores)]
     cells = allocate(layout, cells=chunks, rules=0, reasons=0)
     fold(
         cells, layout, no_rules(layout), cell=chunk, values=scores[None, :],

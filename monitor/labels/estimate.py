@@ -11,7 +11,6 @@ its map, for rows that do not depend on each other. What the assumption is worth
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -21,11 +20,9 @@ from numpy.typing import NDArray
 
 from monitor.labels.cells import Array, Counts
 from monitor.labels.figures import CATALOGUE, Figure
-from monitor.labels.smooth import Smooth, of_bins, ratio
+from monitor.labels.smooth import of_bins
 
 ASSUMES = "P(y | x) stable"
-CONFUSION = ("true_positive", "false_positive", "false_negative", "true_negative")
-"""Shares of all rows, beside the figures that are made of them."""
 LEAST = 200
 """Labelled rows of a segment that has a map of its own; one of fewer is read by the whole's."""
 _Z = 1.959964
@@ -37,13 +34,16 @@ class Calibration:
     """What scores are worth.
 
     share  float64[bins]   P(label 1), never falling
-    block  int64[bins]     which bins are read as one
+    starts int64[blocks]   the first of the bins that are read as one
     rows   float64[blocks] labelled rows of the reference
+    doubt  float64[bins]   variance of a label; a share is taken half a row of each label towards the middle, so that a
+                           bin of few rows is never sure
     """
 
     share: Array
-    block: NDArray[np.int64]
+    starts: NDArray[np.int64]
     rows: Array
+    doubt: Array
 
 
 class Scored(NamedTuple):
@@ -74,7 +74,9 @@ def calibrate(counts: Counts) -> Calibration | None:
     every = np.arange(len(counts))
     share = np.interp(every, filled, (ones_of / rows)[block])
     nearest = np.maximum(np.searchsorted(filled, every, side="right") - 1, 0)
-    return Calibration(share, block[nearest], rows)
+    read = block[nearest]
+    middle = (share * rows[read] + 0.5) / (rows[read] + 1)
+    return Calibration(share, np.searchsorted(read, np.arange(len(pools))), rows, middle * (1 - middle))
 
 
 def positive_shares(edges: Array, threshold: float) -> Array:
@@ -90,45 +92,33 @@ def estimate(parts: Sequence[Scored], positive: Array) -> dict[str, Figure]:
 
     Figures that are not defined, of no rows or of no positive ones, are left out.
     """
-    table = np.sum([_table(part) for part in parts], axis=0)
-    found = of_bins(table, positive) | _confusion(table, positive)
+    table = sum((_table(part) for part in parts[1:]), start=_table(parts[0]))
+    found = of_bins(table, positive, confusion=True)
+    if not found:
+        return {}
+    moved = np.array([smooth.gradient[:, 1] - smooth.gradient[:, 0] for smooth in found.values()])
+    half = _Z * np.sqrt(np.sum([_variances(part, moved) for part in parts], axis=0))
     figures = {}
-    for name, smooth in found.items():
-        half = _Z * math.sqrt(sum(_variance(part, smooth) for part in parts))
+    for (name, smooth), wide in zip(found.items(), half.tolist(), strict=True):
         low, high = (CATALOGUE[name].low, CATALOGUE[name].high) if name in CATALOGUE else (0.0, 1.0)
-        figures[name] = Figure(smooth.value, max(smooth.value - half, low), min(smooth.value + half, high))
+        figures[name] = Figure(smooth.value, max(smooth.value - wide, low), min(smooth.value + wide, high))
     return figures
 
 
 def _table(part: Scored) -> Array:
-    share = part.calibration.share
-    return np.asarray(part.rows[:, None] * np.stack([1 - share, share], axis=1), np.float64)
+    table = np.empty((len(part.rows), 2))
+    table[:, 1] = part.rows * part.calibration.share
+    table[:, 0] = part.rows - table[:, 1]
+    return table
 
 
-def _confusion(table: Array, positive: Array) -> dict[str, Smooth]:
-    predicted, label = np.stack([positive, positive], axis=1), np.zeros(table.shape)
-    label[:, 1] = 1.0
-    cells = (
-        predicted * label,
-        predicted * (1 - label),
-        (1 - predicted) * label,
-        (1 - predicted) * (1 - label),
-    )
-    found = {name: ratio(table, cell) for name, cell in zip(CONFUSION, cells, strict=True)}
-    return {name: smooth for name, smooth in found.items() if smooth is not None}
+def _variances(part: Scored, moved: Array) -> Array:
+    """Of the labels of these rows, and of the map that they are read by, for each figure: float64[figures].
 
-
-def _variance(part: Scored, smooth: Smooth) -> float:
-    """Of the labels of these rows, and of the map that they are read by.
-
-    A share is taken half a row of each label towards the middle, so that a bin of few rows is never sure.
+    moved  float64[figures, bins]  by what a figure moves when a row's label becomes 1
     """
     own = part.calibration
-    moved = part.rows * (smooth.gradient[:, 1] - smooth.gradient[:, 0])
-    known = own.rows[own.block]
-    share = (own.share * known + 0.5) / (known + 1)
-    doubt = share * (1 - share)
-    drawn = float((doubt * moved**2 / np.maximum(part.rows, 1)).sum())
-    blocks = len(own.rows)
-    together = np.bincount(own.block, moved * np.sqrt(doubt), blocks) ** 2 / own.rows
-    return drawn + float(together.sum())
+    moved = part.rows * moved
+    drawn = moved**2 @ (own.doubt / np.maximum(part.rows, 1))
+    together = np.add.reduceat(moved * np.sqrt(own.doubt), own.starts, axis=1) ** 2
+    return np.asarray(drawn + together @ (1.0 / own.rows))

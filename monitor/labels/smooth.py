@@ -12,6 +12,19 @@ import numpy as np
 
 from monitor.labels.cells import BINS, HALF, Array, bin_edges
 
+CONFUSION = ("true_positive", "false_positive", "false_negative", "true_negative")
+_OF_CELLS = {
+    "accuracy": ((1, 0, 0, 1), (1, 1, 1, 1)),
+    "precision": ((1, 0, 0, 0), (1, 1, 0, 0)),
+    "recall": ((1, 0, 0, 0), (1, 0, 1, 0)),
+    "f1": ((2, 0, 0, 0), (2, 1, 1, 0)),
+} | {
+    name: (tuple(int(at == other) for other in range(len(CONFUSION))), (1, 1, 1, 1))
+    for at, name in enumerate(CONFUSION)
+}  # fmt: skip
+"""Of the four cells, which are added up above the line and which below."""
+_ABOVE, _BELOW = (np.array([pair[side] for pair in _OF_CELLS.values()], np.float64) for side in (0, 1))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Smooth:
@@ -52,20 +65,29 @@ def of_scores(table: Array, threshold: float) -> dict[str, Smooth]:
     return of_bins(table, positive) | {name: smooth for name, smooth in found.items() if smooth is not None}
 
 
-def of_bins(table: Array, positive: Array) -> dict[str, Smooth]:
-    """Figures of bins of any score by label; `positive` float64[bins] is the share of each that is predicted 1."""
-    predicted = np.stack([positive, positive], axis=1)
-    label = np.zeros(table.shape)
-    label[:, 1] = 1.0
-    hit = predicted * label
+def of_bins(table: Array, positive: Array, *, confusion: bool = False) -> dict[str, Smooth]:
+    """Figures of bins of any score by label; `positive` float64[bins] is the share of each that is predicted 1.
+
+    With `confusion` the shares of all rows that they are made of, too.
+    """
+    cells = np.zeros((len(CONFUSION), len(positive), 2))
+    cells[0, :, 1] = cells[1, :, 0] = positive
+    cells[2, :, 1] = cells[3, :, 0] = 1.0 - positive
+    flat = cells.reshape(len(CONFUSION), -1)
+    used = len(_OF_CELLS) if confusion else len(_OF_CELLS) - len(CONFUSION)
+    sums = flat @ table.ravel()
+    above, below = _ABOVE[:used], _BELOW[:used]
+    lower = below @ sums
+    size = np.where(lower > 0, lower, 1.0)
+    values = above @ sums / size
+    gradients = ((above - values[:, None] * below) / size[:, None]) @ flat
     found = {
-        "accuracy": ratio(table, hit + (1 - predicted) * (1 - label)),
-        "precision": ratio(table, hit, predicted),
-        "recall": ratio(table, hit, label),
-        "f1": ratio(table, 2 * hit, predicted + label),
-        "auc": _auc(table),
+        name: Smooth(float(values[at]), gradients[at].reshape(-1, 2))
+        for at, name in enumerate(_OF_CELLS)
+        if at < used and lower[at] > 0
     }
-    return {name: smooth for name, smooth in found.items() if smooth is not None}
+    auc = _auc(table)
+    return found if auc is None else found | {"auc": auc}
 
 
 def losses_of(threshold: float) -> tuple[Array, Array, Array]:
@@ -94,10 +116,10 @@ def auc_ties(table: Array) -> float:
 
 def ratio(table: Array, above: Array, below: Array | float = 1.0) -> Smooth | None:
     """Σ table · above ÷ Σ table · below; None where nothing is below."""
-    lower = float((table * below).sum())
+    lower = float(table.sum() * below) if isinstance(below, float) else float(np.vdot(table, below))
     if lower <= 0:
         return None
-    value = float((table * above).sum()) / lower
+    value = float(np.vdot(table, above)) / lower
     return Smooth(value, (above - value * below) / lower)
 
 
@@ -121,11 +143,13 @@ def _macro(hit: Array, right: Array, predicted: Array, labels: Array) -> Smooth 
 
 def _auc(table: Array) -> Smooth | None:
     """The chance that a row of label 1 has the higher score; within a bin one half."""
-    zeros, ones = table[:, 0], table[:, 1]
-    if not (zeros.sum() > 0 and ones.sum() > 0):
+    summed = table.cumsum(axis=0)
+    zeros, ones = summed[-1].tolist()
+    if not (zeros > 0 and ones > 0):
         return None
-    below = (np.cumsum(zeros) - zeros / 2) / zeros.sum()
-    above = 1 - (np.cumsum(ones) - ones / 2) / ones.sum()
-    value = float(below @ ones) / float(ones.sum())
-    gradient = np.stack([(above - value) / zeros.sum(), (below - value) / ones.sum()], axis=1)
+    middle = summed - table / 2
+    value = float(middle[:, 0] @ table[:, 1]) / (zeros * ones)
+    gradient = np.empty(table.shape)
+    gradient[:, 0] = (1.0 - value - middle[:, 1] / ones) / zeros
+    gradient[:, 1] = (middle[:, 0] / zeros - value) / ones
     return Smooth(value, gradient)
