@@ -22,6 +22,7 @@ from monitor.config.watched import LEARN, Model
 from monitor.judge.catalogue import PERFORMANCE
 from monitor.plan import (
     Budget,
+    ConceptPlan,
     DeadLetterPlan,
     FeaturePlan,
     JoinPlan,
@@ -224,15 +225,12 @@ def plan_rules(features: Iterable[FeaturePlan]) -> tuple[Rule, ...]:
 
 
 def _model(settings: Settings, name: str, reference: Reference | None, problems: list[Problem]) -> ModelPlan:
-    model, steps = settings.models[name], ("models", name)
+    model = settings.models[name]
     features = plan_columns(model, name, reference, problems)
     windows, pane = plan_windows(model)
     known = (*(feature.name for feature in features), *WHOLE_MODEL)
-    for rule, limit in model.rules.items():
-        if limit.when[0] not in PERFORMANCE and limit.when[1] not in known:
-            problems.append(unknown_feature(limit.when[1], (*steps, "rules", rule, "when"), known))
+    limits = _limits(model, name, known, problems)
     segments = plan_segments(model, name, features, reference, problems)
-    limits = [RawRule(rule, *limit.when, limit.do) for rule, limit in model.rules.items()]
     return ModelPlan(
         name=name,
         source=settings.source_of(name),
@@ -262,6 +260,7 @@ def _model(settings: Settings, name: str, reference: Reference | None, problems:
         join=_join(settings, name, features, reference, segments, problems),
         raw_rules=tuple(rule for rule in limits if rule.score not in PERFORMANCE),
         harm=tuple(rule for rule in limits if rule.score in PERFORMANCE),
+        concept=_concept(model),
         retrain=_retrain(model),
     )
 
@@ -289,6 +288,18 @@ def _join(
     scale = next((profile.scale for profile in profiles if profile.name == PREDICTION), 1.0)
     ids = tuple(settings.sources[one].fields.id for one in (settings.source_of(name), labels.source))
     return plan_join(labels, outcome.kind, prediction=prediction, segments=segments, ids=ids, scale=scale)
+
+
+def _limits(model: Model, name: str, known: tuple[str, ...], problems: list[Problem]) -> list[RawRule]:
+    for rule, limit in model.rules.items():
+        if limit.when[0] not in PERFORMANCE and limit.when[1] not in known:
+            problems.append(unknown_feature(limit.when[1], ("models", name, "rules", rule, "when"), known))
+    return [RawRule(rule, *limit.when, limit.do) for rule, limit in model.rules.items()]
+
+
+def _concept(model: Model) -> ConceptPlan:
+    own = model.labels
+    return ConceptPlan() if own is None else ConceptPlan(tuple(dict.fromkeys(own.detectors)), own.on_change)
 
 
 def _retrain(model: Model) -> RetrainPlan:

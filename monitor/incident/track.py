@@ -264,7 +264,7 @@ def _clear_windows(plan: ModelPlan, window: str) -> int:
 
 def _orphans(incidents: Mapping[str, Incident], plan: ModelPlan) -> tuple[Transition, ...]:
     """Open incidents of rules that the configuration no longer has."""
-    rules = {*_rules(plan), *(rule.name for rule in plan.harm)}
+    rules = {*_rules(plan), *(rule.name for rule in plan.measured)}
     orphans = {rule: incident for rule, incident in incidents.items() if rule not in rules}
     return supersede(orphans, "the rule was removed from the configuration")
 

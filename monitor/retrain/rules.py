@@ -84,9 +84,8 @@ def is_due(incident: Incident, plan: ModelPlan) -> bool:
         return False
     if incident.rule == DRIFT:
         return run.drifting >= plan.retrain.windows
-    return any(
-        rule.name == incident.rule and rule.action == RETRAIN for rule in (*plan.raw_rules, *plan.harm)
-    )
+    rules = (*plan.raw_rules, *plan.measured)
+    return any(rule.name == incident.rule and rule.action == RETRAIN for rule in rules)
 
 
 def expire(incident: Incident, ledger: Ledger, *, now: int) -> tuple[Entry, ...]:
