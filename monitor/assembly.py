@@ -25,13 +25,13 @@ from monitor.judge.beside import Neighbour, rebinned
 from monitor.judge.prepare import prepare
 from monitor.judgement import Context
 from monitor.partition import Model
-from monitor.plan import ConceptPlan, FeaturePlan, Kind, ModelPlan, SourcePlan
+from monitor.plan import FeaturePlan, Kind, ModelPlan, SourcePlan
 from monitor.reference.file import read
 from monitor.reference.profile import Reference
 from monitor.reference.vector import plain_vector, stacked
 from monitor.state.local import LocalLog
 from monitor.state.log import StateLog
-from monitor.steps import Input
+from monitor.steps import Input, Offer
 
 log = structlog.get_logger(__name__)
 
@@ -61,9 +61,7 @@ class Assembly:
 
     def without_labels(self) -> Assembly:
         """The same for one who reads predictions alone: nothing is joined, and ids are not read."""
-        plans = {
-            plan.name: replace(plan, join=None, harm=(), concept=ConceptPlan()) for plan in self.plans.models
-        }
+        plans = {plan.name: replace(plan, join=None, harm=()) for plan in self.plans.models}
         own = [
             replace(source, models=tuple(name for name in source.models if plans[name].source == source.name))
             for source in self.plans.sources
@@ -92,8 +90,8 @@ class Assembly:
         }
         return Decoder(source, {name: model.plan for name, model in counted.items()}, references)
 
-    def input(self, source: SourcePlan, dead_letters: DeadLetters) -> Input:
-        return Input(source, self.decoder(source), self.models_of(source), dead_letters)
+    def input(self, source: SourcePlan, dead_letters: DeadLetters, offer: Offer | None = None) -> Input:
+        return Input(source, self.decoder(source), self.models_of(source), dead_letters, offer)
 
 
 def assemble(files: Sequence[str]) -> Assembly:

@@ -15,6 +15,7 @@ from monitor.assembly import Assembly, assemble, open_state
 from monitor.clock import Clock
 from monitor.config.diff import diff
 from monitor.config.values import Plans
+from monitor.consistency.checks import Checks
 from monitor.decisions import Decisions
 from monitor.deliver.start import run_integrations
 from monitor.elsewhere import Notices
@@ -80,6 +81,7 @@ class Daemon:
         self._started = clock.now_ms()
         self._config_ok = True
         self._config_loaded = self._started
+        self._checks = Checks(clock)
         self._expected = Expected(clock)
         self._threads: list[threading.Thread] = []
         self._delivery_stop = threading.Event()
@@ -98,7 +100,7 @@ class Daemon:
         self._prepare_metrics()
         self.ingest = self._ingest(plans)
         self.evaluate = Evaluate(
-            self.assembly.contexts,
+            self._checks.contexts(self.assembly.contexts),
             state=self.state,
             clock=self.clock,
             alerts=plans.alerts,
@@ -115,7 +117,7 @@ class Daemon:
             reload=self.reload,
             stop=self.stopping.set,
         )
-        self._notices = Notices(self.state, self.clock, stall=plans.state.stall)
+        self._notices = Notices(self.state, self.clock, stall=plans.state.stall, tallies=self._checks.tallies)
         app = create(self.view, decisions, settings=self._web_settings(), alive=self.stuck)
         self.server = Server(app, plans.web.host, plans.web.port)
         self._notices.replica = f"{socket.gethostname()}:{self.server.port}"
@@ -124,6 +126,7 @@ class Daemon:
             thread.start()
             self._threads.append(thread)
         self._deliver()
+        self._checks.renew(plans.models, plans.stores)
         backend = self.assembly.backend
         log.info("backend", name=backend.name, device=backend.device, note=backend.note)
         log.info("started", url=self.server.url, models=sorted(self.assembly.models), pid=os.getpid())
@@ -145,6 +148,7 @@ class Daemon:
         """
         self.stopping.set()
         self._delivery_stop.set()
+        self._checks.end()
         if left := lingering((*self._threads, *self._deliveries), JOIN, self.clock):
             return left
         if hasattr(self, "ingest") and not self._threads:
@@ -239,6 +243,7 @@ class Daemon:
             source.topic: assembly.input(
                 source,
                 open_dead_letters(source.dead_letter, topic=source.topic, properties=plans.kafka.client()),
+                self._checks.offer if plans.stores else None,
             )
             for source in plans.sources
         }
@@ -328,7 +333,7 @@ class Daemon:
 
         1. the ingest thread checkpoints and takes the new inputs; refused, nothing has changed
         2. the evaluate thread takes the new contexts; refused, ingest takes the old inputs again
-        3. deliveries stop and start anew; what they know is in the ledger
+        3. deliveries stop and start anew; what they know is in the ledger. Online stores are asked as now configured
         """
         before = self.assembly
         self._on_ingest.call(lambda: self.ingest.renew(self._inputs(assembly)))  # 1
@@ -337,7 +342,7 @@ class Daemon:
         try:
             self._on_evaluate.call(  # 2
                 lambda: self.evaluate.renew(
-                    assembly.contexts,
+                    self._checks.contexts(assembly.contexts),
                     alerts=assembly.plans.alerts,
                     patience=self._patience(),
                     topics=assembly.topics,
@@ -350,6 +355,7 @@ class Daemon:
         self._delivery_stop.set()  # 3
         lingering(self._deliveries, JOIN, self.clock)
         self._deliver()
+        self._checks.renew(assembly.plans.models, assembly.plans.stores)
 
     # Loops
 

@@ -1,4 +1,5 @@
-"""Which replica judges which model, as they tell each other through the state log."""
+"""Which replica judges which model, and what each compared with online stores, as they tell each other through the
+state log."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from monitor.clock import Clock
+from monitor.consistency.tallies import Tallies
 from monitor.state.log import StateLog
 from monitor.verdict import State
 from monitor.view import Elsewhere, ModelView
@@ -18,13 +20,14 @@ WORST = (State.DRIFT, State.WARN, State.UNKNOWN, State.OK)
 class Notices:
     """`tick` belongs to the evaluate thread; `of` is for all."""
 
-    def __init__(self, state: StateLog, clock: Clock, *, stall: int) -> None:
+    def __init__(self, state: StateLog, clock: Clock, *, stall: int, tallies: Tallies | None = None) -> None:
         """`stall`: ms after which one that says nothing is gone."""
         self.replica = ""
         """Host and port of our page, once it is known."""
         self._state = state
         self._clock = clock
         self._stall = stall
+        self._tallies = tallies
         self._next = clock.monotonic()
 
     def tick(self, models: Mapping[str, ModelView]) -> None:
@@ -33,7 +36,15 @@ class Notices:
             return
         self._next = self._clock.monotonic() + EVERY
         told = {name: _summary(model) for name, model in models.items()}
-        self._state.announce({"replica": self.replica, "at": self._clock.now_ms(), "models": told})
+        notice = {"replica": self.replica, "at": self._clock.now_ms(), "models": told}
+        if self._tallies is not None:
+            compared = self._tallies.tell()
+            notice |= {"compared": compared} if compared["standings"] else {}
+            others = self._state.announced()
+            self._tallies.take(
+                [{**one["compared"], "at": one["at"]} for one in others if "compared" in one], self._stall
+            )
+        self._state.announce(notice)
 
     def of(self, models: Collection[str]) -> tuple[Elsewhere, ...]:
         """What others say of `models`, by name; of two that name one model the later is believed."""

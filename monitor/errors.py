@@ -16,6 +16,7 @@ DriftlineError
 │   └── DeadLetterError    a rejected record could not be made durable
 ├── DeliveryRefused        a target is not allowed (address, scheme, redirect)
 ├── RequestError           a target gave no complete answer; `reason` is the closed reason
+│   └── StoreRefused       a feature server answered, and not with features
 └── UsageError             a command was called with arguments that cannot work (exit 2)
 
 Messages have one grammar: what is wrong - where - what would be right.
@@ -101,6 +102,15 @@ class RequestError(DriftlineError):
         super().__init__(message)
         self.reason = reason
         self.sent = sent
+
+
+class StoreRefused(RequestError):
+    """A feature server answered, and not with features. Its own `words` may hold values of records: they are shown to
+    somebody who asked with values of his own, and never logged."""
+
+    def __init__(self, message: str, *, reason: str, words: str) -> None:
+        super().__init__(message, reason=reason, sent=True)
+        self.words = words
 
 
 class UsageError(DriftlineError):

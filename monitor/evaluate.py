@@ -299,11 +299,9 @@ class Evaluate:
         return count + self._measure(judgement)
 
     def _measure(self, judgement: Judgement) -> int:
-        """Take the figures of windows whose labels are in."""
+        """Take the figures of windows whose labels are in, or that were compared with the online store."""
         plan = judgement.plan
-        if plan.join is None:
-            return 0
-        heard = self._hear(plan, plan.join.source, None)
+        heard = None if plan.join is None else self._hear(plan, plan.join.source, None)
         count = 0
         for measured in judgement.measures(heard, now=self._clock.now_ms()):
             self._commit(judgement, measured)
@@ -347,8 +345,8 @@ class Evaluate:
             metrics.RETRAIN_SUPPRESSED_TOTAL.labels(plan.name, str(guard)).inc()
         verdict = judged.verdict
         if isinstance(judged, Measured):
-            log.info("window_measured", model=plan.name, window=verdict.window, end=verdict.end, detail=verdict.detail,
-                     rules=list(verdict.rules))  # fmt: skip
+            log.info("window_measured", model=plan.name, kind=judged.kind, window=verdict.window, end=verdict.end,
+                     detail=verdict.detail, rules=list(verdict.rules))  # fmt: skip
             return
         log.info(
             "early_alarm" if verdict.early else "window_judged",

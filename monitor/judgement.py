@@ -12,6 +12,9 @@ from typing import Any
 
 from kernels.layout import Layout
 from monitor.beside import Besides, reach
+from monitor.consistency.tallies import Tallies
+from monitor.consistency.windows import KIND as KIND_OF_STORE
+from monitor.consistency.windows import Consistency
 from monitor.diagnosed import compared, completed, dated, diagnosed, estimated
 from monitor.held import Held, Panes
 from monitor.history import History, verdict_entry
@@ -53,6 +56,8 @@ class Context:
     """By window name; empty without a reference."""
     others: Mapping[str, Neighbour] = field(default_factory=dict)
     """What the plan names beside it, of those that have a file."""
+    tallies: Tallies | None = None
+    """What is known of the online store; None where nobody asks it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,7 @@ class Judgement:
         self.pages = self.early_pages = 0
         self.looks = Looks()
         self.labelled = Labelled(context.plan, patience=patience) if context.plan.join is not None else None
+        self.consistency = self._consistency()
         self._patience = patience
         self._past = History()
         self._panes = Panes(context.plan)
@@ -113,8 +119,9 @@ class Judgement:
         self.latest = self._past.newest()
         self.incidents = latest_incidents(ledger.of("incident"))
         self.looks.restore(ledger.of(KIND))
-        if self.labelled is not None:
-            self.labelled.restore(ledger)
+        for one in (self.labelled, self.consistency):
+            if one is not None:
+                one.restore(ledger)
 
     def observe(self, sketches: Sequence[Sketch]) -> None:
         """Take newer sketches; windows already judged that they change will be revised."""
@@ -149,9 +156,8 @@ class Judgement:
     def accept(self, judged: Judged | Measured) -> None:
         """Take note of a result that is durable now."""
         if isinstance(judged, Measured):
-            assert self.labelled is not None
             self.incidents = stand(self.incidents, judged.transitions)
-            self.labelled.accept(judged)
+            self._measurer(judged).accept(judged)
             return
         verdict, name = judged.verdict, judged.verdict.window
         self.incidents = stand(self.incidents, judged.transitions)
@@ -175,9 +181,12 @@ class Judgement:
         self.windows[name] = judged.window
         self._besides.remember(judged.window, self.context.prepared.get(name), self.plan)
 
-    def measures(self, heard: Heard, *, now: int) -> Iterator[Measured]:
-        """Windows whose labels are in; `heard` is of their partitions. To be used as `due`."""
-        if self.labelled is not None:
+    def measures(self, heard: Heard | None, *, now: int) -> Iterator[Measured]:
+        """Windows whose labels are in, and those that were compared with the online store. To be used as `due`.
+
+        `heard` is of the partitions of the labels, None where there are none.
+        """
+        if self.labelled is not None and heard is not None:
             yield from self.labelled.due(
                 lambda: self.incidents,
                 judged=self._cursor,
@@ -185,12 +194,13 @@ class Judgement:
                 now=now,
                 estimate=self._past.estimate,
             )
+        if self.consistency is not None:
+            yield from self.consistency.due(lambda: self.incidents, judged=self._cursor, now=now)
 
     def entries(self, judged: Judged | Measured) -> list[Entry]:
         """What must be durable before a result is accepted, beside what follows for incidents."""
         if isinstance(judged, Measured):
-            assert self.labelled is not None
-            return self.labelled.entries(judged)
+            return self._measurer(judged).entries(judged)
         verdict = judged.verdict
         entries = [] if verdict.early else [verdict_entry(verdict), *self._past.outdated(verdict, self.plan)]
         return [*entries, judged.cursor] if verdict.revision == 0 else entries
@@ -202,6 +212,19 @@ class Judgement:
         self.looks.renew()
         if self.labelled is not None:
             self.labelled.plan = context.plan
+        if self.consistency is not None and context.plan.store is not None:
+            self.consistency.plan = context.plan
+        else:
+            self.consistency = self._consistency()
+
+    def _consistency(self) -> Consistency | None:
+        plan, tallies = self.context.plan, self.context.tallies
+        return Consistency(plan, tallies) if plan.store is not None and tallies is not None else None
+
+    def _measurer(self, measured: Measured) -> Labelled | Consistency:
+        one = self.consistency if measured.kind == KIND_OF_STORE else self.labelled
+        assert one is not None
+        return one
 
     def _heard(self, expected: Collection[Source], progress: Mapping[Source, Progress]) -> Heard:
         heard = Heard(self.plan.name, expected, config=None)

@@ -24,6 +24,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from monitor.consistency.families import FAMILIES as OF_CONSISTENCY
 from monitor.family import Family
 from monitor.family import gauge as _gauge
 from monitor.family import total as _total
@@ -53,7 +54,7 @@ FAILURES = (
 )
 """Why a notification failed: Alertmanager's set, so that one alerting rule fits both."""
 
-BOUNDARIES = ("ingest", "scan", "evaluate", "judge", "diagnose", "show", "deliver", "web")
+BOUNDARIES = ("ingest", "scan", "evaluate", "judge", "diagnose", "show", "deliver", "web", "consistency")
 """Where unexpected errors are contained. Their counters exist from the start: `increase()` does not see
 the first increment of a series that was not there before."""
 
@@ -110,6 +111,12 @@ DEAD_LETTERS_TOTAL = _counter(
 )
 DEAD_LETTERS_FAILED_TOTAL = _counter(
     "dead_letters_failed_total", "Attempts to write a dead letter that were not acknowledged.", "topic"
+)
+FEATURE_STORE_RECORDS_TOTAL = _counter(
+    "feature_store_records_total",
+    "Records of the sample for the online store, by outcome.",
+    "model",
+    "outcome",
 )
 REBALANCES_TOTAL = _counter("rebalances_total", "Times the assignment of input partitions changed.")
 EVALUATOR_REBALANCES_TOTAL = _counter(
@@ -295,6 +302,7 @@ FEATURE_MISSING_RATIO = _gauge(
 VIEW_FAMILIES: tuple[Family, ...] = (
     *(value for value in dict(globals()).values() if isinstance(value, Family)),
     *OF_PERFORMANCE,
+    *OF_CONSISTENCY,
 )
 """All families rendered from the view, in the order of the exposition."""
 

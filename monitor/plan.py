@@ -128,6 +128,11 @@ class RawRule:
     action: str
     """ticket | page | retrain"""
 
+    @property
+    def subject(self) -> str:
+        """psi(age); accuracy, where it is of the whole."""
+        return f"{self.score}({self.feature})" if self.feature else self.score
+
 
 class Shown(enum.StrEnum):
     """What the text of a diagnosis may say of values."""
@@ -178,23 +183,23 @@ class JoinPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class ConceptPlan:
-    """Who watches the errors of a model: names of `monitor.labels.concept.OF_ERRORS`, and what a change brings about."""
+class StorePlan:
+    """What of a model's records is compared with an online feature store."""
 
-    detectors: tuple[str, ...] = ()
-    action: str = "ticket"
-    """As of a raw rule."""
-
-    @staticmethod
-    def rule(detector: str) -> str:
-        """The rule that a change opens an incident by; none of a configuration has a slash in its name."""
-        return f"concept/{detector}"
-
-    @property
-    def rules(self) -> tuple[RawRule, ...]:
-        return tuple(
-            RawRule(self.rule(name), name, "errors", ">", 0.0, 1, self.action) for name in self.detectors
-        )
+    entities: Mapping[str, Path]
+    """Join key of the store → where records have it."""
+    features: Mapping[str, str]
+    """Feature → what the store calls it, "view:feature"."""
+    share: float = 1.0
+    """Of the records; those of smallest hash."""
+    per_minute: int = 300
+    """Records that are asked in a minute, at most, by each process."""
+    tolerance: float = 1e-6
+    """How far numbers may differ, relative to the larger."""
+    max_age: int = 60_000
+    """Ms after its event time for which a record may be compared."""
+    limits: tuple[RawRule, ...] = ()
+    """On the ratio of mismatches; `feature` is "" of whole records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,12 +249,12 @@ class ModelPlan:
     join: JoinPlan | None = None
     harm: tuple[RawRule, ...] = ()
     """Limits on performance, by name; they look at windows whose labels are in. `feature` is a segment, "" the whole."""
-    concept: ConceptPlan = field(default_factory=ConceptPlan)
+    store: StorePlan | None = None
 
     @property
-    def measured(self) -> tuple[RawRule, ...]:
-        """All that windows whose labels are in open incidents by."""
-        return (*self.harm, *self.concept.rules)
+    def limits(self) -> tuple[RawRule, ...]:
+        """All raw limits, whatever they are on."""
+        return (*self.raw_rules, *self.harm, *(self.store.limits if self.store is not None else ()))
 
 
 @dataclass(frozen=True, slots=True)

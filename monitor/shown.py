@@ -43,6 +43,10 @@ def shown(
         provisional=labelled.provisional if labelled else {},
         delays=labelled.delays if labelled else None,
         waiting=labelled.shown() if labelled else {},
+        consistency={name: tuple(history) for name, history in judgement.consistency.history.items()}
+        if judgement.consistency is not None
+        else {},
+        store=judgement.consistency.shown() if judgement.consistency is not None else {},
         history=tuple(kept for history in judgement.history.values() for kept in list(history)[-SHOWN:]),
         incidents=tuple(ordered[:SHOWN]),
         closed=dict(judgement.closed),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import structlog
 
 from monitor.clock import Clock
-from monitor.columns import Batch, Reject
+from monitor.columns import Batch, Columns, Reject
 from monitor.intake.dead_letter import DeadLetters, Limit
 from monitor.intake.decode import Decoder
 from monitor.measure import count, timed
@@ -35,6 +35,10 @@ FEWEST = 50
 """Records per poll at least: limits of the broker and of the source bound how wide they are."""
 
 
+Offer = Callable[[Batch, Sequence[Columns]], None]
+"""Shows what was counted to whoever looks at a sample of it; must neither wait nor raise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cadence:
     """Seconds between checkpoints; idle time in seconds by topic comes from the source plan."""
@@ -51,6 +55,7 @@ class Input:
     decoder: Decoder
     models: Mapping[str, Model]
     dead_letters: DeadLetters
+    offer: Offer | None = None
 
 
 def fold_batch(batch: Batch, *, partition: Partition, item: Input, limit: Limit, clock: Clock) -> Folding:
@@ -70,6 +75,8 @@ def fold_batch(batch: Batch, *, partition: Partition, item: Input, limit: Limit,
     with timed("fold", clock):
         folded = partition.fold(batch, scanned.columns, scanned.rejects)  # steps 3 to 5
     count(batch, scanned, folded, now=clock.now_ms())
+    if item.offer is not None:
+        item.offer(batch, scanned.columns)
     return Folding(folded.rows)
 
 

@@ -35,6 +35,10 @@ class ModelView:
     """When labels came, of windows that were measured."""
     waiting: Mapping[str, int] = field(default_factory=dict)
     """Of the join: ids that are predicted, labelled ones that nobody has predicted, bytes; empty without labels."""
+    consistency: Mapping[str, tuple[Verdict, ...]] = field(default_factory=dict)
+    """How far windows agree with the online store, oldest first, by window name."""
+    store: Mapping[str, Any] = field(default_factory=dict)
+    """How the online store is doing: outcomes of records, error, answered; empty without one."""
     history: tuple[Kept, ...] = ()
     """Verdicts, oldest first, bounded."""
     incidents: tuple[Mapping[str, Any], ...] = ()

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 @click.command("check")
 @config_option
-@click.option("--no-network", is_flag=True, help="Do not connect to Kafka, Alertmanager or targets.")
+@click.option(
+    "--no-network", is_flag=True, help="Do not connect to Kafka, Alertmanager, targets or feature stores."
+)
 @click.option("--strict", is_flag=True, help=f"Exit {Exit.WARNINGS:d} when there are warnings.")
 @output_option
 def command(config: tuple[str, ...], no_network: bool, strict: bool, output: str) -> None:  # noqa: FBT001 click
@@ -44,7 +46,7 @@ def command(config: tuple[str, ...], no_network: bool, strict: bool, output: str
 def examine(settings: Settings, *, network: bool) -> Iterator[Line]:
     """Every line of the check. Raises ConfigError when settings and references do not agree."""
     from monitor.cli import check_local as local
-    from monitor.cli.check_network import check_kafka, check_receivers, check_topics
+    from monitor.cli.check_network import check_kafka, check_receivers, check_stores, check_topics
     from monitor.cli.grouped import check_groups
     from monitor.cli.sampled import check_sample
     from monitor.cli.seasons import check_seasons
@@ -82,6 +84,7 @@ def examine(settings: Settings, *, network: bool) -> Iterator[Line]:
             yield from local.check_budget(plan, references[plan.name])
     if network:
         yield from check_receivers(plans)
+        yield from check_stores(plans)
 
 
 def _inventory(settings: Settings) -> str:

@@ -126,6 +126,8 @@ def check_secrets(plans: Plans) -> Iterator[Line]:
             needs=wrong_length,
             test=lambda text: len(text) == KEY_LENGTH,
         )
+    for name, server in plans.stores.items():
+        yield from _file(f"models.{name}.feature_store.token", server.token)
     for name, target in plans.alerts.targets.items():
         for secret in target.secrets:
             yield from _file(

@@ -88,6 +88,29 @@ def check_receivers(plans: Plans) -> Iterator[Line]:
         yield _target(target)
 
 
+def check_stores(plans: Plans) -> Iterator[Line]:
+    """Feature servers serve what is to be compared: they are asked for an entity that is called 0."""
+    from monitor.consistency.feast import ask
+    from monitor.errors import StoreRefused
+
+    for plan in plans.models:
+        if plan.store is None or plan.name not in plans.stores:
+            continue
+        subject, wanted = f"feature store of {plan.name}", list(dict.fromkeys(plan.store.features.values()))
+        entities = {name: ["0"] for name in plan.store.entities}
+        try:
+            ask(plans.stores[plan.name], wanted, entities)
+        except StoreRefused as error:
+            yield wrong(subject, f"{error}{f': {error.words}' if error.words else ''}")
+        except (RequestError, DeliveryRefused) as error:
+            yield wrong(subject, str(error))
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or "not UTF-8 text"
+            yield wrong(subject, f"a secret cannot be read: {why}")
+        else:
+            yield ok(subject, f"serves {len(wanted)} features by {', '.join(entities)}")
+
+
 def _alertmanager(url: str, plan: AlertmanagerPlan) -> Line:
     import json
 

@@ -9,10 +9,11 @@ from monitor.config import pane
 from monitor.config.finding import Level, Problem, Steps, nearest
 from monitor.config.labelled import check_labels
 from monitor.config.quantity import format_duration
-from monitor.config.rule import GrammarError, parse_test
+from monitor.config.rule import TIMED, GrammarError, parse_test
 from monitor.config.settings import Settings
+from monitor.config.stored import check_store
 from monitor.config.watched import Column, Feature, Limit, Model, Outcome
-from monitor.judge.catalogue import PERFORMANCE
+from monitor.judge.catalogue import FEATURE_MISMATCH, PERFORMANCE
 from monitor.plan import LAST_WEEK, PREVIOUS
 
 DAY = 86_400_000
@@ -34,6 +35,11 @@ def check_model(settings: Settings, name: str, names: Mapping[str, AbstractSet[s
         model.labels, model.prediction.kind if model.prediction else "", own=settings.source_of(name), steps=steps,
         with_id={source for source, one in settings.sources.items() if one.fields.id}, sources=names["sources"],
     )  # fmt: skip
+    yield from check_store(
+        model.feature_store,
+        {name: rule.when[1] for name, rule in model.rules.items() if rule.when[0] == FEATURE_MISMATCH},
+        steps,
+    )
     yield from _rules(model, steps)
     yield from _retrain(model, steps, names["targets"])
 
@@ -215,24 +221,21 @@ def _rules(model: Model, steps: Steps) -> Iterator[Problem]:
         at = (*steps, "rules", name)
         if rule.when[0] in PERFORMANCE:
             yield from _performance(model, rule, (*at, "when"))
-        elif is_closed and rule.when[1] not in known_features(model):
+        elif rule.when[0] not in TIMED and is_closed and rule.when[1] not in known_features(model):
             yield unknown_feature(rule.when[1], (*at, "when"), known_features(model))
-        if rule.do == "retrain":
-            yield from _targeted(model, (*at, "do"), f"rules.{name}")
-    if model.labels is not None and model.labels.detectors and model.labels.on_change == "retrain":
-        yield from _targeted(model, (*steps, "labels", "on_change"), "labels.on_change")
+        if rule.do == "retrain" and (model.retrain.mode == "off" or not model.retrain.target):
+            yield Problem(
+                "no-target",
+                (*at, "do"),
+                f"rules.{name} asks for retraining, but none is set up",
+                help=f"give models.{steps[1]}.retrain a mode and a target",
+            )
     for test in model.tolerance:
         at = (*steps, "tolerance", test)
         yield from _test(test, at, is_whole=False)
         _, _, feature = test.rstrip(") ").partition("(")
         if feature and is_closed and feature.strip() not in known_features(model):
             yield unknown_feature(feature.strip(), at, known_features(model))
-
-
-def _targeted(model: Model, at: Steps, what: str) -> Iterator[Problem]:
-    if model.retrain.mode == "off" or not model.retrain.target:
-        text = f"{what} asks for retraining, but none is set up"
-        yield Problem("no-target", at, text, help=f"give models.{at[1]}.retrain a mode and a target")
 
 
 def _performance(model: Model, rule: Limit, at: Steps) -> Iterator[Problem]:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from monitor.config.columns import plan_columns
 from monitor.config.crosscheck_model import WHOLE_MODEL, unknown_feature
 from monitor.config.diagnosed import shown
 from monitor.config.digest import config_digest
-from monitor.config.finding import Problem
+from monitor.config.finding import Problem, Steps
 from monitor.config.labelled import label_plan, plan_join
 from monitor.config.load import refusal
 from monitor.config.outgoing import plan_alerts
 from monitor.config.pane import choose
-from monitor.config.rule import parse_test
+from monitor.config.rule import TIMED, parse_test
 from monitor.config.segmented import plan_segments
 from monitor.config.settings import Settings
+from monitor.config.stored import plan_server, plan_store
 from monitor.config.values import KafkaPlan, LogPlan, MetricsPlan, Plans, StatePlan, TopicsPlan, WebPlan
 from monitor.config.watched import LEARN, Model
-from monitor.judge.catalogue import PERFORMANCE
+from monitor.judge.catalogue import FEATURE_MISMATCH, PERFORMANCE
 from monitor.plan import (
     Budget,
-    ConceptPlan,
     DeadLetterPlan,
     FeaturePlan,
     JoinPlan,
@@ -33,6 +33,7 @@ from monitor.plan import (
     RuleKind,
     SegmentPlan,
     SourcePlan,
+    StorePlan,
     TimeUnit,
     WindowSpec,
 )
@@ -86,6 +87,11 @@ def build_plans(
             if (labels := settings.models[plan.name].labels) is not None and plan.join is not None
         ),
         alerts=plan_alerts(settings),
+        stores={
+            plan.name: plan_server(settings.origin, store, ("models", plan.name, "feature_store"))
+            for plan in models
+            if (store := settings.models[plan.name].feature_store) is not None
+        },
         state=plan_state(settings),
         metrics=MetricsPlan(
             settings.metrics.per_feature, settings.metrics.top_k, settings.metrics.max_series
@@ -225,12 +231,13 @@ def plan_rules(features: Iterable[FeaturePlan]) -> tuple[Rule, ...]:
 
 
 def _model(settings: Settings, name: str, reference: Reference | None, problems: list[Problem]) -> ModelPlan:
-    model = settings.models[name]
+    model, steps = settings.models[name], ("models", name)
     features = plan_columns(model, name, reference, problems)
     windows, pane = plan_windows(model)
     known = (*(feature.name for feature in features), *WHOLE_MODEL)
-    limits = _limits(model, name, known, problems)
+    problems.extend(_unknown(model, known, steps))
     segments = plan_segments(model, name, features, reference, problems)
+    limits = [RawRule(rule, *limit.when, limit.do) for rule, limit in model.rules.items()]
     return ModelPlan(
         name=name,
         source=settings.source_of(name),
@@ -258,11 +265,33 @@ def _model(settings: Settings, name: str, reference: Reference | None, problems:
         segments=segments,
         groups=tuple(model.groups),
         join=_join(settings, name, features, reference, segments, problems),
-        raw_rules=tuple(rule for rule in limits if rule.score not in PERFORMANCE),
+        raw_rules=tuple(rule for rule in limits if rule.score not in TIMED),
         harm=tuple(rule for rule in limits if rule.score in PERFORMANCE),
-        concept=_concept(model),
+        store=_store(model, limits, features, steps, problems),
         retrain=_retrain(model),
     )
+
+
+def _unknown(model: Model, known: tuple[str, ...], steps: Steps) -> Iterator[Problem]:
+    """Limits on the scores of features that there are none of."""
+    for rule, limit in model.rules.items():
+        if limit.when[0] not in TIMED and limit.when[1] not in known:
+            yield unknown_feature(limit.when[1], (*steps, "rules", rule, "when"), known)
+
+
+def _store(
+    model: Model,
+    limits: list[RawRule],
+    features: tuple[FeaturePlan, ...],
+    steps: Steps,
+    problems: list[Problem],
+) -> StorePlan | None:
+    if model.feature_store is None:
+        return None
+    own = [rule for rule in limits if rule.score == FEATURE_MISMATCH]
+    plan, wrong = plan_store(model.feature_store, own, features, steps)
+    problems.extend(wrong)
+    return plan
 
 
 def _join(
@@ -288,18 +317,6 @@ def _join(
     scale = next((profile.scale for profile in profiles if profile.name == PREDICTION), 1.0)
     ids = tuple(settings.sources[one].fields.id for one in (settings.source_of(name), labels.source))
     return plan_join(labels, outcome.kind, prediction=prediction, segments=segments, ids=ids, scale=scale)
-
-
-def _limits(model: Model, name: str, known: tuple[str, ...], problems: list[Problem]) -> list[RawRule]:
-    for rule, limit in model.rules.items():
-        if limit.when[0] not in PERFORMANCE and limit.when[1] not in known:
-            problems.append(unknown_feature(limit.when[1], ("models", name, "rules", rule, "when"), known))
-    return [RawRule(rule, *limit.when, limit.do) for rule, limit in model.rules.items()]
-
-
-def _concept(model: Model) -> ConceptPlan:
-    own = model.labels
-    return ConceptPlan() if own is None else ConceptPlan(tuple(dict.fromkeys(own.detectors)), own.on_change)
 
 
 def _retrain(model: Model) -> RetrainPlan:

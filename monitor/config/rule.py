@@ -6,10 +6,12 @@ import re
 
 from monitor.config.finding import nearest
 from monitor.config.quantity import parse_duration, parse_number
-from monitor.judge.catalogue import JOINT, KS, PERFORMANCE, PSI, RATIOS, SCORES, G
+from monitor.judge.catalogue import FEATURE_MISMATCH, JOINT, KS, PERFORMANCE, PSI, RATIOS, SCORES, G
 
 TESTS = (PSI, KS, G, JOINT, *RATIOS)
 """Voting tests, which take a tolerance."""
+TIMED = (*PERFORMANCE, FEATURE_MISMATCH)
+"""What a limit may hold on for a time, and may stand without brackets."""
 MAX_WINDOWS = 1000
 
 _RULE = re.compile(
@@ -32,23 +34,24 @@ def parse_limit(text: str) -> tuple[str, str, str, float, int]:
     """`psi(age) > 0.25 for 3 windows` → ("psi", "age", ">", 0.25, 3). Raises GrammarError.
 
     A limit of performance has a segment or nothing in brackets, and may hold for a time, in ms and negative:
-    `accuracy(country=DE) < 0.92 for 24h` → ("accuracy", "country=DE", "<", 0.92, -86400000).
+    `accuracy(country=DE) < 0.92 for 24h` → ("accuracy", "country=DE", "<", 0.92, -86400000). So may a limit of
+    `feature_mismatch`, which has a feature or nothing in brackets.
     """
     match = _RULE.fullmatch(text)
     if match is None:
         raise GrammarError("a rule is written like `psi(age) > 0.25 for 3 windows`")
     score, feature = match["score"], match["feature"] or ""
-    is_performance = score in PERFORMANCE
-    if score not in SCORES and not is_performance:
+    is_timed = score in TIMED
+    if score not in SCORES and not is_timed:
         raise GrammarError(
-            f"`{score}` is not a known score; known: {', '.join((*SCORES, *PERFORMANCE))}",
-            suggestion=nearest(score, (*SCORES, *PERFORMANCE)),
+            f"`{score}` is not a known score; known: {', '.join((*SCORES, *TIMED))}",
+            suggestion=nearest(score, (*SCORES, *TIMED)),
         )
     try:
         limit = parse_number(match["limit"])
     except ValueError as error:
         raise GrammarError(f"the limit of a rule is a number: {error}") from None
-    if not is_performance and (not feature or match["duration"]):
+    if not is_timed and (not feature or match["duration"]):
         raise GrammarError("a rule on a score is written like `psi(age) > 0.25 for 3 windows`")
     windows = _span(match["duration"]) if match["duration"] else _windows(match["windows"] or "1")
     return score, feature, match["operator"], limit, windows
@@ -83,7 +86,7 @@ def _span(text: str) -> int:
     try:
         span = parse_duration(text)
     except ValueError as error:
-        raise GrammarError(f"a limit on performance holds for a time like 24h: {error}") from None
+        raise GrammarError(f"a limit holds for a time like 24h: {error}") from None
     if span <= 0:
         raise GrammarError("a limit holds for more than no time")
     return -span

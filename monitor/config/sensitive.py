@@ -14,7 +14,7 @@ _WORDS = re.compile(
     r"passw|passphrase|secret|token|routing.?key|bearer|credential|jaas|cookie|auth|api.?key|(^|[._-])key($|[._-])|\.pem$",
     re.IGNORECASE,
 )
-_NAMED = {"sources", "models", "targets", "features", "windows", "rules", "tolerance"}
+_NAMED = {"sources", "models", "targets", "entities", "features", "windows", "rules", "tolerance"}
 _SECRETS = ("password", "secret", "old_secret", "token", "bearer_token", "routing_key")
 _PLAIN = {
     "security.protocol",

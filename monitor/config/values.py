@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from monitor.consistency.plan import ServerPlan
 from monitor.deliver.plan import AlertsPlan
 from monitor.plan import ModelPlan, SourcePlan
 from monitor.secret import Secret
@@ -91,6 +92,8 @@ class Plans:
     labels: tuple[ModelPlan, ...]
     """How the labels of some of them are counted."""
     alerts: AlertsPlan
+    stores: Mapping[str, ServerPlan]
+    """Online feature stores, by model."""
     state: StatePlan
     metrics: MetricsPlan
     web: WebPlan

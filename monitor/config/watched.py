@@ -30,7 +30,8 @@ from monitor.config.labelled import Labels
 from monitor.config.quantity import format_budget, format_duration, parse_budget
 from monitor.config.retraining import Retrain
 from monitor.config.rule import parse_limit
-from monitor.judge.catalogue import DETECTORS, PERFORMANCE, PRODUCTS, SCORES, SEASONS
+from monitor.config.stored import FeatureStore
+from monitor.judge.catalogue import DETECTORS, FEATURE_MISMATCH, PERFORMANCE, PRODUCTS, SCORES, SEASONS
 from monitor.plan import LAST_WEEK, LONGEST_VECTOR, MOST_MEMBERS, PREVIOUS
 
 LEARN = "learn"
@@ -236,7 +237,8 @@ class Limit(Group):
         WithJsonSchema({"type": "string"}),
     ] = Field(
         description=f"score(feature), a limit, and for how many windows. Scores: {', '.join(SCORES)}. Or a figure of "
-        f"labelled windows, of a segment in brackets, for how many windows or how long: {', '.join(PERFORMANCE)}.",
+        f"labelled windows, of a segment in brackets, for how many windows or how long: {', '.join(PERFORMANCE)}. Or "
+        f"{FEATURE_MISMATCH}, of a feature in brackets or of whole records, for how many windows or how long.",
         examples=["psi(age) > 0.25 for 3 windows"],
     )
     do: Annotated[str, Choice(("ticket", "page", "retrain"))] = Field(
@@ -319,6 +321,17 @@ class Model(Group):
         default=None,
         description="The truth, where it comes later and on another topic: what the model's performance is measured by.",
         examples=[{"source": "outcomes", "path": "label", "wait": "24h"}],
+    )
+    feature_store: FeatureStore | None = Field(
+        default=None,
+        description="The online feature store that the model's inputs come from: a sample of records is compared with it.",
+        examples=[
+            {
+                "url": "https://feast.example",
+                "entities": {"driver_id": "driver"},
+                "features": {"conv_rate": "driver_stats:conv_rate"},
+            }
+        ],
     )
     segments: dict[Name, Annotated[Segment, expand(Segment)]] = Field(
         default_factory=dict,

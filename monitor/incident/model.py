@@ -234,13 +234,10 @@ def finite(value: float) -> float | None:
 
 
 def _rule_json(rule: RawRule, verdict: Verdict) -> dict[str, Any]:
-    if change := verdict.outcomes.get("changes", {}).get(rule.score):
-        when = f"{rule.score} finds that errors rose"
-        return {"when": when, "score": finite(change["after"]), "limit": finite(change["before"])}
     value = measured(rule, verdict.scores)
     times = f" for {rule.windows} windows" if rule.windows > 1 else ""
     return {
-        "when": f"{rule.score}({rule.feature}) {rule.operator} {rule.limit:g}{times}",
+        "when": f"{rule.subject} {rule.operator} {rule.limit:g}{times}",
         "score": None if value is None else finite(value),
         "limit": finite(rule.limit),
     }

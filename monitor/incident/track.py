@@ -264,7 +264,7 @@ def _clear_windows(plan: ModelPlan, window: str) -> int:
 
 def _orphans(incidents: Mapping[str, Incident], plan: ModelPlan) -> tuple[Transition, ...]:
     """Open incidents of rules that the configuration no longer has."""
-    rules = {*_rules(plan), *(rule.name for rule in plan.measured)}
+    rules = {*_rules(plan), *(rule.name for rule in plan.limits)}
     orphans = {rule: incident for rule, incident in incidents.items() if rule not in rules}
     return supersede(orphans, "the rule was removed from the configuration")
 
@@ -276,7 +276,7 @@ def _raw_rule(plan: ModelPlan, name: str) -> RawRule | None:
 def _causes(verdict: Verdict, plan: ModelPlan, rule: str) -> tuple[str, ...]:
     raw = _raw_rule(plan, rule)
     if raw is not None:
-        return (f"{raw.score}({raw.feature})",)
+        return (raw.subject,)
     named = causes_of(verdict)[:CAUSES_KEPT]
     return tuple(cause_of(test, where) for where, test in named) or ("unnamed",)
 

@@ -84,8 +84,7 @@ def is_due(incident: Incident, plan: ModelPlan) -> bool:
         return False
     if incident.rule == DRIFT:
         return run.drifting >= plan.retrain.windows
-    rules = (*plan.raw_rules, *plan.measured)
-    return any(rule.name == incident.rule and rule.action == RETRAIN for rule in rules)
+    return any(rule.name == incident.rule and rule.action == RETRAIN for rule in plan.limits)
 
 
 def expire(incident: Incident, ledger: Ledger, *, now: int) -> tuple[Entry, ...]:

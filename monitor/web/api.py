@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from monitor.view import ModelView, View
-from monitor.web import figures, picture, reply, shape
+from monitor.web import compared, figures, picture, reply, shape
 from monitor.web.lifecycle import Actions
 from monitor.web.security import refusal
 from monitor.web.settings import WebSettings
@@ -70,6 +70,7 @@ class Api:
             ("models/{model}/provisional", self._provisional),
             ("models/{model}/delays", lambda request: figures.delays(self._model(request))),
             ("models/{model}/estimates", lambda request: figures.estimates(self._model(request))),
+            ("models/{model}/consistency", self._consistency),
             ("incidents", self._incidents),
             ("incidents/{id}", self._incident),
             ("retrain", self._retrains),
@@ -167,6 +168,10 @@ class Api:
         ]
         newest = sorted(own, key=lambda one: -one.end)
         return [figures.provisional(one) for one in newest[: _limit(request, 100)]]
+
+    def _consistency(self, request: Request) -> dict[str, Any]:
+        window = request.query_params.get("window", "")
+        return compared.consistency(self._model(request), window, _limit(request, 100))
 
     def _incidents(self, request: Request) -> list[Mapping[str, Any]]:
         wanted = {key: request.query_params[key] for key in ("model", "state") if key in request.query_params}

@@ -18,6 +18,7 @@ from monitor.family import Family
 from monitor.state.database import memory
 from monitor.verdict import State
 from monitor.view import ModelView, View
+from monitor.web.compared import add_consistency
 from monitor.web.measured import add_performance
 from monitor.web.selection import Chosen, Selection, named
 from monitor.web.series import Encoder, Samples
@@ -61,6 +62,7 @@ class Exposition:
             _windows(samples, model)
             _segments(samples, model, self._segments)
             add_performance(samples, model, self._segments)
+            add_consistency(samples, model)
         blocks = {family: self._encoder.encode(family, rows) for family, rows in samples.items()}
         blocks |= self._features(view)
         wanted = (block for family, block in blocks.items() if not names or family.name in names)

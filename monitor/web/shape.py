@@ -195,7 +195,7 @@ def _plan(plan: ModelPlan) -> dict[str, Any]:
         "compat": list(plan.compat),
         "config": plan.config,
         "retrain": plan.retrain.mode,
-        "rules": [asdict(rule) for rule in (*plan.raw_rules, *plan.measured)],
+        "rules": [asdict(rule) for rule in plan.limits],
         "labels": None
         if plan.join is None
         else {"source": plan.join.source, "kind": plan.join.kind, "wait": plan.join.wait / 1000},

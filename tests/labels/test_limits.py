@@ -98,12 +98,12 @@ def test_every_figure_can_be_a_limit():
 
 def test_a_limit_by_time_is_as_many_windows_as_last_so_long(monkeypatch):
     """24 tumbling hours; of windows of a day that slide by the hour the first is enough."""
-    from monitor.labelled import _runs
+    from monitor.labelled import spanned
 
     spans = (
         WindowSpec("1h", HOUR, HOUR),
         WindowSpec("1d", 24 * HOUR, HOUR),
         WindowSpec("2h", 2 * HOUR, HOUR),
     )
-    assert [_runs(HOURLY, spec)[0].windows for spec in spans] == [24, 1, 23]
-    np.testing.assert_equal(_runs(replace(HOURLY, harm=(replace(RULE, windows=3),)), spans[0])[0].windows, 3)
+    assert [spanned(HOURLY.harm, spec)[0].windows for spec in spans] == [24, 1, 23]
+    np.testing.assert_equal(spanned((replace(RULE, windows=3),), spans[0])[0].windows, 3)
