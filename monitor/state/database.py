@@ -55,12 +55,12 @@ class Database:
                 self._writer = undo.enter_context(contextlib.closing(_connect(self.path)))
                 _prepare(self._writer, self.path)
                 self._reader = undo.enter_context(contextlib.closing(_connect(self.path)))
+            _sync(directory)
+            with self.write() as db:
+                db.execute("UPDATE meta SET value = value + 1 WHERE name = 'term'")
+            self.term = self.number("term")
+            """Counts the starts of processes on this directory."""
             self._close = undo.pop_all()
-        _sync(directory)
-        with self.write() as db:
-            db.execute("UPDATE meta SET value = value + 1 WHERE name = 'term'")
-        self.term = self.number("term")
-        """Counts the starts of processes on this directory."""
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -157,8 +157,11 @@ def _transaction(db: sqlite3.Connection, mode: str) -> Iterator[None]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-    db.execute("PRAGMA synchronous = FULL")
+    with contextlib.ExitStack() as undo:
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+        undo.callback(db.close)
+        db.execute("PRAGMA synchronous = FULL")
+        undo.pop_all()
     return db
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -229,7 +230,7 @@ def test_a_damaged_sketch_fails_the_export(local):
     """Everything else is written; the exit code tells."""
     import sqlite3
 
-    with sqlite3.connect(local.directory / FILE) as db:
+    with contextlib.closing(sqlite3.connect(local.directory / FILE, isolation_level=None)) as db:
         db.execute("UPDATE sketches SET body = zeroblob(50) WHERE pane = 0 AND partition = 1")
     with pytest.raises(StateDamaged, match="1 sketches do not verify"):
         local.run("export")

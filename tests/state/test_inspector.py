@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sqlite3
@@ -173,7 +174,7 @@ def local():
 
 
 def damage(store, table, where=""):
-    with sqlite3.connect(store.directory / FILE) as db:
+    with contextlib.closing(sqlite3.connect(store.directory / FILE, isolation_level=None)) as db:
         db.execute(f"UPDATE {table} SET body = zeroblob(60) {where}")
 
 
