@@ -25,7 +25,7 @@ from monitor.judge.beside import Neighbour, rebinned
 from monitor.judge.prepare import prepare
 from monitor.judgement import Context
 from monitor.partition import Model
-from monitor.plan import FeaturePlan, Kind, ModelPlan, SourcePlan
+from monitor.plan import ConceptPlan, FeaturePlan, Kind, ModelPlan, SourcePlan
 from monitor.reference.file import read
 from monitor.reference.profile import Reference
 from monitor.reference.vector import plain_vector, stacked
@@ -61,7 +61,9 @@ class Assembly:
 
     def without_labels(self) -> Assembly:
         """The same for one who reads predictions alone: nothing is joined, and ids are not read."""
-        plans = {plan.name: replace(plan, join=None, harm=()) for plan in self.plans.models}
+        plans = {
+            plan.name: replace(plan, join=None, harm=(), concept=ConceptPlan()) for plan in self.plans.models
+        }
         own = [
             replace(source, models=tuple(name for name in source.models if plans[name].source == source.name))
             for source in self.plans.sources

@@ -9,7 +9,7 @@ from it as from any other; the judge's own incidents are none of its business.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,9 +17,11 @@ import structlog
 
 from monitor import metrics
 from monitor.incident.model import Incident
+from monitor.incident.text import rfc3339
 from monitor.incident.track import Transition, track
 from monitor.judge.limits import rules_that_hold
 from monitor.judge.record import from_json, to_json
+from monitor.labels.concept import Change, Concept, held, told
 from monitor.labels.delays import Delays
 from monitor.labels.outcomes import Outcomes
 from monitor.labels.provisional import Provisional, newest_label, provisional
@@ -76,6 +78,7 @@ class Labelled:
         self.provisional: dict[str, tuple[Provisional, ...]] = {}
         """Windows that wait for labels, as far as those tell, by window name, oldest first."""
         self.delays: Delays | None = None
+        self._concept = Concept()
         self._looked = -LOOK
 
     def restore(self, ledger: Ledger) -> None:
@@ -151,6 +154,22 @@ class Labelled:
     def _measured(
         self, spec: WindowSpec, end: int, incidents: Mapping[str, Incident], estimate: Mapping[str, Any]
     ) -> Measured:
+        plan, before = self.plan, list(self.history.get(spec.name, ()))
+        verdict = replace(self._verdict(spec, end, before), estimate=estimate)
+        changes = self._concept.changes(verdict, before, plan=plan, spec=spec) if verdict.outcomes else {}
+        if changes:
+            verdict = _changed(verdict, changes, [*before, verdict], plan)
+        limits = plan.measured if verdict.outcomes else plan.harm
+        own = {rule.name for rule in limits}
+        transitions = track(
+            {rule: incident for rule, incident in incidents.items() if rule in own},
+            verdict,
+            replace(plan, raw_rules=limits, harm=()),
+        )
+        return Measured(verdict, transitions, Entry(CURSOR, spec.name, {"end": end}))
+
+    def _verdict(self, spec: WindowSpec, end: int, before: Sequence[Verdict]) -> Verdict:
+        """The figures of a window; `before`: those of the windows before it, oldest first."""
         plan, start = self.plan, start_of(spec, end)
         variants = {plan.champion, CHAMPION}
         found = {
@@ -164,26 +183,16 @@ class Labelled:
             reason = Unknown.NO_DATA
         elif whole.labelled < plan.min_records:
             reason = Unknown.NOT_ENOUGH_DATA
-        before = list(self.history.get(spec.name, ()))
-        verdict = Verdict(
+        versions = self.outcomes.versions(start, end, variants)
+        return Verdict(
             model=plan.name, window=spec.name, start=start, end=end, revision=0,
             state=State.UNKNOWN if reason is not None else State.OK, reason=reason, detail=whole.detail,
             rows=whole.predictions, coverage=1.0, p=1.0, statistic=0.0, alpha=0.0, proven=False, reference="",
             reference_windows=0, windows_needed=0, scores=scores,
             rules=() if reason is not None else rules_that_hold(spanned(plan.harm, spec), scores, before=before),
-            versions={
-                name: int(sums[-2]) for name, sums in self.outcomes.versions(start, end, variants).items()
-            },
-            estimate=estimate,
+            versions={name: int(sums[-2]) for name, sums in versions.items()},
             outcomes=self._step(spec, end, variants),
         )  # fmt: skip
-        own = {rule.name for rule in plan.harm}
-        transitions = track(
-            {rule: incident for rule, incident in incidents.items() if rule in own},
-            verdict,
-            replace(plan, raw_rules=plan.harm, harm=()),
-        )
-        return Measured(verdict, transitions, Entry(CURSOR, spec.name, {"end": end}))
 
     def _step(self, spec: WindowSpec, end: int, variants: Collection[str]) -> dict[str, Any]:
         """What is kept of the last step of a window, where no other window has it."""
@@ -245,6 +254,22 @@ class Labelled:
         join = self.outcomes.join
         unpredicted = join.unpredicted
         return {"predicted": join.used - unpredicted, "labelled": unpredicted, "bytes": join.nbytes}
+
+
+def _changed(
+    verdict: Verdict, changes: Mapping[str, Change], history: Sequence[Verdict], plan: ModelPlan
+) -> Verdict:
+    """A window with the rises of errors that stand after it."""
+    assert plan.join is not None
+    text = told(changes, history, plan.join.kind, rfc3339)
+    names = held(changes) if verdict.reason is None else ()
+    return replace(
+        verdict,
+        detail=f"{verdict.detail} {text}",
+        rules=(*verdict.rules, *names),
+        outcomes={**verdict.outcomes, "changes": {name: own._asdict() for name, own in changes.items()}},
+        onset=min(own.since for own in changes.values()) if names else verdict.onset,
+    )
 
 
 def spanned(limits: Iterable[RawRule], spec: WindowSpec) -> list[RawRule]:

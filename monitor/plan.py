@@ -203,6 +203,26 @@ class StorePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class ConceptPlan:
+    """Who watches the errors of a model: names of `monitor.labels.concept.OF_ERRORS`, and what a change brings about."""
+
+    detectors: tuple[str, ...] = ()
+    action: str = "ticket"
+    """As of a raw rule."""
+
+    @staticmethod
+    def rule(detector: str) -> str:
+        """The rule that a change opens an incident by; none of a configuration has a slash in its name."""
+        return f"concept/{detector}"
+
+    @property
+    def rules(self) -> tuple[RawRule, ...]:
+        return tuple(
+            RawRule(self.rule(name), name, "errors", ">", 0.0, 1, self.action) for name in self.detectors
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ModelPlan:
     """All that ingest, evaluate and the judge need to know about one model. Times in ms."""
 
@@ -249,12 +269,18 @@ class ModelPlan:
     join: JoinPlan | None = None
     harm: tuple[RawRule, ...] = ()
     """Limits on performance, by name; they look at windows whose labels are in. `feature` is a segment, "" the whole."""
+    concept: ConceptPlan = field(default_factory=ConceptPlan)
     store: StorePlan | None = None
+
+    @property
+    def measured(self) -> tuple[RawRule, ...]:
+        """All that windows whose labels are in open incidents by."""
+        return (*self.harm, *self.concept.rules)
 
     @property
     def limits(self) -> tuple[RawRule, ...]:
         """All raw limits, whatever they are on."""
-        return (*self.raw_rules, *self.harm, *(self.store.limits if self.store is not None else ()))
+        return (*self.raw_rules, *self.measured, *(self.store.limits if self.store is not None else ()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,19 +223,22 @@ def _rules(model: Model, steps: Steps) -> Iterator[Problem]:
             yield from _performance(model, rule, (*at, "when"))
         elif rule.when[0] not in TIMED and is_closed and rule.when[1] not in known_features(model):
             yield unknown_feature(rule.when[1], (*at, "when"), known_features(model))
-        if rule.do == "retrain" and (model.retrain.mode == "off" or not model.retrain.target):
-            yield Problem(
-                "no-target",
-                (*at, "do"),
-                f"rules.{name} asks for retraining, but none is set up",
-                help=f"give models.{steps[1]}.retrain a mode and a target",
-            )
+        if rule.do == "retrain":
+            yield from _targeted(model, (*at, "do"), f"rules.{name}")
+    if model.labels is not None and model.labels.detectors and model.labels.on_change == "retrain":
+        yield from _targeted(model, (*steps, "labels", "on_change"), "labels.on_change")
     for test in model.tolerance:
         at = (*steps, "tolerance", test)
         yield from _test(test, at, is_whole=False)
         _, _, feature = test.rstrip(") ").partition("(")
         if feature and is_closed and feature.strip() not in known_features(model):
             yield unknown_feature(feature.strip(), at, known_features(model))
+
+
+def _targeted(model: Model, at: Steps, what: str) -> Iterator[Problem]:
+    if model.retrain.mode == "off" or not model.retrain.target:
+        text = f"{what} asks for retraining, but none is set up"
+        yield Problem("no-target", at, text, help=f"give models.{at[1]}.retrain a mode and a target")
 
 
 def _performance(model: Model, rule: Limit, at: Steps) -> Iterator[Problem]:

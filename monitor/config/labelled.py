@@ -12,11 +12,12 @@ from typing import Annotated
 from pydantic import Field
 
 from monitor.config.base import Group
-from monitor.config.fields import DottedPath, Duration, Share, Text, bounded
+from monitor.config.fields import Choice, DottedPath, Duration, Share, Text, bounded
 from monitor.config.finding import Problem, Steps, nearest
 from monitor.config.intake import DAY, HOUR, MINUTE
 from monitor.config.quantity import format_duration
-from monitor.plan import FeaturePlan, JoinPlan, Kind, ModelPlan, SegmentPlan
+from monitor.judge.catalogue import OF_ERRORS, OF_NUMBERS
+from monitor.plan import ConceptPlan, FeaturePlan, JoinPlan, Kind, ModelPlan, SegmentPlan
 
 MOST_CLASSES = 64
 
@@ -49,6 +50,16 @@ class Labels(Group):
         default=(),
         description="Of a prediction of kind class: those that are told apart; all others are one.",
         examples=[["cat", "dog"]],
+    )
+    detectors: tuple[Annotated[str, Choice(OF_ERRORS)], ...] = Field(
+        default=(),
+        description="Detectors of river that watch the errors of measured windows; a rise opens an incident, outside the budget.",
+        examples=[["adwin"]],
+    )
+    on_change: Annotated[str, Choice(("ticket", "page", "retrain"))] = Field(
+        default="ticket",
+        description="What a rise that they find brings about: an alert of severity warning, or critical, or a retraining.",
+        examples=["ticket"],
     )
 
 
@@ -87,6 +98,12 @@ def check_labels(
             "missing-key", at, f"models.{steps[1]} has labels, but no prediction", at_key=True,
             help="say where it stands: prediction: {path: score, kind: score}",
         )  # fmt: skip
+    for place, name in enumerate(labels.detectors):
+        if kind == "number" and name not in OF_NUMBERS:
+            yield Problem(
+                "conflict", (*at, "detectors", place), f"{name} counts wrong rows, and the prediction is a number",
+                help=f"of a number: {', '.join(OF_NUMBERS)}",
+            )  # fmt: skip
     if kind == "class" and not labels.classes:
         yield Problem(
             "missing-key", at, f"models.{steps[1]}.labels does not say which classes are told apart", at_key=True,
@@ -116,5 +133,6 @@ def label_plan(plan: ModelPlan, labels: Labels) -> ModelPlan:
     return replace(
         plan, source=labels.source, features=(FeaturePlan("label", labels.path, kind, categories=categories),),
         rules=(), config=hashlib.sha256(text.encode()).hexdigest()[:16], reference="", segments=(), groups=(), sample=0,
-        join=replace(plan.join, is_label=True), harm=(), raw_rules=(), store=None, beside={}, compat=(), detectors=(),
+        join=replace(plan.join, is_label=True), harm=(), concept=ConceptPlan(), raw_rules=(), store=None, beside={}, compat=(),
+        detectors=(),
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from monitor.config.columns import plan_columns
@@ -23,6 +23,7 @@ from monitor.config.watched import LEARN, Model
 from monitor.judge.catalogue import FEATURE_MISMATCH, PERFORMANCE
 from monitor.plan import (
     Budget,
+    ConceptPlan,
     DeadLetterPlan,
     FeaturePlan,
     JoinPlan,
@@ -235,9 +236,8 @@ def _model(settings: Settings, name: str, reference: Reference | None, problems:
     features = plan_columns(model, name, reference, problems)
     windows, pane = plan_windows(model)
     known = (*(feature.name for feature in features), *WHOLE_MODEL)
-    problems.extend(_unknown(model, known, steps))
+    limits = _limits(model, name, known, problems)
     segments = plan_segments(model, name, features, reference, problems)
-    limits = [RawRule(rule, *limit.when, limit.do) for rule, limit in model.rules.items()]
     return ModelPlan(
         name=name,
         source=settings.source_of(name),
@@ -268,15 +268,9 @@ def _model(settings: Settings, name: str, reference: Reference | None, problems:
         raw_rules=tuple(rule for rule in limits if rule.score not in TIMED),
         harm=tuple(rule for rule in limits if rule.score in PERFORMANCE),
         store=_store(model, limits, features, steps, problems),
+        concept=_concept(model),
         retrain=_retrain(model),
     )
-
-
-def _unknown(model: Model, known: tuple[str, ...], steps: Steps) -> Iterator[Problem]:
-    """Limits on the scores of features that there are none of."""
-    for rule, limit in model.rules.items():
-        if limit.when[0] not in TIMED and limit.when[1] not in known:
-            yield unknown_feature(limit.when[1], (*steps, "rules", rule, "when"), known)
 
 
 def _store(
@@ -317,6 +311,18 @@ def _join(
     scale = next((profile.scale for profile in profiles if profile.name == PREDICTION), 1.0)
     ids = tuple(settings.sources[one].fields.id for one in (settings.source_of(name), labels.source))
     return plan_join(labels, outcome.kind, prediction=prediction, segments=segments, ids=ids, scale=scale)
+
+
+def _limits(model: Model, name: str, known: tuple[str, ...], problems: list[Problem]) -> list[RawRule]:
+    for rule, limit in model.rules.items():
+        if limit.when[0] not in TIMED and limit.when[1] not in known:
+            problems.append(unknown_feature(limit.when[1], ("models", name, "rules", rule, "when"), known))
+    return [RawRule(rule, *limit.when, limit.do) for rule, limit in model.rules.items()]
+
+
+def _concept(model: Model) -> ConceptPlan:
+    own = model.labels
+    return ConceptPlan() if own is None else ConceptPlan(tuple(dict.fromkeys(own.detectors)), own.on_change)
 
 
 def _retrain(model: Model) -> RetrainPlan:

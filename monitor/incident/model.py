@@ -234,6 +234,9 @@ def finite(value: float) -> float | None:
 
 
 def _rule_json(rule: RawRule, verdict: Verdict) -> dict[str, Any]:
+    if change := verdict.outcomes.get("changes", {}).get(rule.score):
+        when = f"{rule.score} finds that errors rose"
+        return {"when": when, "score": finite(change["after"]), "limit": finite(change["before"])}
     value = measured(rule, verdict.scores)
     times = f" for {rule.windows} windows" if rule.windows > 1 else ""
     return {

@@ -42,6 +42,11 @@ PERFORMANCE = (
 """Figures of windows whose labels are in, that limits can be set on."""
 FEATURE_MISMATCH = "feature_mismatch"
 """Share of the compared records of a window in which a feature, or any, was not what the online store has."""
+OF_ERRORS = ("adwin", "page_hinkley", "ddm", "eddm", "fhddm", "hddm_a", "hddm_w")
+"""river's detectors on a stream of errors: `monitor.labels.concept`. Not KSWIN, which tests all that it holds at every
+row: minutes for a window."""
+OF_NUMBERS = ("adwin", "page_hinkley")
+"""Those that take any number; the others count rows that are wrong."""
 MOMENTS = ("mean", "std", "median", "p01", "p99")
 
 PRODUCTS = ("evidently", "nannyml", "scouter", "popmon")
