@@ -29,6 +29,8 @@ class Flight:
     dep_delay: float | None
     """Minutes; None when the flight was cancelled."""
     arr_delay: float | None
+    landed: int | None
+    """When its delay was known, milliseconds since the epoch; None when it was not flown to its destination."""
     tailnum_present: bool
     number: int
 
@@ -61,9 +63,10 @@ def _flights(path: str, wanted: Callable[[int, int], bool]) -> Iterator[Flight]:
 
 def _flight(row: dict[str, str], month: int, day: int) -> Flight:
     hour = datetime.fromisoformat(row["time_hour"]).astimezone(UTC)
-    time = hour + timedelta(minutes=int(row["minute"]))
+    time = round((hour + timedelta(minutes=int(row["minute"]))).timestamp() * 1000)
+    delay, arrived, flown = (_number(row[name]) for name in ("dep_delay", "arr_delay", "air_time"))
     return Flight(
-        time=round(time.timestamp() * 1000),
+        time=time,
         month=month,
         day=day,
         carrier=row["carrier"],
@@ -71,11 +74,17 @@ def _flight(row: dict[str, str], month: int, day: int) -> Flight:
         dest=row["dest"],
         sched_dep_time=int(row["sched_dep_time"]),
         distance=float(row["distance"]),
-        dep_delay=_number(row["dep_delay"]),
-        arr_delay=_number(row["arr_delay"]),
+        dep_delay=delay,
+        arr_delay=arrived,
+        landed=None if arrived is None else landing(time, delay or 0.0, flown or 0.0),
         tailnum_present=row["tailnum"] not in {"", "NA"},
         number=int(row["flight"]),
     )
+
+
+def landing(time: int, delay: float, flown: float) -> int:
+    """Of a flight that was to leave at `time`, ms, left `delay` minutes later and flew for `flown`."""
+    return time + round((delay + flown) * 60_000)
 
 
 def _number(text: str) -> float | None:

@@ -9,12 +9,14 @@ import msgspec
 import numpy as np
 
 from monitor.demo.flights import Flight
-from monitor.demo.model import VERSION, DelayModel
+from monitor.demo.model import LATE_MINUTES, VERSION, DelayModel
 from monitor.plan import Kind
 from monitor.reference.table import FeatureDeclaration, Table
 
 MODEL = "flight-delay"
 TOPIC = "predictions"
+LANDINGS = "landings"
+"""The topic of labels."""
 FEATURES = (
     FeatureDeclaration("carrier", ("features", "carrier"), Kind.CATEGORICAL),
     FeatureDeclaration("origin", ("features", "origin"), Kind.CATEGORICAL),
@@ -34,6 +36,21 @@ def encode(flights: Sequence[Flight], model: DelayModel) -> list[bytes]:
     return [encoder.encode(_record(f, float(s))) for f, s in zip(flights, scores, strict=True)]
 
 
+def labels(flights: Sequence[Flight]) -> list[bytes]:
+    """One JSON record per flight that landed, in the same order: whether it was late, and when that was known."""
+    encoder = msgspec.json.Encoder()
+    return [
+        encoder.encode({"id": _identity(f), "ts": f.landed, "late": (f.arr_delay or 0.0) > LATE_MINUTES})
+        for f in flights
+        if f.landed is not None
+    ]
+
+
+def landings(flights: Sequence[Flight]) -> list[int]:
+    """When each of them was known, milliseconds."""
+    return [f.landed for f in flights if f.landed is not None]
+
+
 def table(flights: Sequence[Flight], model: DelayModel) -> Table:
     """The same rows as columns, for the reference."""
     return Table(
@@ -51,9 +68,13 @@ def table(flights: Sequence[Flight], model: DelayModel) -> Table:
     )
 
 
+def _identity(flight: Flight) -> str:
+    return f"{flight.time // 60_000}-{flight.carrier}{flight.number}-{flight.origin}"
+
+
 def _record(flight: Flight, score: float) -> dict[str, Any]:
     return {
-        "id": f"{flight.time // 60_000}-{flight.carrier}{flight.number}-{flight.origin}",
+        "id": _identity(flight),
         "ts": flight.time,
         "model": MODEL,
         "version": VERSION,

@@ -6,6 +6,7 @@ import base64
 import itertools
 import secrets
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from monitor.deliver.receiver import Received, Receiver
 from monitor.demo import flights, generator
 from monitor.demo.flights import Flight
 from monitor.demo.model import DelayModel, fit
-from monitor.demo.records import FEATURES, MODEL, TOPIC, encode, table
+from monitor.demo.records import FEATURES, LANDINGS, MODEL, TOPIC, encode, labels, landings, table
 from monitor.demo.settings import TIMEZONE, render
 from monitor.errors import DriftlineError
 from monitor.intake.embedded import EmbeddedBroker
@@ -45,6 +46,8 @@ class Outcome:
     sent: int
     counted: int
     verdicts: tuple[Verdict, ...]
+    measured: tuple[Verdict, ...]
+    """Of each day, by the labels that came."""
     incidents: tuple[dict[str, object], ...]
     alerts: tuple[dict[str, object], ...]
     """Every distinct alert that arrived, by label set and state, oldest first."""
@@ -74,7 +77,8 @@ def staged(say: Say, *, days: int = DAYS) -> Iterator[tuple[Daemon, Outcome]]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="driftline-demo-")))
         broker = stack.enter_context(EmbeddedBroker())
-        broker.create_topic(TOPIC, partitions=PARTITIONS)
+        for topic in (TOPIC, LANDINGS):
+            broker.create_topic(topic, partitions=PARTITIONS)
         receiver = stack.enter_context(Receiver())
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
         config = _configure(folder, january, model, broker=broker, receiver=receiver, secret=secret)
@@ -82,9 +86,12 @@ def staged(say: Say, *, days: int = DAYS) -> Iterator[tuple[Daemon, Outcome]]:
         stack.callback(daemon.stop)
         daemon.start()
         say(f"watching topic {TOPIC!r} - {daemon.server.url}/")
-        say(f"streaming {len(february):,} predictions of 1–{days} February 2013 through Kafka")
+        say(
+            f"streaming {len(february):,} predictions of 1–{days} February 2013 through Kafka, and labels as they land"
+        )
         _stream(daemon, broker, february, encode(february, model), say)
         _wait(daemon, lambda: _counted(daemon) >= len(february), what="every record to be in a verdict")
+        _wait(daemon, lambda: len(measured(daemon)) >= days, what="every day to be measured by its labels")
         requests = _await_deliveries(daemon, receiver)
         yield daemon, _outcome(daemon, requests, sent=len(february), real=real, secret=secret)
 
@@ -123,18 +130,31 @@ def _configure(
 def _stream(
     daemon: Daemon, broker: EmbeddedBroker, sent: Sequence[Flight], records: Sequence[bytes], say: Say
 ) -> None:
-    """Send day by day, in order of time. A day is judged when the next one has moved the watermark."""
+    """Send day by day, in order of time, and what landed meanwhile. A day is judged when the next one has moved the
+    watermark."""
     (spec,) = daemon.assembly.models[MODEL].plan.windows
     numbered = list(enumerate(zip(sent, records, strict=True)))
+    landed = deque(sorted(zip(landings(sent), labels(sent), strict=True)))
     before = -1
     with Producer({"bootstrap.servers": broker.bootstrap}) as producer:
         for _, day in itertools.groupby(numbered, key=lambda item: item[1][0].day):
             for number, (flight, record) in day:
                 producer.send(TOPIC, record, timestamp=flight.time, partition=number % PARTITIONS)
-            producer.flush()
+            _land(producer, landed, flight.time)
             _tell(daemon, before, say)
             before = next_end(spec, flight.time)
+        _land(producer, landed, landed[-1][0])
     _tell(daemon, before, say)
+
+
+def _land(producer: Producer, landed: deque[tuple[int, bytes]], until: int) -> None:
+    """Send the labels of flights that had landed by then."""
+    number = 0
+    while landed and landed[0][0] <= until:
+        time, label = landed.popleft()
+        producer.send(LANDINGS, label, timestamp=time, partition=number % PARTITIONS)
+        number += 1
+    producer.flush()
 
 
 def _tell(daemon: Daemon, end: int, say: Say) -> None:
@@ -153,6 +173,11 @@ def describe(verdict: Verdict) -> str:
     causes = ", ".join(f"{test.test}({test.feature}) {test.score:.3g}" for test in verdict.named[:3])
     mark = {"drift": "●", "warn": "▲", "ok": "○"}.get(str(verdict.state), "?")
     return f"  {start:%a %d %b}  {verdict.rows:>5,} records  {mark} {verdict.state!s:<7} p={verdict.p:.3f}  {causes}"
+
+
+def measured(daemon: Daemon) -> tuple[Verdict, ...]:
+    """What was measured of each day whose labels are in, oldest first."""
+    return daemon.view().models[0].performance.get("1d", ())
 
 
 def _counted(daemon: Daemon) -> int:
@@ -196,6 +221,7 @@ def _outcome(daemon: Daemon, requests: Sequence[Received], *, sent: int, real: b
         sent=sent,
         counted=_counted(daemon),
         verdicts=verdicts,
+        measured=measured(daemon),
         incidents=tuple(dict(body) for body in sorted(view.incidents, key=lambda body: int(body["opened"]))),
         alerts=tuple(alerts.values()),
         request=hooks[0] if hooks else None,

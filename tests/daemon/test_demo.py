@@ -15,7 +15,8 @@ from monitor.demo.flights import is_installed
 @pytest.mark.timeout(400)
 def test_the_demo_finds_the_blizzard_and_nothing_before_it():
     """`driftline demo` exits 0: every record counted once, one incident on 8 and 9 February whose first cause is
-    missing(dep_delay), none in the week before, the alert and the signed request arrived."""
+    missing(dep_delay), none in the week before; when the flights have landed the harm is measured; the alert and the
+    signed request for that arrived."""
     done = subprocess.run(
         [sys.executable, "-m", "monitor", "demo"], capture_output=True, text=True, check=False, timeout=380
     )
@@ -27,8 +28,10 @@ def test_the_demo_finds_the_blizzard_and_nothing_before_it():
     incidents = re.findall(r"^  (\d\d) Feb – (\d\d) Feb  (\w+)  cause (\S+)", done.stdout, re.MULTILINE)
     assert incidents
     assert [one for one in incidents if int(one[0]) < 8] == []
-    (blizzard,) = [one for one in incidents if one[0] == "08"]
-    assert blizzard[3] == "missing(dep_delay)"
+    blizzard, harm = [one for one in incidents if one[0] == "08"]
+    assert (blizzard[3], harm[3]) == ("missing(dep_delay)", "accuracy")
+    assert re.search(r"^  08 Feb  \d+ of \d+ landed, accuracy 0\.[67]", done.stdout, re.MULTILINE)
+    assert '"reason": "rule harm"' in done.stdout
     if is_installed():
         assert sent == "17,602"
         assert blizzard[1] == "09"
