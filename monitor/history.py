@@ -19,6 +19,9 @@ DETAILED = 200
 """The newest of them are kept whole: at 500 features one is 2 MB in the ledger and takes 60 ms to read, and
 a tenth of that packed. Of the others remain state, counts and probability, without tests and scores."""
 
+STOOD = 24
+"""Windows that are looked at for whether a limit held that clears elsewhere: the last that was judged counts."""
+
 
 class History:
     """`kept`: by window name, oldest first; HISTORY at most, DETAILED of them whole."""
@@ -35,7 +38,9 @@ class History:
 
     def before(self, window: Window, plan: ModelPlan) -> list[Verdict]:
         """As many verdicts before this window as the raw rules look at."""
-        count = max((rule.windows for rule in plan.raw_rules), default=1) - 1
+        count = max((max(rule.windows, rule.of) for rule in plan.raw_rules), default=1) - 1
+        if any(rule.clear is not None for rule in plan.raw_rules):
+            count = max(count, STOOD)
         before = (kept for kept in reversed(self.of(window.name)) if kept.end < window.end)
         return [kept.verdict() for kept in islice(before, count)][::-1]
 
@@ -76,7 +81,7 @@ def verdict_entry(verdict: Verdict) -> Entry:
 
 def _detailed(plan: ModelPlan) -> int:
     """How many verdicts are kept whole; a raw rule looks at the scores of as many as it says."""
-    return max(DETAILED, *(rule.windows for rule in plan.raw_rules), 1)
+    return max(DETAILED, *(max(rule.windows, rule.of) for rule in plan.raw_rules), 1)
 
 
 def _identity(verdict: Verdict | Kept) -> str:

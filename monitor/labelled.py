@@ -19,9 +19,9 @@ from monitor import metrics
 from monitor.incident.model import Incident
 from monitor.incident.text import rfc3339
 from monitor.incident.track import Transition, track
-from monitor.judge.limits import rules_that_hold
+from monitor.judge.limits import Scores, breaks, rules_that_hold
 from monitor.judge.record import from_json, to_json
-from monitor.labels.concept import Change, Concept, held, told
+from monitor.labels.concept import ERRORS, Change, Concept, held, told
 from monitor.labels.delays import Delays
 from monitor.labels.outcomes import Outcomes
 from monitor.labels.provisional import Provisional, newest_label, provisional
@@ -41,7 +41,7 @@ from monitor.window.next import EMPTY_RUN
 log = structlog.get_logger(__name__)
 
 HISTORY = 200
-"""Windows remembered per window name, and the longest run that a limit can ask for."""
+"""Windows remembered per window name."""
 SHOWN = 24
 """Windows of a name that wait for labels and are looked at meanwhile: each costs 20 ms at most."""
 LOOK = 60_000
@@ -156,10 +156,12 @@ class Labelled:
     ) -> Measured:
         plan, before = self.plan, list(self.history.get(spec.name, ()))
         verdict = replace(self._verdict(spec, end, before), estimate=estimate)
-        changes = self._concept.changes(verdict, before, plan=plan, spec=spec) if verdict.outcomes else {}
+        changes = (
+            self._concept.changes(verdict, before, plan=plan, spec=spec) if ERRORS in verdict.outcomes else {}
+        )
         if changes:
             verdict = _changed(verdict, changes, [*before, verdict], plan)
-        limits = plan.measured if verdict.outcomes else plan.harm
+        limits = plan.measured if ERRORS in verdict.outcomes else plan.harm
         own = {rule.name for rule in limits}
         transitions = track(
             {rule: incident for rule, incident in incidents.items() if rule in own},
@@ -184,14 +186,16 @@ class Labelled:
         elif whole.labelled < plan.min_records:
             reason = Unknown.NOT_ENOUGH_DATA
         versions = self.outcomes.versions(start, end, variants)
+        limits = spanned(plan.harm, spec)
+        runs = {rule.name: _run(rule, scores, before) for rule in limits if not rule.of}
         return Verdict(
             model=plan.name, window=spec.name, start=start, end=end, revision=0,
             state=State.UNKNOWN if reason is not None else State.OK, reason=reason, detail=whole.detail,
             rows=whole.predictions, coverage=1.0, p=1.0, statistic=0.0, alpha=0.0, proven=False, reference="",
             reference_windows=0, windows_needed=0, scores=scores,
-            rules=() if reason is not None else rules_that_hold(spanned(plan.harm, spec), scores, before=before),
+            rules=() if reason is not None else rules_that_hold(limits, scores, before=before, runs=runs),
             versions={name: int(sums[-2]) for name, sums in versions.items()},
-            outcomes=self._step(spec, end, variants),
+            outcomes=self._step(spec, end, variants) | _kept(limits, runs),
         )  # fmt: skip
 
     def _step(self, spec: WindowSpec, end: int, variants: Collection[str]) -> dict[str, Any]:
@@ -280,6 +284,33 @@ def spanned(limits: Iterable[RawRule], spec: WindowSpec) -> list[RawRule]:
         else rule
         for rule in limits
     ]
+
+
+def _run(rule: RawRule, scores: Scores, before: Sequence[Verdict]) -> int:
+    """Windows on end that break a limit, with this one: what the record of the one before says, and one more. Where that
+    is of another limit, they are counted among those that are remembered."""
+    if not breaks(rule, scores):
+        return 0
+    stood = before[-1].outcomes.get("runs", {}).get(rule.name) if before else None
+    if stood is not None and stood["limit"] == _limit(rule):
+        return int(stood["windows"]) + 1
+    return 1 + next(
+        (at for at, one in enumerate(reversed(before)) if not breaks(rule, one.scores)), len(before)
+    )
+
+
+def _kept(limits: Sequence[RawRule], runs: Mapping[str, int]) -> dict[str, Any]:
+    found = {
+        rule.name: {"windows": runs[rule.name], "limit": _limit(rule)}
+        for rule in limits
+        if runs.get(rule.name)
+    }
+    return {"runs": found} if found else {}
+
+
+def _limit(rule: RawRule) -> str:
+    """What a window is compared with, however long that must last."""
+    return replace(rule, windows=1).text
 
 
 def _identity(verdict: Verdict) -> str:

@@ -21,6 +21,7 @@ class TimeUnit(enum.StrEnum):
     RFC3339 = "rfc3339"
 
 
+_UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms"))
 PREVIOUS, LAST_WEEK = "previous_window", "same_window_last_week"
 """Names of `ModelPlan.beside` that have no file."""
 LONGEST_VECTOR = 8_192
@@ -116,7 +117,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class RawRule:
-    """A raw limit outside the budget: `score(feature) op limit for windows windows`."""
+    """A raw limit outside the budget: `score(feature) op limit in quorum among for windows of of windows`."""
 
     name: str
     score: str
@@ -125,8 +126,30 @@ class RawRule:
     """One of > >= < <=."""
     limit: float
     windows: int
+    """On end; of a figure also for a time, ms and negative."""
     action: str
     """ticket | page | retrain"""
+    of: int = 0
+    """So many of the last `of` windows break it; 0: all on end."""
+    quorum: int = 0
+    """Features or segments that break it; 0: the one that is named. Then `feature` is the segments' column, "" any."""
+    among: str = ""
+    """features | segments"""
+    clear: float | None = None
+    """It holds on until the value is at this, once it held; None: until it is at the limit."""
+
+    @property
+    def text(self) -> str:
+        """As it is written: `psi > 0.25 in 3 features for 2 of 5 windows`."""
+        text = f"{self.subject} {self.operator} {self.limit:g}"
+        if self.quorum:
+            text += f" in {self.quorum} {self.among}"
+        if self.of:
+            return f"{text} for {self.windows} of {self.of} windows"
+        if self.windows < 0:
+            size, unit = next((size, unit) for size, unit in _UNITS if not -self.windows % size)
+            return f"{text} for {-self.windows // size}{unit}"
+        return text + (f" for {self.windows} windows" if self.windows > 1 else "")
 
     @property
     def subject(self) -> str:

@@ -8,11 +8,12 @@ from collections.abc import Set as AbstractSet
 from monitor.config import pane
 from monitor.config.finding import Level, Problem, Steps, nearest
 from monitor.config.labelled import check_labels
+from monitor.config.limited import Limit
 from monitor.config.quantity import format_duration
-from monitor.config.rule import TIMED, GrammarError, parse_test
+from monitor.config.rule import GrammarError, needs_feature, parse_test
 from monitor.config.settings import Settings
 from monitor.config.stored import check_store
-from monitor.config.watched import Column, Feature, Limit, Model, Outcome
+from monitor.config.watched import Column, Feature, Model, Outcome
 from monitor.judge.catalogue import FEATURE_MISMATCH, PERFORMANCE
 from monitor.plan import LAST_WEEK, PREVIOUS
 
@@ -221,8 +222,18 @@ def _rules(model: Model, steps: Steps) -> Iterator[Problem]:
         at = (*steps, "rules", name)
         if rule.when[0] in PERFORMANCE:
             yield from _performance(model, rule, (*at, "when"))
-        elif rule.when[0] not in TIMED and is_closed and rule.when[1] not in known_features(model):
-            yield unknown_feature(rule.when[1], (*at, "when"), known_features(model))
+        elif is_closed and needs_feature(rule.when) and rule.when.feature not in known_features(model):
+            yield unknown_feature(rule.when.feature, (*at, "when"), known_features(model))
+        if (
+            rule.clear is not None
+            and (rule.clear - rule.when.limit) * (-1 if ">" in rule.when.operator else 1) <= 0
+        ):
+            better = "below" if ">" in rule.when.operator else "above"
+            yield Problem(
+                "conflict",
+                (*at, "clear"),
+                f"rules.{name} is over {better} its limit, and {rule.clear:g} is not",
+            )
         if rule.do == "retrain":
             yield from _targeted(model, (*at, "do"), f"rules.{name}")
     if model.labels is not None and model.labels.detectors and model.labels.on_change == "retrain":

@@ -14,7 +14,7 @@ from monitor.config.labelled import label_plan, plan_join
 from monitor.config.load import refusal
 from monitor.config.outgoing import plan_alerts
 from monitor.config.pane import choose
-from monitor.config.rule import TIMED, parse_test
+from monitor.config.rule import TIMED, needs_feature, parse_test
 from monitor.config.segmented import plan_segments
 from monitor.config.settings import Settings
 from monitor.config.stored import plan_server, plan_store
@@ -315,9 +315,13 @@ def _join(
 
 def _limits(model: Model, name: str, known: tuple[str, ...], problems: list[Problem]) -> list[RawRule]:
     for rule, limit in model.rules.items():
-        if limit.when[0] not in TIMED and limit.when[1] not in known:
-            problems.append(unknown_feature(limit.when[1], ("models", name, "rules", rule, "when"), known))
-    return [RawRule(rule, *limit.when, limit.do) for rule, limit in model.rules.items()]
+        when = limit.when
+        if needs_feature(when) and when.feature not in known:
+            problems.append(unknown_feature(when.feature, ("models", name, "rules", rule, "when"), known))
+    return [
+        RawRule(rule, *limit.when[:5], limit.do, *limit.when[5:], clear=limit.clear)
+        for rule, limit in model.rules.items()
+    ]
 
 
 def _concept(model: Model) -> ConceptPlan:

@@ -27,11 +27,11 @@ from monitor.config.fields import (
 )
 from monitor.config.intake import DAY, HOUR, MINUTE, SECOND, Span
 from monitor.config.labelled import Labels
+from monitor.config.limited import Limit
 from monitor.config.quantity import format_budget, format_duration, parse_budget
 from monitor.config.retraining import Retrain
-from monitor.config.rule import parse_limit
 from monitor.config.stored import FeatureStore
-from monitor.judge.catalogue import DETECTORS, FEATURE_MISMATCH, PERFORMANCE, PRODUCTS, SCORES, SEASONS
+from monitor.judge.catalogue import DETECTORS, PRODUCTS, SEASONS
 from monitor.plan import LAST_WEEK, LONGEST_VECTOR, MOST_MEMBERS, PREVIOUS
 
 LEARN = "learn"
@@ -84,13 +84,6 @@ Budget = Annotated[
     PlainSerializer(lambda value: format_budget(*value)),
     WithJsonSchema({"type": "string", "pattern": r"^\S+ +per +\S+$"}),
 ]
-
-
-def format_limit(value: tuple[str, str, str, float, int]) -> str:
-    score, feature, operator, limit, windows = value
-    of = f"({feature})" if feature else ""
-    run = f" for {windows} windows" if windows > 1 else ""
-    return f"{score}{of} {operator} {limit:g}" + (f" for {format_duration(-windows)}" if windows < 0 else run)
 
 
 class ReferenceSource(Group):
@@ -222,29 +215,6 @@ class Segment(Group):
         default=10,
         description="Without values: the ones with most rows in the reference.",
         examples=[20],
-    )
-
-
-class Limit(Group):
-    """A raw limit on a score, outside the budget."""
-
-    shorthand = "when"
-
-    when: Annotated[
-        tuple[str, str, str, float, int],
-        parsed("bad-rule", parse_limit, tuple),
-        PlainSerializer(format_limit),
-        WithJsonSchema({"type": "string"}),
-    ] = Field(
-        description=f"score(feature), a limit, and for how many windows. Scores: {', '.join(SCORES)}. Or a figure of "
-        f"labelled windows, of a segment in brackets, for how many windows or how long: {', '.join(PERFORMANCE)}. Or "
-        f"{FEATURE_MISMATCH}, of a feature in brackets or of whole records, for how many windows or how long.",
-        examples=["psi(age) > 0.25 for 3 windows"],
-    )
-    do: Annotated[str, Choice(("ticket", "page", "retrain"))] = Field(
-        default="ticket",
-        description="ticket: an alert of severity warning; page: critical; retrain: ask for retraining.",
-        examples=["ticket"],
     )
 
 

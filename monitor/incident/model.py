@@ -238,9 +238,8 @@ def _rule_json(rule: RawRule, verdict: Verdict) -> dict[str, Any]:
         when = f"{rule.score} finds that errors rose"
         return {"when": when, "score": finite(change["after"]), "limit": finite(change["before"])}
     value = measured(rule, verdict.scores)
-    times = f" for {rule.windows} windows" if rule.windows > 1 else ""
     return {
-        "when": f"{rule.subject} {rule.operator} {rule.limit:g}{times}",
+        "when": rule.text,
         "score": None if value is None else finite(value),
         "limit": finite(rule.limit),
     }

@@ -20,6 +20,7 @@ from monitor.incident.model import (
     evidence_of,
     incident_id,
 )
+from monitor.judge.limits import broken
 from monitor.plan import ModelPlan, RawRule
 from monitor.verdict import State, Verdict
 
@@ -276,7 +277,8 @@ def _raw_rule(plan: ModelPlan, name: str) -> RawRule | None:
 def _causes(verdict: Verdict, plan: ModelPlan, rule: str) -> tuple[str, ...]:
     raw = _raw_rule(plan, rule)
     if raw is not None:
-        return (raw.subject,)
+        names = broken(raw, verdict.scores)[:CAUSES_KEPT] if raw.quorum else ()
+        return tuple(f"{raw.score}({name})" for name in names) or (raw.subject,)
     named = causes_of(verdict)[:CAUSES_KEPT]
     return tuple(cause_of(test, where) for where, test in named) or ("unnamed",)
 

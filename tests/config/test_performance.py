@@ -69,3 +69,32 @@ def test_detectors_watch_errors() -> None:
 def test_detectors_that_cannot_be(changes: Any, wrong: list[tuple[str, str]]) -> None:
     """Unknown ones, those that count what a number has none of, and retraining that is not set up."""
     assert found(**changes) == wrong
+
+
+def test_rules_of_several_and_with_a_way_back() -> None:
+    """Features without a name, segments of a column, so many of the last windows, and where a rule clears."""
+    rules = {
+        "wide": "psi > 0.1 in 2 features for 2 of 4 windows",
+        "harm": {"when": "accuracy(country) < 0.9 in 1 segment for 24h", "clear": 0.92, "do": "page"},
+    }
+    plan = plan_of(rules=rules)
+    (wide,), (harm,) = plan.raw_rules, plan.harm
+    assert (wide.windows, wide.of, wide.quorum, wide.among, wide.clear) == (2, 4, 2, "features", None)
+    assert (harm.feature, harm.quorum, harm.clear, harm.windows) == ("country", 1, 0.92, -86_400_000)
+    assert wide.text == "psi > 0.1 in 2 features for 2 of 4 windows"
+    assert harm.text == "accuracy(country) < 0.9 in 1 segments for 1d"
+
+
+@pytest.mark.parametrize(
+    ("rule", "code", "at"),
+    [
+        ({"when": "accuracy < 0.9", "clear": 0.9}, "conflict", "clear"),
+        ({"when": "psi(age) > 0.2", "clear": 0.3}, "conflict", "clear"),
+        ("accuracy(city) < 0.9 in 2 segments", "unknown-segment", "when"),
+        ("psi > 0.1 in 2 segments", "bad-rule", "when"),
+        ({"when": "psi(age) > 0.2", "clear": "low"}, "wrong-type", "clear"),
+    ],
+)
+def test_rules_that_cannot_be(rule: Any, code: str, at: str) -> None:
+    """A way back on the wrong side, columns without segments, and what nobody can read."""
+    assert found(rules={"r": rule}) == [(code, f"models.m.rules.r.{at}")]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from monitor.config import quantity
 from monitor.config.paths import parse_path
-from monitor.config.rule import GrammarError, parse_drift, parse_limit, parse_test
+from monitor.config.rule import GrammarError, When, parse_drift, parse_limit, parse_test
 from monitor.reference.paths import format_path
 
 
@@ -125,10 +125,17 @@ def test_paths_are_read_back(steps: list[str | int]) -> None:
 
 def test_rules() -> None:
     """`score(feature) operator limit for windows`; the last part may be left out."""
-    assert parse_limit("psi(age) > 0.25 for 3 windows") == ("psi", "age", ">", 0.25, 3)
-    assert parse_limit("  missing( a b ) >= 50%") == ("missing", "a b", ">=", 0.5, 1)
-    assert parse_limit("mean(f(x)) < -1e2 for 1 window") == ("mean", "f(x)", "<", -100.0, 1)
-    assert parse_limit("p99(latency)<=250") == ("p99", "latency", "<=", 250.0, 1)
+    assert parse_limit("psi(age) > 0.25 for 3 windows") == When("psi", "age", ">", 0.25, 3)
+    assert parse_limit("  missing( a b ) >= 50%") == When("missing", "a b", ">=", 0.5, 1)
+    assert parse_limit("mean(f(x)) < -1e2 for 1 window") == When("mean", "f(x)", "<", -100.0, 1)
+    assert parse_limit("p99(latency)<=250") == When("p99", "latency", "<=", 250.0, 1)
+    of = When("psi", "age", ">", 0.1, 3, of=5)
+    assert parse_limit("psi(age) > 0.1 for 3 of 5 windows") == of
+    several = When("psi", "", ">", 0.1, 2, of=4, quorum=3, among="features")
+    assert parse_limit("psi > 0.1 in 3 features for 2 of 4 windows") == several
+    assert parse_limit("accuracy < 90% in 1 segment") == When("accuracy", "", "<", 0.9, 1, 0, 1, "segments")
+    day = When("f1", "country", "<", 0.8, -86_400_000, 0, 2, "segments")
+    assert parse_limit("f1(country) < 0.8 in 2 segments for 24h") == day
     assert parse_test("psi") == ("psi", "")
     assert parse_test("missing(a(b))") == ("missing", "a(b)")
     assert [parse_drift(text) for text in ("drift", "drift for 3 windows", "drift for 1 window")] == [1, 3, 1]
@@ -146,6 +153,13 @@ def test_rules() -> None:
         ("", "written like"),
         ("acuracy(age) < 0.9", "known"),
         ("psi(age) > 1 for 3", "written like"),
+        ("psi > 1", "written like"),
+        ("psi > 1 in 2 segments", "scores are of features"),
+        ("accuracy < 1 in 2 features", "figures of segments"),
+        ("psi > 1 in 0 features", "at least one"),
+        ("psi(age) > 1 in 2 features", "names one feature"),
+        ("psi(age) > 1 for 5 of 3 windows", "5 to 200"),
+        ("psi(age) > 1 for 5 of 300 windows", "5 to 200"),
     ],
 )
 def test_broken_rules(text: str, says: str) -> None:

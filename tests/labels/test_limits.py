@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +11,14 @@ import numpy as np
 from monitor.incident.model import latest_incidents
 from monitor.incident.track import stand
 from monitor.judge.catalogue import PERFORMANCE
-from monitor.labelled import CURSOR, HISTORY, KIND, Labelled
+from monitor.judge.limits import rules_that_hold
+from monitor.judge.record import from_json, to_json
+from monitor.labelled import CURSOR, HISTORY, KIND, Labelled, _kept, _run, spanned
 from monitor.labels.figures import CATALOGUE
 from monitor.names import Source
 from monitor.plan import RawRule, WindowSpec
 from monitor.state.log import Ledger, Progress
+from monitor.verdict import State, Verdict
 from monitor.window.completeness import Patience
 from monitor.window.heard import Heard
 from tests.labels.test_outcomes import LABELS, PLAN, WAIT, sketches_of
@@ -98,7 +102,6 @@ def test_every_figure_can_be_a_limit():
 
 def test_a_limit_by_time_is_as_many_windows_as_last_so_long(monkeypatch):
     """24 tumbling hours; of windows of a day that slide by the hour the first is enough."""
-    from monitor.labelled import spanned
 
     spans = (
         WindowSpec("1h", HOUR, HOUR),
@@ -107,3 +110,24 @@ def test_a_limit_by_time_is_as_many_windows_as_last_so_long(monkeypatch):
     )
     assert [spanned(HOURLY.harm, spec)[0].windows for spec in spans] == [24, 1, 23]
     np.testing.assert_equal(spanned((replace(RULE, windows=3),), spans[0])[0].windows, 3)
+
+
+def test_a_limit_may_hold_for_longer_than_windows_are_remembered():
+    """24 hours are 288 windows of five minutes, and 200 of them are remembered: each record says how long by then."""
+    rule = replace(RULE, windows=288)
+    history, held = deque(maxlen=HISTORY), []
+    for _ in range(300):
+        scores = {"": {"accuracy": 0.5}}
+        runs = {rule.name: _run(rule, scores, list(history))}
+        names = rules_that_hold([rule], scores, before=list(history), runs=runs)
+        one = Verdict(
+            model="m", window="5m", start=0, end=1, revision=0, state=State.OK, reason=None, detail="", rows=1,
+            coverage=1.0, p=1.0, statistic=0.0, alpha=0.0, proven=False, reference="", reference_windows=0,
+            windows_needed=0, scores=scores, rules=names, outcomes=_kept([rule], runs),
+        )  # fmt: skip
+        history.append(from_json(json.loads(json.dumps(to_json(one)))))
+        held.append(bool(names))
+    assert held == [False] * 287 + [True] * 13
+    other = replace(rule, limit=0.6)  # after a reload: what is remembered is counted
+    assert _run(other, scores, list(history)) == HISTORY + 1
+    assert _run(replace(rule, limit=0.4), scores, list(history)) == 0
