@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from monitor.config.limited import format_limit
 from monitor.config.plans import build_plans
 from monitor.config.rule import parse_limit
-from monitor.config.watched import format_limit
 from monitor.consistency.plan import LONGEST_ANSWER
 from monitor.errors import ConfigError
 from monitor.plan import RawRule, StorePlan
