@@ -40,6 +40,9 @@ class Looks:
         self._made: dict[str, tuple[int, int]] = {}
         """Window name → end of the window that was looked at last, and how far."""
         self._blocks: dict[str, dict[int, NDArray[np.int64]]] = {}
+        """Window name → start of a block → its counts, of the window that was looked at last."""
+        self._counted: list[tuple[Early, set[str]]] = []
+        """Ways to count blocks, and the window names that go by each."""
 
     def restore(self, bodies: Mapping[str, Mapping[str, Any]]) -> None:
         """Continue from the alarms of the ledger: no second one of the same window."""
@@ -57,6 +60,7 @@ class Looks:
         """Counts have other slots from now on."""
         self._blocks.clear()
         self._made.clear()
+        self._counted.clear()
 
     def next(
         self, spec: WindowSpec, span: tuple[int, int], *, until: int, prepared: Prepared, held: Held
@@ -82,18 +86,35 @@ class Looks:
     ) -> tuple[Verdict, Window] | None:
         (start, end), known = span, self._blocks.get(spec.name, {})
         blocks = {
-            low: known[low] if low in known else held.slots(spec, low, low + early.every, early.slots)
+            low: known[low] if low in known else self._block(spec, low, early, held)
             for low in range(start, at, early.every)
         }
         self._blocks[spec.name] = blocks
         seen = np.array(list(blocks.values()))
         if seen[:, -2].sum() < held.plan.min_records:  # every row counts as an error or none
             return None
-        found = look(seen, (end - start) // early.every, early)
-        if found is None:
+        alarming = look(seen, (end - start) // early.every, early)
+        if alarming is None:
             return None
         window = held.window(spec, start, at)
-        return alarm(window, seen, found, prepared, early), window
+        return alarm(window, seen, alarming, prepared, early), window
+
+    def _block(self, spec: WindowSpec, low: int, early: Early, held: Held) -> NDArray[np.int64]:
+        for name in self._alike(spec.name, early):
+            if low in self._blocks.get(name, ()):
+                return self._blocks[name][low]
+        return held.slots(spec, low, low + early.every, early.slots)
+
+    def _alike(self, name: str, early: Early) -> set[str]:
+        """Window names whose blocks are counted in the same way: each block is merged once for all of them."""
+        for one, names in self._counted:
+            if name in names:
+                return names
+            if one.every == early.every and one.slots.is_as(early.slots):
+                names.add(name)
+                return names
+        self._counted.append((early, {name}))
+        return self._counted[-1][1]
 
 
 def entry_of(verdict: Verdict, end: int) -> Entry:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from kernels.layout import allocate
 from monitor import looks
+from monitor.held import Held
 from monitor.incident.model import DRIFT, Status
 from monitor.incident.text import annotate, description, summary
 from monitor.judge.prepare import prepare
@@ -21,6 +22,7 @@ from monitor.judge.record import from_json, to_json
 from monitor.judgement import Context, Judged, Judgement
 from monitor.names import REASONS, SketchKey, Source
 from monitor.pack import Packed, pack
+from monitor.plan import WindowSpec
 from monitor.sketch import Sketch
 from monitor.state.log import Ledger, Progress
 from monitor.verdict import State
@@ -127,6 +129,28 @@ def test_a_closing_verdict_is_dated_too():
     closed = [j.verdict for j in take(fed(), report(A, 16), report(B, 16)) if not j.verdict.early]
     assert [verdict.onset for verdict in closed[:2]] == [-1, START + CHANGED * PANE]
     assert closed[1].diagnosis["since"]["onset"] == START + CHANGED * PANE
+
+
+def test_families_of_windows_share_what_they_look_at(monkeypatch):
+    """Windows of one and of two hours are looked at as each by itself, and new blocks are merged once for both."""
+    specs = (WindowSpec("1h", HOUR, HOUR), WindowSpec("2h", 2 * HOUR, HOUR))
+    merged, looked_at = [], {}
+    own = Held.slots
+    monkeypatch.setattr(
+        Held, "slots", lambda self, spec, low, *rest: merged.append(low) or own(self, spec, low, *rest)
+    )
+    for chosen in (specs[:1], specs[1:], specs):
+        shared = replace(PLAN, windows=chosen, budget=replace(PLAN.budget, pages=2.0 * len(chosen)))
+        prepared = {spec.name: prepare(context().reference, shared, spec) for spec in chosen}
+        model = judgement(plan=shared, prepared=prepared)
+        model.observe([sketch(pane, source, quiet=True) for pane in range(16) for source in (A, B)])
+        merged.clear()
+        for passed in range(1, 17):
+            take(model, report(A, passed), report(B, passed))
+        looked_at[chosen] = tuple(merged)
+    short, long, both = (looked_at[chosen] for chosen in (specs[:1], specs[1:], specs))
+    assert set(both) == set(short) | set(long)
+    assert len(both) < 0.75 * (len(short) + len(long))
 
 
 def test_ordinary_windows_bring_about_no_alarm():

@@ -67,6 +67,14 @@ class Slots:
     def rows(self) -> int:
         return len(self.names)
 
+    def is_as(self, other: Slots) -> bool:
+        """Whether both count the same, whatever they are held against."""
+        return (
+            self.names == other.names
+            and self.slow_from == other.slow_from
+            and np.array_equal(self.slot, other.slot)
+        )
+
     def count(
         self, counts: NDArray[np.int64], *, rows: int, errors: int, latency: NDArray[np.int64]
     ) -> NDArray[np.int64]:

@@ -94,7 +94,8 @@ def look(seen: NDArray[np.int64], blocks: int, early_: Early) -> Look | None:
     """Look at a window of `blocks` blocks of which so many are complete: int64[seen, rows, WIDTH]. None: no alarm."""
     starts = starts_of(blocks)
     open_ = np.array([at for at in starts if at < len(seen)], np.int64)
-    sums = np.cumsum(seen[::-1], axis=0)[::-1][open_]
+    between = np.add.reduceat(seen, open_, axis=0)
+    sums = np.cumsum(between[::-1], axis=0)[::-1]
     cells = len(starts) * early_.slots.rows
     if early.average(early.at_most(sums, early_.ball), cells) < early_.limit:
         return None
