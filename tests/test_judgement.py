@@ -24,10 +24,10 @@ PATIENCE = Patience(idle=MINUTE, stall=2 * MINUTE, max_hold=15 * MINUTE, settle=
 WINDOWS = (WindowSpec("5m", 5 * MINUTE, 5 * MINUTE), WindowSpec("10m", 10 * MINUTE, MINUTE))
 
 
-def judgement(*windows: WindowSpec, lateness: int = 2 * MINUTE) -> Judgement:
+def judgement(*windows: WindowSpec, lateness: int = 2 * MINUTE, patience: Patience = PATIENCE) -> Judgement:
     """A model without a reference: every verdict is unknown, and its counts are what matters."""
     plan = replace(PLAN, windows=windows, lateness=lateness, budget=Budget(2, 30 * 86_400_000))
-    return Judgement(Context(plan, LAYOUT, None, {}), patience=PATIENCE)
+    return Judgement(Context(plan, LAYOUT, None, {}), patience=patience)
 
 
 def sketch(minute: int, rows: int, *, source: Source = A, applied: int = 1) -> Sketch:

@@ -16,8 +16,9 @@ class Patience:
     stall: int = 120_000
     max_hold: int = 900_000
     settle: int = 2_000
-    """A window that is complete because partitions are idle waits this long for them to wake up: records
-    come to all partitions at once after a silence, and those of one are seen before those of the others."""
+    """A window that is complete because partitions are idle waits this long for them to wake up, and for a report of each:
+    records come to all partitions at once after a silence, and those of one are seen before those of the others.
+    0: not at all, where all reports are of one moment."""
 
 
 @dataclass(frozen=True, slots=True)

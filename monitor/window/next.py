@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from monitor.names import Source
 from monitor.plan import WindowSpec
 from monitor.window.completeness import Patience
 from monitor.window.grid import next_end, start_of
@@ -45,19 +48,39 @@ def is_over(spec: WindowSpec, end: int, *, store: PaneStore, heard: Heard, now: 
     return heard.newest < end and now - heard.newest > HISTORICAL
 
 
+class _Quiet(NamedTuple):
+    """A window that is complete because partitions are idle."""
+
+    since: int
+    told: dict[Source, int]
+    """When each of these had reported last."""
+
+
 class Waiting:
     """Since when windows are waited for, by window name and end. Evaluate thread only."""
 
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
         self._held: dict[tuple[str, int], int] = {}
-        self._quiet: dict[tuple[str, int], int] = {}
+        self._quiet: dict[tuple[str, int], _Quiet] = {}
 
     def is_settled(self, key: tuple[str, int], due: int, heard: Heard, now: int) -> bool:
-        """Whether partitions that are idle behind a complete window have had their time to wake up."""
-        if heard.mark >= due or not heard:
+        """Whether partitions that are idle behind a complete window have had their time to wake up, and each has said
+        since that it did not: of one whose reader died, nobody knows what has come meanwhile."""
+        if heard.mark >= due or not heard or not self._patience.settle:
             return True
-        return now - self._quiet.setdefault(key, now) >= self._patience.settle
+        if key not in self._quiet:
+            told = {source: seen.observed for source, seen in heard.items() if seen.watermark < due}
+            self._quiet[key] = _Quiet(now, told)
+        quiet = self._quiet[key]
+        if now - quiet.since < self._patience.settle:
+            return False
+        # Each by its own clock, so that clocks of pods that differ do not matter.
+        return all(
+            heard[source].observed > at
+            for source, at in quiet.told.items()
+            if source in heard and heard[source].watermark < due
+        )
 
     def is_held_too_long(self, key: tuple[str, int], now: int) -> bool:
         """Whether a window has waited long enough for partitions that nobody reads."""

@@ -220,3 +220,32 @@ def test_row_31_a_partition_that_nobody_owns_for_long():
     reports = (progress(A, 9, now=now), progress(B, 9, now=now))
     (whole,) = due(model, *reports, now=now, expected=(A, B))
     assert (whole.verdict.coverage, whole.verdict.rows, whole.verdict.revision) == (1.0, 8, 1)
+
+
+def test_row_31_an_idle_partition_whose_reader_has_died():
+    """What was last heard of it is that it has nothing. The others go on, and their window is held: of what came to it
+    since nobody knows. When somebody reads it the window is judged with all there is, at its first revision."""
+    model = judgement(WINDOWS[0], patience=replace(PATIENCE, settle=2_000))
+    model.observe([sketch(0, 5)])
+    idle = progress(B, 0, idle=True, now=BEGIN)
+
+    def at(seconds, report):
+        now = BEGIN + seconds * 1000
+        return due(model, progress(A, 9, now=now), report, now=now, expected=(A, B))
+
+    assert [at(seconds, idle) for seconds in (1, 4, 60, 119, 125)] == [[], [], [], [], []]
+    model.observe([sketch(1, 3, source=B)])
+    (whole,) = at(130, progress(B, 9, now=BEGIN + 129_000))
+    assert (whole.verdict.coverage, whole.verdict.rows, whole.verdict.revision) == (1.0, 8, 0)
+
+
+def test_row_28_an_idle_partition_that_goes_on_to_say_so_holds_no_window():
+    """As soon as it has reported once more after the others were past the window."""
+    model = judgement(WINDOWS[0], patience=replace(PATIENCE, settle=2_000))
+    model.observe([sketch(0, 5)])
+    reports = progress(A, 9, now=BEGIN), progress(B, 0, idle=True, now=BEGIN)
+    assert due(model, *reports, now=BEGIN, expected=(A, B)) == []
+    assert due(model, *reports, now=BEGIN + 3_000, expected=(A, B)) == []
+    again = reports[0], progress(B, 0, idle=True, now=BEGIN + 10_000)
+    (whole,) = due(model, *again, now=BEGIN + 10_000, expected=(A, B))
+    assert (whole.verdict.coverage, whole.verdict.rows) == (1.0, 5)

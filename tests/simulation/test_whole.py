@@ -41,12 +41,13 @@ def test_a_new_cluster_judges_what_was_counted_before_anybody_judged() -> None:
     state = KafkaLog(broker.connect("p"), topics=TOPICS, owned=lambda: owned, clock=clock)
     for one in inputs:
         state.checkpoint(one.source, list(one.newest.values()), one.markers[one.end])
-        state.report(reported(one.markers[one.end], one, clock.now_ms()))
     with changed((Judgement, "_verdict", drift)):
         loop = evaluating(state, clock, [one.source for one in inputs])
         loop.tick()
         owned.update(dict.fromkeys(range(PARTITIONS["ledger"]), 1))
         for _ in range(5):
+            for one in inputs:
+                state.report(reported(one.markers[one.end], one, clock.now_ms()))
             loop.tick()
             clock.advance(1.0)
     found = {(name, one.window, one.end): one for name in MODELS for one in loop.verdicts(name)}

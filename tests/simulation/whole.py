@@ -88,8 +88,9 @@ def expected_of(seed: int, sources: int) -> Expected:
         for one in inputs:
             marker = one.markers[one.end]
             state.checkpoint(one.source, list(one.newest.values()), marker)
-            state.report(reported(marker, one, clock.now_ms()))
         for _ in range(5):
+            for one in inputs:
+                state.report(reported(one.markers[one.end], one, clock.now_ms()))
             loop.tick()
             clock.advance(1.0)
     ledgers = {name: state.ledger(name, kinds=None) for name in MODELS}
