@@ -98,6 +98,17 @@ REFUSED = {
         [*MINIMAL, "--set", "terminationGracePeriodSeconds=20"],
         ("/terminationGracePeriodSeconds",),
     ),
+    "one member for all pods": (
+        [*MINIMAL, "--set", r"config.kafka.properties.group\.instance\.id=me"],
+        ("pods would shut each other out as me - config.kafka.properties.group.instance.id",),
+    ),
+    "a file that is the chart's own": ([*MINIMAL, "--set", "configFiles.pod=a: b"], ("at '/configFiles/pod'",)),
+    "a file with another name": ([*MINIMAL, "--set", "configFiles.A=a: b"], ("at '/configFiles'", "'A' not allowed")),
+    "a variable that is the chart's own": ([*MINIMAL, "--set", "env.POD_NAME=a"], ("at '/env/POD_NAME'",)),
+    "a secret whose name is no file's": (
+        [*MINIMAL, "--set-json", 'secretFiles={"a/b":{"secret":"s","key":"k"}}'],
+        ("at '/secretFiles'", "'a/b' not allowed"),
+    ),
     "two configurations": (
         ["--set", "configExistingSecretName=a,configFiles.b=c: d"],
         ("two configurations - configFiles",),

@@ -44,6 +44,10 @@
 {{- if not (dig "models" "" $config) -}}
 {{- $wrong = append $wrong "no model - config.models - {churn: {reference: {file: /ref/churn.ref}}}" -}}
 {{- end -}}
+{{- $member := get (dig "kafka" "properties" (dict) $config) "group.instance.id" | toString -}}
+{{- if and $member (not (contains "${" $member)) (or .Values.keda.enabled (gt $replicas 1)) -}}
+{{- $wrong = append $wrong (printf "pods would shut each other out as %s - config.kafka.properties.group.instance.id - leave it out, or staticMembership: true" $member) -}}
+{{- end -}}
 {{- $log := dig "state" "log" "local" $config -}}
 {{- if and (eq $log "local") (not .Values.persistence.enabled) -}}
 {{- $wrong = append $wrong "local state would go with the pod - config.state.log - kafka, or persistence.enabled: true" -}}
