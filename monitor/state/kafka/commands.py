@@ -75,7 +75,7 @@ def acl_commands(
 ) -> tuple[Command, ...]:
     """What `principal` ("User:driftline") has to be allowed, and nothing more."""
     start = f"kafka-acls.sh {where} --add --allow-principal {shlex.quote(principal)}"
-    own = f"--topic {prefix}. --resource-pattern-type prefixed"
+    own, groups = f"--topic {prefix}. --resource-pattern-type prefixed", shlex.quote(f"{group}.")
     beside = sorted({name for name in dead_letters if not name.startswith(f"{prefix}.")})
     used = "--operation Read --operation Write --operation Describe --operation DescribeConfigs"
     return (
@@ -83,7 +83,7 @@ def acl_commands(
             Command(f"{start} --operation Read --operation Describe --topic {name}")
             for name in sorted(set(inputs))
         ),
-        Command(f"{start} --operation Read --group {shlex.quote(group)} --resource-pattern-type prefixed"),
+        Command(f"{start} --operation Read --group {groups} --resource-pattern-type prefixed"),
         Command(f"{start} {used} {own}"),
         *(Command(f"{start} --operation Write --operation Describe --topic {name}") for name in beside),
         Command(f"{start} --operation Create {own}", "only if driftline is to create its topics itself"),

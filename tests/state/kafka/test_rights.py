@@ -6,6 +6,7 @@ import shlex
 from itertools import pairwise
 
 import pytest
+from confluent_kafka import Consumer
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
@@ -113,6 +114,34 @@ def test_the_rights_that_are_printed_are_enough(guarded):
         assert [record.value for record in broker.read(place, 0)] == [b"v"]
     finally:
         broker.close()
+
+
+def answer_of(properties, group):
+    """What a member of the group hears: that it is one, or why it may not be."""
+    heard: list[str] = []
+    member = Consumer({**properties, "group.id": group})
+    member.subscribe(["driftline.groups"], on_assign=lambda *_: heard.append("a member"))
+    while not heard:
+        if (found := member.poll(0.1)) is not None and found.error():
+            heard.append(str(found.error()))
+    member.close()
+    return heard[0]
+
+
+def test_the_rights_are_those_of_our_own_groups(guarded):
+    """Another installation's group may be called like ours with something after it: it is none of ours."""
+    administrator, principal = guarded
+    client = AdminClient(administrator)
+    for answer in client.create_topics([NewTopic("driftline.groups", 1, 1)]).values():
+        answer.result(10)
+    for command in acl_commands(
+        "User:driftline", reach(administrator), prefix="driftline", group="driftline", inputs=["in"]
+    ):
+        if not command.note:
+            allow(administrator, command.text)
+    assert answer_of(principal, "driftline.ingest") == "a member"
+    assert answer_of(principal, "driftline.eval") == "a member"
+    assert "uthorization" in answer_of(principal, "driftline-staging.ingest")
 
 
 def test_the_rights_to_send_dead_letters_back_are_printed_apart(guarded):

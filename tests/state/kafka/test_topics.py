@@ -207,7 +207,7 @@ def test_commands_name_everything():
     )
     assert [text.partition("'User:CN=a b' ")[2] for text in texts] == [
         "--operation Read --operation Describe --topic in",
-        "--operation Read --group g --resource-pattern-type prefixed",
+        "--operation Read --group g. --resource-pattern-type prefixed",
         f"{used} --topic p. --resource-pattern-type prefixed",
         "--operation Write --operation Describe --topic beside",
         "--operation Create --topic p. --resource-pattern-type prefixed",
