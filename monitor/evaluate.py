@@ -22,6 +22,7 @@ from monitor.errors import StateDamaged, StateError, StateTooNew
 from monitor.incident.forget import forget
 from monitor.incident.intend import Intentions, intend
 from monitor.incident.model import Incident, cause_of, causes_of
+from monitor.incident.severity import is_quiet
 from monitor.judgement import Context, Judged, Judgement
 from monitor.labelled import Measured
 from monitor.names import Source
@@ -318,10 +319,11 @@ class Evaluate:
             heard.take(self.progress.values())
         return heard
 
-    def _held(self, plan: ModelPlan) -> Guard | None:
+    def _held(self, plan: ModelPlan, end: int) -> Guard | None:
         """Retraining waits while a partition is paused, or nobody reports on it: we do not see all that there is."""
-        expected = self._expected(self._topics[plan.source])
-        seen = [self.progress.get(source) for source in expected]
+        if is_quiet(plan.maintenance, end):
+            return Guard.MAINTENANCE
+        seen = [self.progress.get(source) for source in self._expected(self._topics[plan.source])]
         return Guard.HEALTH if any(one is None or one.paused for one in seen) else None
 
     def _commit(self, judgement: Judgement, judged: Judged | Measured) -> None:
@@ -337,7 +339,7 @@ class Evaluate:
                     plan=plan,
                     alerts=self._alerts,
                     now=self._clock.now_ms(),
-                    held=self._held(plan),
+                    held=self._held(plan, judged.verdict.end),
                 )
             self._state.append(plan.name, [*entries, *intentions.entries])
         judgement.accept(judged)

@@ -61,7 +61,18 @@ the first increment of a series that was not there before."""
 SKIPS = ("retention", "unreadable")
 """Why records were passed over."""
 
-SUPPRESSIONS = ("cooldown", "max_per_day", "min_records", "already_running", "paused", "dry_run", "health")
+SUPPRESSIONS = (
+    *(
+        "cooldown",
+        "max_per_day",
+        "min_records",
+        "already_running",
+        "paused",
+        "dry_run",
+        "health",
+        "maintenance",
+    ),
+)
 """Why a retraining request was not made."""
 
 _STAGE_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)

@@ -246,6 +246,20 @@ class ConceptPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Maintenance:
+    """When nobody is told of incidents that open: each of `days` from a minute of the day on, for `length` ms; or, where
+    that is 0, from `begin` to `until`."""
+
+    timezone: str = "UTC"
+    days: tuple[int, ...] = ()
+    """Monday is 0."""
+    minute: int = 0
+    length: int = 0
+    begin: int = -1
+    until: int = -1
+
+
+@dataclass(frozen=True, slots=True)
 class ModelPlan:
     """All that ingest, evaluate and the judge need to know about one model. Times in ms."""
 
@@ -293,6 +307,9 @@ class ModelPlan:
     harm: tuple[RawRule, ...] = ()
     """Limits on performance, by name; they look at windows whose labels are in. `feature` is a segment, "" the whole."""
     concept: ConceptPlan = field(default_factory=ConceptPlan)
+    maintenance: tuple[Maintenance, ...] = ()
+    page_on_harm: bool = False
+    """A drift is a ticket unless a limit on performance is broken, by labels or by the estimate."""
     store: StorePlan | None = None
 
     @property

@@ -246,4 +246,7 @@ def test_retraining_waits_while_we_do_not_see_everything(
     if changes is not None:
         state.report(replace(progress(A, 7), **changes))
     loop.tick()
-    assert loop._held(PLAN) is held
+    assert loop._held(PLAN, START) is held
+    quiet = replace(PLAN, maintenance=(Maintenance(begin=START - 1, until=START),))
+    assert loop._held(quiet, START) is Guard.MAINTENANCE
+    assert loop._held(quiet, START + 1) is held

@@ -61,7 +61,10 @@ def pool_of(context: Context, told: Callable[[float], None] = lambda _: None) ->
     """
     from monitor.errors import UsageError
 
-    reference, plan = context.reference, replace(context.plan, raw_rules=(), beside={}, compat=())
+    reference, plan = (
+        context.reference,
+        replace(context.plan, raw_rules=(), maintenance=(), beside={}, compat=()),
+    )
     if reference is None:
         raise UsageError(f"no reference - model {plan.name} - one with event times is drawn from")
     blocks = cut(reference, plan)

@@ -218,6 +218,11 @@ def known_features(model: Model) -> tuple[str, ...]:
 
 def _rules(model: Model, steps: Steps) -> Iterator[Problem]:
     is_closed = not model.reference
+    if model.page_on == "harm" and not any(rule.when.score in PERFORMANCE for rule in model.rules.values()):
+        yield Problem(
+            "missing-key", (*steps, "page_on"), "pages are sent for harm, and no rule says what that is",
+            help="give the model a limit on performance: rules: {harm: accuracy < 0.9}",
+        )  # fmt: skip
     for name, rule in model.rules.items():
         at = (*steps, "rules", name)
         if rule.when[0] in PERFORMANCE:
@@ -253,7 +258,7 @@ def _targeted(model: Model, at: Steps, what: str) -> Iterator[Problem]:
 
 
 def _performance(model: Model, rule: Limit, at: Steps) -> Iterator[Problem]:
-    if model.labels is None:
+    if model.labels is None and model.page_on != "harm":
         yield Problem(
             "missing-key", at, f"`{rule.when[0]}` needs labels, and the model has none",
             help="say where they come from: labels: {source: outcomes, path: label}",

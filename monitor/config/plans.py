@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from monitor.config.columns import plan_columns
@@ -72,7 +73,7 @@ def build_plans(
     """
     problems: list[Problem] = []
     models = tuple(
-        _model(settings, name, references.get(name), problems)
+        _told(_model(settings, name, references.get(name), problems), settings.models[name])
         for name in settings.models
         if name not in without
     )
@@ -268,8 +269,6 @@ def _model(settings: Settings, name: str, reference: Reference | None, problems:
         raw_rules=tuple(rule for rule in limits if rule.score not in TIMED),
         harm=tuple(rule for rule in limits if rule.score in PERFORMANCE),
         store=_store(model, limits, features, steps, problems),
-        concept=_concept(model),
-        retrain=_retrain(model),
     )
 
 
@@ -322,6 +321,17 @@ def _limits(model: Model, name: str, known: tuple[str, ...], problems: list[Prob
         RawRule(rule, *limit.when[:5], limit.do, *limit.when[5:], clear=limit.clear)
         for rule, limit in model.rules.items()
     ]
+
+
+def _told(plan: ModelPlan, model: Model) -> ModelPlan:
+    """With who is told of what, and when."""
+    return replace(
+        plan,
+        concept=_concept(model),
+        maintenance=model.maintenance,
+        page_on_harm=model.page_on == "harm",
+        retrain=_retrain(model),
+    )
 
 
 def _concept(model: Model) -> ConceptPlan:

@@ -29,10 +29,11 @@ from monitor.config.intake import DAY, HOUR, MINUTE, SECOND, Span
 from monitor.config.labelled import Labels
 from monitor.config.limited import Limit
 from monitor.config.quantity import format_budget, format_duration, parse_budget
+from monitor.config.quiet import format_maintenance, parse_maintenance
 from monitor.config.retraining import Retrain
 from monitor.config.stored import FeatureStore
 from monitor.judge.catalogue import DETECTORS, PRODUCTS, SEASONS
-from monitor.plan import LAST_WEEK, LONGEST_VECTOR, MOST_MEMBERS, PREVIOUS
+from monitor.plan import LAST_WEEK, LONGEST_VECTOR, MOST_MEMBERS, PREVIOUS, Maintenance
 
 LEARN = "learn"
 MOST_SEGMENTS = 100
@@ -349,6 +350,26 @@ class Model(Group):
         default_factory=dict,
         description="Raw limits, outside the budget, by name.",
         examples=[{"hard-limit": {"when": "psi(age) > 0.25 for 3 windows", "do": "ticket"}}],
+    )
+    page_on: Annotated[str, Choice(("drift", "harm"))] = Field(
+        default="drift",
+        description="harm: a drift is a ticket, and pages only where a limit on performance (`rules`) is broken, by labels or "
+        "by all bounds of the estimate without them.",
+        examples=["drift"],
+    )
+    maintenance: tuple[
+        Annotated[
+            Maintenance,
+            parsed("bad-maintenance", parse_maintenance, Maintenance),
+            PlainSerializer(format_maintenance),
+            WithJsonSchema({"type": "string"}),
+        ],
+        ...,
+    ] = Field(
+        default=(),
+        description="When nobody is told of what windows find that end then: days, a time of day, how long and a time zone, or "
+        "from one time to another. What still drifts in the first window after it is told of then.",
+        examples=[["sat,sun 02:00 for 3h in Europe/Berlin", "2026-12-24T00:00 to 2026-12-27T00:00 in UTC"]],
     )
     retrain: Retrain = Field(
         default=Retrain(),

@@ -43,6 +43,8 @@ def description(incident: Incident) -> str:
     tests = evidence.get("tests", ())
     if tests:
         lines.append("Named: " + "; ".join(_test(test) for test in tests) + ".")
+    if evidence.get("harm"):
+        lines.append("Harm: " + "; ".join(evidence["harm"]) + ".")
     segments = evidence.get("segments", ())
     if segments:
         lines.append("Segments: " + "; ".join(f"{one['segment']} {one['cause']}" for one in segments) + ".")

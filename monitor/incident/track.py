@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from monitor.incident.model import (
     CAUSES_KEPT,
@@ -20,6 +21,7 @@ from monitor.incident.model import (
     evidence_of,
     incident_id,
 )
+from monitor.incident.severity import harms, severity_of
 from monitor.judge.limits import broken
 from monitor.plan import ModelPlan, RawRule
 from monitor.verdict import State, Verdict
@@ -64,22 +66,44 @@ def track(
     its windows will tell. Call it once per verdict, in the order of window ends per family.
     """
     transitions: list[Transition] = []
-    for rule, severity in _rules(plan).items():
+    for rule, told in _rules(plan).items():
         incident = incidents.get(rule)
+        standing = incident.severity if incident is not None and incident.firing else None
+        of = partial(
+            severity_of,
+            rule,
+            told,
+            state=_state(verdict, rule),
+            verdict=verdict,
+            plan=plan,
+            incidents=incidents,
+        )
         if verdict.early and (rule != DRIFT or _is_known(incident, verdict)):
             continue
         if incident is not None and incident.firing:
             why = _outlived(incident, verdict)
             if not why:
-                transitions += _continue(incident, verdict, plan, severity=severity)
+                transitions += _continue(incident, verdict, plan, severity=of(standing=standing))
                 continue
             closed = _close(incident, Closed.SUPERSEDED, note=why)
             transitions.append(Transition(Kind.RESOLVE, closed))
             incident = closed
         if _opens(incident, verdict, rule):
-            transitions.append(Transition(Kind.OPEN, _open(incident, verdict, plan, rule, severity, segment)))
-    transitions += _orphans(incidents, plan)
-    return tuple(transitions)
+            opened = _open(incident, verdict, plan, rule, of(standing=None), segment)
+            transitions.append(Transition(Kind.OPEN, opened))
+    transitions = [_harmful(one, verdict, plan, incidents) for one in transitions]
+    return (*transitions, *_orphans(incidents, plan))
+
+
+def _harmful(
+    transition: Transition, verdict: Verdict, plan: ModelPlan, incidents: Mapping[str, Incident]
+) -> Transition:
+    """With what harm a drift does, where pages are sent for that."""
+    own = transition.incident
+    if own.rule != DRIFT or not plan.page_on_harm or own.last != verdict.end:
+        return transition
+    evidence = {**own.evidence, "harm": list(harms(verdict, plan, incidents))}
+    return replace(transition, incident=replace(own, evidence=evidence))
 
 
 def supersede(incidents: Mapping[str, Incident], why: str) -> tuple[Transition, ...]:

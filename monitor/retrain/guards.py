@@ -29,6 +29,7 @@ class Guard(enum.StrEnum):
     PAUSED = "paused"
     DRY_RUN = "dry_run"
     HEALTH = "health"
+    MAINTENANCE = "maintenance"
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,6 +195,8 @@ def _plan(plan: ModelPlan) -> dict[str, Any]:
         "compat": list(plan.compat),
         "config": plan.config,
         "retrain": plan.retrain.mode,
+        "page_on": "harm" if plan.page_on_harm else "drift",
+        "maintenance": [asdict(one) for one in plan.maintenance],
         "rules": [asdict(rule) for rule in plan.limits],
         "labels": None
         if plan.join is None

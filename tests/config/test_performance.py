@@ -98,3 +98,17 @@ def test_rules_of_several_and_with_a_way_back() -> None:
 def test_rules_that_cannot_be(rule: Any, code: str, at: str) -> None:
     """A way back on the wrong side, columns without segments, and what nobody can read."""
     assert found(rules={"r": rule}) == [(code, f"models.m.rules.r.{at}")]
+
+
+def test_pages_for_harm_and_maintenance() -> None:
+    """Both are off by default; a limit on performance may then go by estimates alone."""
+    assert (plan_of().page_on_harm, plan_of().maintenance) == (False, ())
+    text = "sat 02:00 for 3h in Europe/Berlin"
+    plan = plan_of(page_on="harm", rules={"harm": "accuracy < 0.9"}, maintenance=[text])
+    assert plan.page_on_harm
+    assert plan.maintenance[0].days == (5,)
+    assert found(page_on="harm") == [("missing-key", "models.m.page_on")]
+    assert found(maintenance=["whenever"]) == [("bad-maintenance", "models.m.maintenance[0]")]
+    body = yaml.safe_load(with_(page_on="harm", rules={"harm": "accuracy < 0.9"}))
+    del body["models"]["m"]["labels"]
+    assert build_plans(settings_of(yaml.safe_dump(body)), {}).models[0].harm
