@@ -17,6 +17,7 @@ from monitor.evaluate import FORGET_EVERY, KEPT, Evaluate
 from monitor.incident.intend import acknowledge
 from monitor.judgement import Context
 from monitor.names import REASONS, SketchKey
+from monitor.plan import Maintenance
 from monitor.retrain.guards import Guard
 from monitor.sketch import Sketch
 from monitor.state.log import AGREE, Counted, Ledger, Marker
