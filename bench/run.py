@@ -60,6 +60,7 @@ GROUPS = {
     "errors": Group("bench.error_rate", 900),
     "join": Group("bench.join", 900),
     "estimate": Group("bench.estimate", 900),
+    "censored": Group("bench.censored", 600),
     "recovery": Group("bench.recovery", 600),
     "checkpoint": Group("bench.checkpoint", 900, smoke=False),
     "replicas": Group("bench.replicas", 1800, smoke=False),
