@@ -117,9 +117,16 @@ class Chosen:
 
     def filter(self) -> Callable[[DeadLetter], bool]:
         """Whether a letter is asked for. Several deployments may share a dead-letter topic."""
+        from monitor.errors import UsageError
+
         sources = {} if self.settings is None else self.settings.sources
         topics = {name: source.topic for name, source in sources.items()}
         named = topics.get(self.source, self.source)
+        topic, _, number = named.rpartition("/")
+        if topics and named and (topic if number.isdecimal() else named) not in topics.values():
+            raise UsageError(
+                f"there is no source {self.source} - --source - one of {', '.join(topics)} is right"
+            )
 
         def is_wanted(letter: DeadLetter) -> bool:
             origin = letter.origin

@@ -119,6 +119,8 @@ def export(
             state, log="kafka" if place.directory is None else "local", place=name, model=model,
             is_ours=is_ours, wanted=is_wanted, parts=chosen,
         )  # fmt: skip
+        if (source or model) and not (since or until or parts):
+            found = _found(found, source=source, model=model)
         damaged = _write(found, out)
     if damaged:
         from monitor.errors import StateDamaged
@@ -160,6 +162,20 @@ def nothing_held(source: Source) -> Exception:
     from monitor.errors import UsageError
 
     return UsageError(f"nothing is held of this source partition - {source} - see driftline state inspect")
+
+
+def _found(lines: Iterator[str], *, source: str, model: str | None) -> Iterator[str]:
+    """The lines; an error where there is none of what was asked for, which is mostly a name that nobody has."""
+    beside = ('{"type":"export"', '{"type":"marker"') if model else ('{"type":"export"',)
+    is_empty = True
+    for line in lines:
+        is_empty = is_empty and line.startswith(beside)
+        yield line
+    if is_empty:
+        from monitor.errors import UsageError
+
+        what = " ".join(filter(None, (source, model and f"model {model}")))
+        raise UsageError(f"nothing is held of {what} - --source, --model - see driftline state inspect")
 
 
 def _ends(place: Where, sources: list[Source]) -> dict[Source, int]:

@@ -131,6 +131,11 @@ def test_filters(place):
     assert offsets("--reason", "decode", "--reason", "late") == [1, 2, 4]
     for name in ("clicks", place.topic, f"{place.topic}/1"):
         assert offsets("--source", name) == [0, 1, 2, 4]
+    for name in ("click", "click/1", f"{place.topic}/x"):
+        with pytest.raises(
+            UsageError, match=f"there is no source {name} - --source - one of clicks is right"
+        ):
+            offsets("--source", name)
     assert offsets("--source", f"{place.topic}/0") == []
     assert offsets("--since", TIMES[1], "--until", TIMES[4]) == [1, 2]
     assert offsets("--limit", 2) == [2, 4]

@@ -226,6 +226,14 @@ def test_export_of_a_part(place):
     ]
 
 
+def test_export_of_what_is_not_there(place):
+    """A misspelt name is no empty export."""
+    for option, name in (("--model", "chrun"), ("--source", "nothing"), ("--source", f"{place.name}.in/9")):
+        with pytest.raises(UsageError, match=rf"nothing is held of .*{name} - --source, --model"):
+            place.run("export", option, name)
+    assert place.run("export", "--model", "chrun", "--to", "1970-01-01T00:30:00Z").exit_code == 0
+
+
 def test_a_damaged_sketch_fails_the_export(local):
     """Everything else is written; the exit code tells."""
     import sqlite3
