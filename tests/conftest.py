@@ -1,6 +1,6 @@
 """The real components the tests run against, and what becomes of a test without one.
 
-`DRIFTLINE_REQUIRE=kafka,prometheus,alertmanager,deploy,prefect,airflow` makes a missing one a failure instead of a skip.
+`DRIFTLINE_REQUIRE=kafka,prometheus,alertmanager,deploy,prefect,airflow,feast` makes a missing one a failure instead of a skip.
 """
 
 from __future__ import annotations

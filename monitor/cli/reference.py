@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monitor.cli.options import Exit, emit, keep_log_quiet, output_option
+from monitor.cli.reference_feast import FEAST, feast_options, open_feast
 from monitor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @command.command("build")
 @click.option(
-    "--from", "origin", required=True, metavar="FILE|topic:NAME", help="Parquet, CSV, JSON lines, topic."
+    "--from", "origin", required=True, metavar="FILE|topic:NAME|feast:DIR", help="Rows, or where to get them."
 )
 @click.option("-o", "--out", required=True, metavar="FILE", help="The reference file to write.")
 @click.option("--model", required=True, help="Name of the model.")
@@ -95,9 +96,10 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--until", default="", metavar="TIME", help="Topic only; default: now.")
 @click.option("--brokers", default="localhost:9092", show_default=True, help="Topic without --config.")
 @click.option("--property", "properties", multiple=True, metavar="KEY=VALUE", help="Any librdkafka property.")
+@feast_options
 @output_option
 def build_command(**given: Any) -> None:
-    """Build a reference from training data or from a span of a topic.
+    """Build a reference from training data, a Feast offline store or a span of a topic.
 
     A column becomes the feature of its name, at the path of its name in live records; --path-prefix,
     --feature NAME=PATH or --config say otherwise. Counts are exact; edges come from all rows, or from
@@ -305,6 +307,8 @@ def _open(given: dict[str, Any], selection: Selection) -> FileTables | RecordTab
         if not selection.time:
             selection = replace(selection, record_time=True)
         return RecordTables(_spool(given), selection)
+    if origin.startswith(FEAST):
+        return open_feast(given, selection)
     if given["since"] or given["until"]:
         raise UsageError("--since and --until are for topics - reference build - --from topic:NAME is right")
     return open_file(origin, selection, missing=frozenset(given["missing"] or MISSING_TOKENS) | {""})
@@ -379,7 +383,7 @@ def _created() -> int:
 
 
 def _origin(given: dict[str, Any]) -> dict[str, Any]:
-    kept = ("since", "until", "time", "cluster")
+    kept = ("since", "until", "time", "cluster", "service", "views", "entity_df")
     return {"from": given["origin"], **{name: given[name] for name in kept if given[name]}}
 
 

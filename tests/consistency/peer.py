@@ -60,9 +60,7 @@ class FeatureServer:
 
     def _found(self, body: Any, entities: list[int]) -> Any:
         names = ["driver_id"]
-        results = [
-            _column(body["entities"]["driver_id"], ["PRESENT"] * len(entities), [EPOCH] * len(entities))
-        ]
+        results = [_column(entities, ["PRESENT"] * len(entities), [EPOCH] * len(entities))]
         for reference in reversed(body["features"]):
             feature = reference.partition(":")[2]
             rows = [self.rows.get(entity) for entity in entities]

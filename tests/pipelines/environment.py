@@ -23,9 +23,10 @@ class NotInstalled(Exception):
 
 
 @functools.cache
-def ensure(name: str) -> Path:
-    """The interpreter that has the server. Raises NotInstalled; takes a minute or two the first time."""
-    requirements = HERE / name / "requirements.txt"
+def ensure(name: str, *, within: Path = HERE) -> Path:
+    """The interpreter that has the server, as `within`/name/requirements.txt says. Raises NotInstalled; takes a minute or
+    two the first time."""
+    requirements = within / name / "requirements.txt"
     key = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
     folder = cache() / "pipelines" / f"{name}-{sys.version_info.major}.{sys.version_info.minor}-{key}"
     folder.parent.mkdir(parents=True, exist_ok=True)
