@@ -3,6 +3,7 @@
 What has been added up is a function of the rows alone, not of their order. Of several predictions of one
 id that of smallest (deadline, rank, value) counts; of its labels those whose `stamp` is not before `opening` and whose
 `mark` is not behind `deadline` of the prediction's cell, and of them the one of largest (stamp, offset, value).
+A cell whose deadline is OVER is no cell any more: whatever prediction comes takes the place of its own.
 
     ids     uint64[capacity]  0 where nothing is; at least one place is free
     cell    int32[capacity]   the prediction's cell, -1 while only labels are known
@@ -39,6 +40,7 @@ BINS = 256
 UNIT = float(1 << 20)
 SCORE_SUMS, NUMBER_SUMS = 3, 6
 CLIP = float(1 << 26)
+OVER = (1 << 63) - 1
 _TINY = 1.0 / (1 << 24)
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _HALF = np.uint64(32)
@@ -146,7 +148,8 @@ def _best(
     "float32[::1], int64[::1], int64[::1], int64[::1], int32[::1], "
     "const int64[::1], const int64[::1], const uint64[::1], const int32[:, ::1], int64[:, ::1], "
     "int64, int64, float64, float64, "
-    "const uint64[::1], const int32[::1], const float32[::1])"
+    "const uint64[::1], const int32[::1], const float32[::1], "
+    "uint64[::1], int32[::1], float32[::1], int64[::1])"
 )
 def add_predictions(
     ids: Array, cell: Array, value: Array, label: Array,
@@ -154,6 +157,7 @@ def add_predictions(
     opening: Array, deadline: Array, rank: Array, parts: Array, sums: Array,
     kind: int, classes: int, threshold: float, scale: float,
     own_id: Array, own_cell: Array, own_value: Array,
+    other_id: Array, other_cell: Array, other_value: Array, others: Array,
 ) -> int:  # fmt: skip
     """Take predictions and count their pairs; how many places of the table became used.
 
@@ -163,6 +167,8 @@ def add_predictions(
     own_id     uint64[rows]   none is 0
     own_cell   int32[rows]
     own_value  float32[rows]
+    other_id, other_cell, other_value   [rows]: predictions that do not count because of one with an earlier deadline
+    others     int64[1]       how many these are
     """
     used = 0
     for row in range(len(own_id)):
@@ -177,6 +183,11 @@ def add_predictions(
             is_before = deadline[new] < deadline[old]
             if deadline[new] == deadline[old]:
                 is_before = rank[new] < rank[old] or (rank[new] == rank[old] and taken < value[at])
+            if deadline[new] != deadline[old] and deadline[old] != OVER:
+                other_id[others[0]] = own_id[row]
+                other_cell[others[0]] = old if is_before else new
+                other_value[others[0]] = value[at] if is_before else taken
+                others[0] += 1
             if not is_before:
                 continue
             best = _best(label[at], opening[old], deadline[old], label_value, stamp, offset, mark, next_label)
@@ -208,14 +219,14 @@ def add_predictions(
     "float32[::1], int64[::1], int64[::1], int64[::1], int32[::1], "
     "const int64[::1], const int64[::1], const int32[:, ::1], int64[:, ::1], "
     "int64, int64, float64, float64, "
-    "const uint64[::1], int64, int64)"
+    "const uint64[::1], int64, int64, int64[::1])"
 )
 def add_labels(
     ids: Array, cell: Array, value: Array, label: Array,
     label_value: Array, stamp: Array, offset: Array, mark: Array, next_label: Array,
     opening: Array, deadline: Array, parts: Array, sums: Array,
     kind: int, classes: int, threshold: float, scale: float,
-    own_id: Array, begin: int, end: int,
+    own_id: Array, begin: int, end: int, late: Array,
 ) -> int:  # fmt: skip
     """Take the labels [begin, end) of the lists, which stand there but are in none yet; places that became used.
 
@@ -223,6 +234,7 @@ def add_labels(
     label_value, stamp, offset, mark, next_label   the lists of labels
     opening, deadline, parts, sums   the cells
     own_id  uint64[end - begin]   none is 0
+    late    int64[1]   how many come behind the deadline of their prediction is added
     """
     used = 0
     for own in range(begin, end):
@@ -236,6 +248,8 @@ def add_labels(
         first, of = label[at], cell[at]
         next_label[own] = first
         label[at] = own
+        if of >= 0 and mark[own] > deadline[of]:
+            late[0] += 1
         if of < 0 or stamp[own] < opening[of] or mark[own] > deadline[of]:
             continue
         before = _best(first, opening[of], deadline[of], label_value, stamp, offset, mark, next_label)
@@ -255,14 +269,14 @@ def add_labels(
     "float32[::1], int64[::1], int64[::1], int64[::1], int32[::1], "
     "uint64[::1], int32[::1], float32[::1], int32[::1], "
     "float32[::1], int64[::1], int64[::1], int64[::1], int32[::1], "
-    "const boolean[::1], int64)"
+    "const boolean[::1], int64, int64[::1])"
 )
 def move(
     ids: Array, cell: Array, value: Array, label: Array,
     label_value: Array, stamp: Array, offset: Array, mark: Array, next_label: Array,
     new_ids: Array, new_cell: Array, new_value: Array, new_label: Array,
     new_label_value: Array, new_stamp: Array, new_offset: Array, new_mark: Array, new_next: Array,
-    is_over: Array, oldest: int,
+    is_over: Array, oldest: int, unknown: Array,
 ) -> int:  # fmt: skip
     """Move into an empty table (ids all 0) what is not over; how many labels it has.
 
@@ -270,17 +284,21 @@ def move(
     label_value, stamp, offset, mark, next_label   the lists of labels
     new_ids, new_cell, new_value, new_label   the empty table
     new_label_value, new_stamp, new_offset, new_mark, new_next   and its lists
-    is_over  bool[cells]   nothing is expected for these any more
+    is_over  bool[cells]   these are no cells any more: labels are as if nobody had predicted them
     oldest   labels without a prediction whose `stamp` is smaller are not waited for any more
+    unknown  int64[1]   how many labels are let go that had no prediction is added
     """
     labels = 0
     for at in range(len(ids)):
-        if ids[at] == 0 or (cell[at] >= 0 and is_over[cell[at]]):
+        if ids[at] == 0:
             continue
+        own = cell[at]
+        if own >= 0 and is_over[own]:
+            own = np.int32(-1)
         head = np.int64(-1)
         of = np.int64(label[at])
         while of >= 0:
-            if cell[at] >= 0 or stamp[of] >= oldest:
+            if own >= 0 or stamp[of] >= oldest:
                 new_label_value[labels] = label_value[of]
                 new_stamp[labels] = stamp[of]
                 new_offset[labels] = offset[of]
@@ -288,12 +306,14 @@ def move(
                 new_next[labels] = head
                 head = np.int64(labels)
                 labels += 1
+            elif cell[at] < 0:
+                unknown[0] += 1
             of = np.int64(next_label[of])
-        if cell[at] < 0 and head < 0:
+        if own < 0 and head < 0:
             continue
         to = _place(new_ids, ids[at])
         new_ids[to] = ids[at]
-        new_cell[to] = cell[at]
-        new_value[to] = value[at]
+        new_cell[to] = own
+        new_value[to] = value[at] if own >= 0 else 0.0
         new_label[to] = head
     return labels

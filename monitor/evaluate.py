@@ -276,6 +276,7 @@ class Evaluate:
     def _take(self) -> bool:
         """Take what is new from the state log; whether views must be renewed whole."""
         held = {**self._judgements, **{name: one.judgement for name, one in self._restoring.items()}}
+        self._anew.update(name for name, one in held.items() if one.begin_anew(self._clock.now_ms()))
         self._after, sketches, progress = self._state.changes(held, self._after, self._anew & held.keys())
         self._anew.clear()
         changed = [report for report in progress if self.progress.get(report.source) != report]
@@ -297,14 +298,15 @@ class Evaluate:
             self._commit(judgement, judged)
             count += 1
             self._live()
-        return count + self._measure(judgement)
+        return count + self._measure(judgement, heard.passed)
 
-    def _measure(self, judgement: Judgement) -> int:
-        """Take the figures of windows whose labels are in, or that were compared with the online store."""
+    def _measure(self, judgement: Judgement, passed: int) -> int:
+        """Take the figures of windows whose labels are in, or that were compared with the online store; `passed`: what the
+        partitions of the predictions are past."""
         plan = judgement.plan
         heard = None if plan.join is None else self._hear(plan, plan.join.source, None)
         count = 0
-        for measured in judgement.measures(heard, now=self._clock.now_ms()):
+        for measured in judgement.measures(heard, now=self._clock.now_ms(), passed=passed):
             self._commit(judgement, measured)
             count += 1
             self._live()

@@ -125,9 +125,9 @@ class Judgement:
 
     def observe(self, sketches: Sequence[Sketch]) -> None:
         """Take newer sketches; windows already judged that they change will be revised."""
+        if self.labelled is not None:
+            self.labelled.observe(sketches)
         for sketch in sketches:
-            if self.labelled is not None:
-                self.labelled.observe(sketch)
             if sketch.key.config != self.plan.config:
                 continue
             if not self._panes.put(replace(sketch, joinable=b"") if sketch.joinable else sketch):
@@ -181,19 +181,20 @@ class Judgement:
         self.windows[name] = judged.window
         self._besides.remember(judged.window, self.context.prepared.get(name), self.plan)
 
-    def measures(self, heard: Heard | None, *, now: int) -> Iterator[Measured]:
+    def begin_anew(self, now: int) -> bool:
+        """Whether all sketches have to be handed to `observe` once more, for the sake of labels."""
+        return self.labelled is not None and self.labelled.begin_anew(now)
+
+    def measures(self, heard: Heard | None, *, now: int, passed: int = -1) -> Iterator[Measured]:
         """Windows whose labels are in, and those that were compared with the online store. To be used as `due`.
 
-        `heard` is of the partitions of the labels, None where there are none.
+        `heard` is of the partitions of the labels, None where there are none; `passed` what all of the predictions' are past.
         """
         if self.labelled is not None and heard is not None:
             yield from self.labelled.due(
-                lambda: self.incidents,
-                judged=self._cursor,
-                heard=heard,
-                now=now,
+                lambda: self.incidents, judged=self._cursor, heard=heard, now=now, passed=passed,
                 estimate=self._past.estimate,
-            )
+            )  # fmt: skip
         if self.consistency is not None:
             yield from self.consistency.due(lambda: self.incidents, judged=self._cursor, now=now)
 

@@ -4,6 +4,10 @@ A window is measured when every partition of the labels is past its end by as lo
 and after it was judged: what is measured is a function of the records, whenever that happens to be. It looks like a
 verdict that has figures for scores and limits for rules, so that incidents, alerts and requests for retraining follow
 from it as from any other; the judge's own incidents are none of its business.
+
+Windows are measured in the order of their ends, and what no coming one holds is forgotten before the next: an id that was
+predicted again counts in each of these. What comes for forgotten predictions, from a partition that was idle, makes this
+begin anew with all sketches that are kept: windows that were measured and look otherwise now are revised.
 """
 
 from __future__ import annotations
@@ -21,11 +25,11 @@ from monitor.incident.text import rfc3339
 from monitor.incident.track import Transition, track
 from monitor.judge.limits import Scores, breaks, rules_that_hold
 from monitor.judge.record import from_json, to_json
-from monitor.labels.concept import ERRORS, Change, Concept, held, told
+from monitor.labels.concept import ERRORS, Change, Concept, held, recorded, told
 from monitor.labels.delays import Delays
 from monitor.labels.outcomes import Outcomes
 from monitor.labels.provisional import Provisional, newest_label, provisional
-from monitor.labels.shares import cell_of, measure
+from monitor.labels.shares import Shares, cell_of, measure
 from monitor.labels.steps import delays_of, edges_of, finest, outcomes_of
 from monitor.names import CHAMPION
 from monitor.plan import JoinPlan, ModelPlan, RawRule, WindowSpec
@@ -46,6 +50,8 @@ SHOWN = 24
 """Windows of a name that wait for labels and are looked at meanwhile: each costs 20 ms at most."""
 LOOK = 60_000
 """Wall time, ms, between such looks."""
+ANEW_EVERY = 60_000
+"""Milliseconds of wall time between two beginnings: all sketches of a model are read for each."""
 KIND, CURSOR = "performance", "measured"
 """Of the ledger's entries: a window's figures; how far the windows of a name were measured."""
 
@@ -67,14 +73,19 @@ class Labelled:
     def __init__(self, plan: ModelPlan, *, patience: Patience) -> None:
         assert plan.join is not None
         self.plan = plan
-        self.outcomes = Outcomes(plan)
         self.history: dict[str, deque[Verdict]] = {}
         """By window name, oldest first."""
         self._wait = plan.join.wait
         self._patience = patience
         self._join: JoinPlan = plan.join
         self._cursor: dict[str, int] = {}
+        self._next_anew = -1
+        self.outcomes = Outcomes(plan)
         self._oldest = -1
+        self._passed_over = self._wanted = False
+        """Labels were not taken; and there are predictions for them now."""
+        self._at: dict[str, int] = {}
+        """How far windows were looked at, by name."""
         self.provisional: dict[str, tuple[Provisional, ...]] = {}
         """Windows that wait for labels, as far as those tell, by window name, oldest first."""
         self.delays: Delays | None = None
@@ -89,13 +100,41 @@ class Labelled:
         for _, body in sorted(ledger.of(KIND).items()):
             if body["window"] in known:
                 self._remember(from_json(body))
+        self._at = self._known()
 
-    def observe(self, sketch: Sketch) -> None:
-        """Take a sketch of predictions or labels."""
-        if sketch.joinable and sketch.key.config == self.plan.config:
+    def observe(self, sketches: Sequence[Sketch]) -> None:
+        """Take sketches of predictions and labels.
+
+        Before there is any prediction labels are left where they are: a model that is not used has those of years.
+        """
+        own = [sketch for sketch in sketches if sketch.joinable]
+        own.sort(key=lambda sketch: sketch.key.config != self.plan.config)
+        for sketch in own:
             pane = sketch.key.pane
-            self._oldest = pane if self._oldest < 0 else min(self._oldest, pane)
-        self.outcomes.observe(sketch)
+            if sketch.key.config == self.plan.config:
+                self._oldest = pane if self._oldest < 0 else min(self._oldest, pane)
+                self._wanted |= self._passed_over
+            elif self._oldest < 0:
+                self._passed_over = True
+                continue
+            self.outcomes.observe(sketch)
+
+    def begin_anew(self, now: int) -> bool:
+        """Whether all sketches must be handed out once more; then this has forgotten what it knew of them."""
+        if not (self._wanted or (self.outcomes.missed and now >= self._next_anew)):
+            return False
+        self._next_anew = now + ANEW_EVERY
+        self.outcomes, self._oldest = Outcomes(self.plan), -1
+        self._passed_over = self._wanted = False
+        self._at = self._known()
+        return True
+
+    def _known(self) -> dict[str, int]:
+        """By window name, where to begin: with the windows that are remembered."""
+        return {
+            name: self.history[name][0].end - 1 if self.history.get(name) else end
+            for name, end in self._cursor.items()
+        }
 
     def due(
         self,
@@ -104,43 +143,65 @@ class Labelled:
         judged: Mapping[str, int],
         heard: Heard,
         now: int,
+        passed: int = -1,
         estimate: Callable[[str, int], Mapping[str, Any]] = lambda _name, _end: {},
     ) -> Iterator[Measured]:
-        """Measure every window whose labels are in, oldest first; `judged`: how far windows are, by name.
+        """Measure every window whose labels are in, and those again that look otherwise than when they were, in the order of
+        their ends; `judged`: how far windows are, by name.
 
-        `heard` is of the partitions of the labels; `estimate` is what was said of a window of this name and end
-        before there were labels. The caller makes each result durable before it asks for the
-        next one; `incidents` gives them as they stand then.
+        `heard` is of the partitions of the labels, `passed` what those of the predictions are all past; `estimate` is what was
+        said of a window of this name and end before there were labels. The caller makes each result durable before it asks
+        for the next one; `incidents` gives them as they stand then.
         """
-        for spec in self.plan.windows:
-            while (end := self._next(spec)) is not None and end <= judged.get(spec.name, -1):
-                due = end + self._wait
-                standing = assess(due, heard=heard, now=now, patience=self._patience)
-                if not standing.complete:
-                    break
+        while not self._wanted and (found := self._first()) is not None:
+            spec, end = found
+            if end > judged.get(spec.name, -1):
+                break
+            if not assess(end + self._wait, heard=heard, now=now, patience=self._patience).complete:
+                break
+            if end > self._cursor.get(spec.name, -1):
                 yield self._measured(spec, end, incidents(), estimate(spec.name, end))
                 self._looked = -LOOK
+            elif revised := self._revised(spec, end, incidents):
+                yield revised
+            self._at[spec.name] = end
+            self._forget(passed - self.plan.lateness)
         if abs(now - self._looked) >= LOOK:
             self._looked = now
             self._shown(judged, heard)
-        self._forget()
 
     def entries(self, measured: Measured) -> list[Entry]:
         """What must be durable before a result is accepted, beside what follows for incidents."""
         verdict = measured.verdict
+        if verdict.revision:
+            return [Entry(KIND, _identity(verdict), to_json(verdict))]
         history = self.history.get(verdict.window, deque())
         outdated = [Entry(KIND, _identity(history[0]), None)] if len(history) == HISTORY else []
         return [Entry(KIND, _identity(verdict), to_json(verdict)), *outdated, measured.cursor]
 
     def accept(self, measured: Measured) -> None:
         """Take note of a result that is durable now."""
-        self._cursor[measured.verdict.window] = measured.verdict.end
-        self._remember(measured.verdict)
+        verdict = measured.verdict
+        if verdict.revision:
+            history = self.history[verdict.window]
+            renewed = [verdict if one.end == verdict.end else one for one in history]
+            self.history[verdict.window] = deque(renewed, maxlen=HISTORY)
+            self._concept = Concept()
+            return
+        self._cursor[verdict.window] = verdict.end
+        self._remember(verdict)
+
+    def _first(self) -> tuple[WindowSpec, int] | None:
+        """The window that ends first of those to be looked at next; None before there is any prediction."""
+        ends = [(spec, self._next(spec)) for spec in self.plan.windows]
+        found = [(spec, end) for spec, end in ends if end is not None]
+        return min(found, key=lambda one: one[1]) if len(found) == len(ends) else None
 
     def _next(self, spec: WindowSpec) -> int | None:
-        """End of the window that is to be measured next; None before there is any prediction."""
-        if spec.name in self._cursor:
-            end = next_end(spec, self._cursor[spec.name])
+        if spec.name in self._at:
+            end = next_end(spec, self._at[spec.name])
+            if end <= self._cursor.get(spec.name, -1):
+                return end
             ahead = self.outcomes.oldest_from(start_of(spec, end))
             jump = next_end(spec, ahead) if ahead is not None else end
             return jump if jump - end > EMPTY_RUN * spec.step else end
@@ -151,14 +212,41 @@ class Labelled:
             end = next_end(spec, end)  # a sliding window is measured when it can be full
         return end
 
+    def _revised(
+        self, spec: WindowSpec, end: int, incidents: Callable[[], Mapping[str, Incident]]
+    ) -> Measured | None:
+        """A window that was measured, where the whole looks otherwise now. It has lost nothing: less is what sketches that
+        are gone leave."""
+        before = next((one for one in self.history.get(spec.name, ()) if one.end == end), None)
+        if before is None:
+            return None
+        old, new = before.scores.get(WHOLE, {}), self._shares(spec, end, WHOLE)
+        has_lost = new.predictions < before.rows or new.labelled < old.get("labels", 0)
+        if has_lost or (new.predictions == before.rows and new.scores == old):
+            return None
+        return self._measured(spec, end, incidents(), before.estimate, old=before)
+
+    def _shares(self, spec: WindowSpec, end: int, segment: str) -> Shares:
+        variants = {self.plan.champion, CHAMPION}
+        return measure(self.outcomes.sums(start_of(spec, end), end, variants, segment), self.plan)
+
     def _measured(
-        self, spec: WindowSpec, end: int, incidents: Mapping[str, Incident], estimate: Mapping[str, Any]
+        self,
+        spec: WindowSpec,
+        end: int,
+        incidents: Mapping[str, Incident],
+        estimate: Mapping[str, Any],
+        *,
+        old: Verdict | None = None,
     ) -> Measured:
-        plan, before = self.plan, list(self.history.get(spec.name, ()))
+        """`old`: what is revised. Detectors went by that, and begin anew with the next window."""
+        plan, before = self.plan, [one for one in self.history.get(spec.name, ()) if one.end < end]
         verdict = replace(self._verdict(spec, end, before), estimate=estimate)
-        changes = (
-            self._concept.changes(verdict, before, plan=plan, spec=spec) if ERRORS in verdict.outcomes else {}
-        )
+        changes = {}
+        if old is not None:
+            verdict, changes = replace(verdict, revision=old.revision + 1), recorded(old)
+        elif ERRORS in verdict.outcomes:
+            changes = self._concept.changes(verdict, before, plan=plan, spec=spec)
         if changes:
             verdict = _changed(verdict, changes, [*before, verdict], plan)
         limits = plan.measured if ERRORS in verdict.outcomes else plan.harm
@@ -174,10 +262,7 @@ class Labelled:
         """The figures of a window; `before`: those of the windows before it, oldest first."""
         plan, start = self.plan, start_of(spec, end)
         variants = {plan.champion, CHAMPION}
-        found = {
-            segment: measure(self.outcomes.sums(start, end, variants, segment), plan)
-            for segment in (WHOLE, *self.outcomes.segments())
-        }
+        found = {segment: self._shares(spec, end, segment) for segment in (WHOLE, *self.outcomes.segments())}
         whole = found[WHOLE]
         scores = {segment: one.scores for segment, one in found.items() if one.predictions}
         reason = None
@@ -240,24 +325,27 @@ class Labelled:
         """Ends of windows that were judged and not measured, oldest first; some of them where there are many."""
         ends, end = [], self._next(spec)
         while end is not None and end <= judged:
-            ends.append(end)
+            if end > self._cursor.get(spec.name, -1):
+                ends.append(end)
             end = next_end(spec, end)
         return ends[:: -(-len(ends) // SHOWN)] if ends else []
 
     def _remember(self, verdict: Verdict) -> None:
         self.history.setdefault(verdict.window, deque(maxlen=HISTORY)).append(verdict)
 
-    def _forget(self) -> None:
+    def _forget(self, passed: int) -> None:
         """Let go of predictions that no coming window holds."""
-        if all(spec.name in self._cursor for spec in self.plan.windows):
-            ends = [(spec, next_end(spec, self._cursor[spec.name])) for spec in self.plan.windows]
-            self.outcomes.forget(min(start_of(spec, end) for spec, end in ends))
+        coming = [(spec, self._next(spec)) for spec in self.plan.windows]
+        starts = [start_of(spec, end) for spec, end in coming if end is not None]
+        if len(starts) == len(coming):
+            self.outcomes.forget(min(starts), passed=passed)
 
     def shown(self) -> dict[str, int]:
         """What is waited for, in numbers."""
         join = self.outcomes.join
         unpredicted = join.unpredicted
-        return {"predicted": join.used - unpredicted, "labelled": unpredicted, "bytes": join.nbytes}
+        return {"predicted": join.used - unpredicted, "labelled": unpredicted, "late": join.late,
+                "unknown": join.unknown, "bytes": join.nbytes}  # fmt: skip
 
 
 def _changed(

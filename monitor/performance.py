@@ -28,6 +28,12 @@ JOIN_IDS = gauge(
     "state",
 )
 JOIN_BYTES = gauge("join_bytes", "Memory of the table in which they do.", "model")
+LABELS_UNJOINED = gauge(
+    "labels_unjoined",
+    "Labels let go since the start, by reason: late, or unknown: nobody has predicted them.",
+    "model",
+    "reason",
+)
 _OF_PROVISIONAL = ("model", "window", "figure")
 PROVISIONAL = gauge(
     "performance_provisional",

@@ -76,7 +76,7 @@ class Concept:
                     for fed in self._fed.values():
                         _feed(fed, one, plan)
         self._upto = epoch, verdict.end, names
-        stood = _read(history[-1]) if history else {}
+        stood = recorded(history[-1]) if history else {}
         found = {}
         for name, fed in self._fed.items():
             steps = [*fed.steps, verdict]
@@ -171,7 +171,7 @@ def _standing(change: Change | None, verdict: Verdict, plan: ModelPlan) -> Chang
     return change._replace(calm=calm) if calm <= plan.clear_after else None
 
 
-def _read(one: Verdict) -> dict[str, Change]:
+def recorded(one: Verdict) -> dict[str, Change]:
     return {name: Change(**body) for name, body in one.outcomes.get("changes", {}).items()}
 
 

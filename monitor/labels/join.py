@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.join import CLASS, NUMBER, SCORE, add_labels, add_predictions, move, width_of
+from kernels.join import CLASS, NUMBER, OVER, SCORE, add_labels, add_predictions, move, width_of
 from monitor.plan import JoinPlan
 
 KINDS = {"score": SCORE, "class": CLASS, "number": NUMBER}
@@ -58,6 +58,15 @@ class _Labels(NamedTuple):
     following: NDArray[np.int32]
 
 
+class _Predictions(NamedTuple):
+    ids: NDArray[np.uint64]
+    cell: NDArray[np.int32]
+    value: NDArray[np.float32]
+
+    def only(self, rows: NDArray[np.bool_]) -> _Predictions:
+        return _Predictions(self.ids[rows], self.cell[rows], self.value[rows])
+
+
 class Join:
     """Open predictions and labels, and the sums of their pairs.
 
@@ -78,12 +87,19 @@ class Join:
         self._sums = np.zeros((16, self.width), np.int64)
         self.rows = 0
         """Of sums, free ones too."""
+        self.late = 0
+        """Labels that came behind the deadline of their prediction."""
+        self.unknown = 0
+        """Labels that were let go and had no prediction."""
         self._free_rows: list[int] = []
         self._free_cells: list[int] = []
+        self._others: list[_Predictions] = []
+        """Those that do not count because one of an earlier cohort has the same id."""
 
     @property
     def nbytes(self) -> int:
-        return sum(a.nbytes for a in (*self._table, *self._labels, self._sums))
+        others = (array for part in self._others for array in part)
+        return sum(array.nbytes for array in (*self._table, *self._labels, self._sums, *others))
 
     @property
     def table_bytes(self) -> int:
@@ -133,9 +149,12 @@ class Join:
         self._room(len(ids), 0)
         rank = self._rank.view(np.uint64)
         places = (self._opening, self._deadline, rank, self._parts, self._sums)
+        others, count = _Predictions(*map(np.empty_like, (ids, cell, value))), np.zeros(1, np.int64)
         self.used += add_predictions(
-            *self._table, *self._labels, *places, *self._kind, ids, cell, value
+            *self._table, *self._labels, *places, *self._kind, ids, cell, value, *others, count
         )  # fmt: skip
+        if count[0]:
+            self._others.append(others.only(np.arange(len(ids)) < count[0]))
 
     def label(self, rows: NDArray[np.void]) -> None:
         """Take labels: `monitor.joinable.Rows.rows`."""
@@ -145,8 +164,10 @@ class Join:
             getattr(self._labels, name)[begin:end] = rows[name]
         places = (self._opening, self._deadline, self._parts, self._sums)
         ids = np.ascontiguousarray(rows["id"])
-        self.used += add_labels(*self._table, *self._labels, *places, *self._kind, ids, begin, end)
+        late = np.zeros(1, np.int64)
+        self.used += add_labels(*self._table, *self._labels, *places, *self._kind, ids, begin, end, late)
         self.labels = end
+        self.late += int(late[0])
 
     def pairs(self, cells: Collection[int]) -> Pairs:
         """The predictions of cells and the label of each that counts, in no order. Reads the whole table: 1 ns a place."""
@@ -181,12 +202,17 @@ class Join:
         return newer
 
     def forget(self, cells: Collection[int], *, oldest: int) -> None:
-        """Let go of the predictions of cells, with their labels, and of labels that nobody has predicted whose
-        stamp is before `oldest`. Rows of sums stay."""
+        """Be as if the predictions of cells had never been there: others of the same ids take their place. Labels that nobody
+        has predicted and whose stamp is before `oldest` are let go. Rows of sums stay."""
+        over = np.array(sorted(cells), np.int64)
         is_over = np.zeros(max(self._cells, 1), np.bool_)
-        is_over[list(cells)] = True
-        self._free_cells += cells
+        is_over[over] = True
+        self._deadline[over] = OVER
+        others, self._others = self._others, []
+        for part in others:
+            self.predict(*part.only(~is_over[part.cell]))
         self._rebuild(len(self._table.ids), len(self._labels.value), is_over, oldest)
+        self._free_cells += cells
 
     def _room(self, ids: int, labels: int) -> None:
         capacity, held = len(self._table.ids), len(self._labels.value)
@@ -200,8 +226,9 @@ class Join:
         self._rebuild(capacity, held, np.zeros(max(self._cells, 1), np.bool_), np.iinfo(np.int64).min)
 
     def _rebuild(self, capacity: int, held: int, is_over: NDArray[np.bool_], oldest: int) -> None:
-        table, labels = _table(capacity), _labels(held)
-        self.labels = move(*self._table, *self._labels, *table, *labels, is_over, oldest)
+        table, labels, unknown = _table(capacity), _labels(held), np.zeros(1, np.int64)
+        self.labels = move(*self._table, *self._labels, *table, *labels, is_over, oldest, unknown)
+        self.unknown += int(unknown[0])
         self._table, self._labels = table, labels
         self.used = int(np.count_nonzero(table.ids))
 

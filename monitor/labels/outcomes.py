@@ -22,6 +22,12 @@ from monitor.sketch import Sketch
 
 QUARTER = 900_000
 """Midnights of all time zones lie at a multiple of it."""
+EARLY = 86_400_000
+"""Labels count that were sent at most so long before their prediction, or as long as they are waited for where that is
+less: until then those that nobody has predicted are held."""
+
+KEPT = 2 * 86_400_000
+"""How many rows of a sketch were taken is known for as long as the sketch may be there (`monitor.evaluate`)."""
 
 
 class Outcomes:
@@ -36,18 +42,21 @@ class Outcomes:
         self._taken: dict[SketchKey, int] = {}
         """Rows of each sketch that were taken."""
         self._cells: dict[tuple[int, Group], int] = {}
-        self._rows: dict[tuple[int, str, str, str], int] = {}
-        """Cohort, version, variant, segment → row of sums."""
+        self._rows: dict[int, dict[tuple[str, str, str], int]] = {}
+        """Cohort → version, variant, segment → row of sums."""
         self.join = Join(plan.join)
+        self._early = min(EARLY, plan.join.wait)
+        self._kept = plan.join.wait + plan.lateness + max(spec.size for spec in plan.windows) + KEPT
         self._forgotten = -1
+        self.missed = False
+        """Something came for a cohort that was forgotten: what was measured of it is not all that there is."""
 
     def observe(self, sketch: Sketch) -> None:
         """Take what is new in a sketch of predictions or of labels; of any other configuration, nothing."""
         if not sketch.joinable:
             return
         found = unpack(sketch.joinable)
-        early = 0 if found.kind == PREDICTIONS else self._join.wait + self._plan.lateness
-        if found.digest != self._join.digest or sketch.key.pane < self._forgotten - early:
+        if found.digest != self._join.digest:
             return
         begin = self._taken.get(sketch.key, 0)
         rows = found.rows[begin:]
@@ -55,36 +64,45 @@ class Outcomes:
             return
         self._taken[sketch.key] = begin + len(rows)
         if found.kind == PREDICTIONS:
-            cells = self._cells_of(sketch.key, rows["segment"])
-            ids, value = (np.ascontiguousarray(rows[name]) for name in ("id", "value"))
-            self.join.predict(ids, cells, value)
+            self._predict(sketch.key, rows)
         else:
+            self.missed |= bool(rows["mark"].min() < self._forgotten + self._join.wait)
             self.join.label(rows)
+
+    def _predict(self, key: SketchKey, rows: NDArray[np.void]) -> None:
+        if key.pane < self._forgotten:
+            self.missed = True
+            return
+        ids, value = (np.ascontiguousarray(rows[name]) for name in ("id", "value"))
+        self.join.predict(ids, self._cells_of(key, rows["segment"]), value)
 
     def sums(
         self, start: int, end: int, variants: Collection[str], segment: str = WHOLE
     ) -> NDArray[np.int64]:
         """What was counted of the predictions in [start, end): int64[width of `kernels.join`]."""
         total = np.zeros(self.join.width, np.int64)
-        for (cohort, _, variant, own), row in self._rows.items():
-            if start <= cohort < end and own == segment and variant in variants:
-                total += self.join.sums(row)
+        for cohort in range(start // self.span * self.span, end, self.span):
+            for (_, variant, own), row in self._rows.get(cohort, {}).items():
+                if own == segment and variant in variants:
+                    total += self.join.sums(row)
         return total
 
     def versions(self, start: int, end: int, variants: Collection[str]) -> dict[str, NDArray[np.int64]]:
         """The same of the whole, by version."""
         found: dict[str, NDArray[np.int64]] = {}
-        for (cohort, version, variant, own), row in self._rows.items():
-            if start <= cohort < end and own == WHOLE and variant in variants:
-                found[version] = found.get(version, 0) + self.join.sums(row)
+        for cohort in range(start // self.span * self.span, end, self.span):
+            for (version, variant, own), row in self._rows.get(cohort, {}).items():
+                if own == WHOLE and variant in variants:
+                    found[version] = found.get(version, 0) + self.join.sums(row)
         return found
 
     def by_cohort(self, start: int, end: int, variants: Collection[str]) -> dict[int, NDArray[np.int64]]:
         """The same of the whole, by cohort."""
         found: dict[int, NDArray[np.int64]] = {}
-        for (cohort, _, variant, own), row in self._rows.items():
-            if start <= cohort < end and own == WHOLE and variant in variants:
-                found[cohort] = found.get(cohort, 0) + self.join.sums(row)
+        for cohort in range(start // self.span * self.span, end, self.span):
+            for (_, variant, own), row in self._rows.get(cohort, {}).items():
+                if own == WHOLE and variant in variants:
+                    found[cohort] = found.get(cohort, 0) + self.join.sums(row)
         return found
 
     def delays(
@@ -97,31 +115,32 @@ class Outcomes:
             if start <= cohort < end and group.variant in variants
         ]
         pairs = self.join.pairs(cells)
-        return pairs.value, pairs.stamp - self.join.opening(pairs.cell) - self._join.wait
+        return pairs.value, pairs.stamp - self.join.opening(pairs.cell) - self._early
 
     def oldest_from(self, start: int) -> int | None:
         """The first cohort at `start` or behind it."""
-        return min((cohort for cohort, _ in self._cells if cohort >= start), default=None)
+        return min((cohort for cohort in self._rows if cohort >= start), default=None)
 
     def segments(self) -> Iterator[str]:
         """Every segment that rows may belong to, without the whole."""
         for names in self._names:
             yield from dict.fromkeys(names)
 
-    def forget(self, before: int) -> None:
-        """Cohorts before this are asked for no more."""
+    def forget(self, before: int, *, passed: int = -1) -> None:
+        """Cohorts before `before` are asked for no more, and are as if they had never been: a prediction of an id that they
+        had is counted in the next cohort that has it. No prediction comes any more that is older than `passed`."""
         before = before // self.span * self.span
         if before <= self._forgotten:
             return
         self._forgotten = before
         over = [key for key in self._cells if key[0] < before]
-        if not over:
-            return
-        self.join.forget([self._cells.pop(key) for key in over], oldest=before - self._join.wait)
-        for row in [key for key in self._rows if key[0] < before]:
-            self.join.free(self._rows.pop(row))
-        early = before - self._join.wait - self._plan.lateness
-        for sketch in [key for key in self._taken if key.pane < early]:
+        oldest = max(before, passed // self.span * self.span) - self._early
+        if over or self.join.labels:
+            self.join.forget([self._cells.pop(key) for key in over], oldest=oldest)
+        for cohort in [cohort for cohort in self._rows if cohort < before]:
+            for row in self._rows.pop(cohort).values():
+                self.join.free(row)
+        for sketch in [key for key in self._taken if key.pane < before - self._kept]:
             del self._taken[sketch]
 
     def _cells_of(self, key: SketchKey, codes: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -140,22 +159,24 @@ class Outcomes:
         found = self._cells.get((cohort, group))
         if found is None:
             parts = [
-                self._row((cohort, group.version, group.variant, own)) for own in (WHOLE, *group.segments)
+                self._row(cohort, (group.version, group.variant, own)) for own in (WHOLE, *group.segments)
             ]
             wait = self._join.wait
             found = self.join.cell(
-                opening=cohort - wait,
-                deadline=cohort + self.span + wait,
+                opening=cohort - self._early,
+                # A window is measured when labels are as far as this, and more may come while they are not farther.
+                deadline=cohort + self.span + wait - 1,
                 rank=hash64("|".join((group.version, group.variant, *group.segments))),
                 parts=parts,
             )
             self._cells[cohort, group] = found
         return found
 
-    def _row(self, key: tuple[int, str, str, str]) -> int:
-        if key not in self._rows:
-            self._rows[key] = self.join.row()
-        return self._rows[key]
+    def _row(self, cohort: int, key: tuple[str, str, str]) -> int:
+        rows = self._rows.setdefault(cohort, {})
+        if key not in rows:
+            rows[key] = self.join.row()
+        return rows[key]
 
 
 def cohort_span(plan: ModelPlan) -> int:

@@ -20,6 +20,7 @@ def performance(one: Verdict) -> dict[str, Any]:
         "window": one.window,
         "start": moment(one.start),
         "end": moment(one.end),
+        "revision": one.revision,
         "reason": str(one.reason) if one.reason is not None else None,
         "detail": one.detail,
         "predictions": one.rows,

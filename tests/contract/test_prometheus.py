@@ -28,7 +28,7 @@ WITH_SEGMENTS = {
     "driftline_segment_statistic",
     *(
         f"driftline_{name}"
-        for name in ("performance", "performance_low", "performance_high", "join_ids", "join_bytes")
+        for name in ("performance", "performance_low", "performance_high", "join_ids", "join_bytes", "labels_unjoined")
     ),
     *(f"driftline_{name}" for name in ("label_coverage_ratio", "label_delay_seconds")),
     *(f"driftline_performance_{name}" for name in ("timestamp_seconds", "estimate", "estimate_error")),

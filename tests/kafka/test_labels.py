@@ -70,7 +70,9 @@ class Traffic:
         self._thread.join()
         end = START + self.windows * WINDOW + WAIT + 120_000
         self._tell(end)
-        self._waiting = [(end + n, n % LABELLED, {"id": f"later-{n}", "label": 0}) for n in range(40 * LABELLED)]
+        self._waiting = [
+            (end + n, n % LABELLED, {"id": f"later-{n}", "label": 0}) for n in range(40 * LABELLED)
+        ]
         self._tell(end + WINDOW)
 
     def _run(self):
@@ -85,7 +87,9 @@ class Traffic:
         due = sorted((one for one in self._waiting if one[0] < before), key=lambda one: one[0])
         self._waiting = [one for one in self._waiting if one[0] >= before]
         for at, partition, record in due:
-            self._producer.produce(self._labels, json.dumps(record).encode(), partition=partition, timestamp=at)
+            self._producer.produce(
+                self._labels, json.dumps(record).encode(), partition=partition, timestamp=at
+            )
         assert not self._producer.flush(60)
 
 
@@ -125,7 +129,11 @@ def measured(ledger):
     found = {}
     for body in ledger.of("performance").values():
         scores = body["scores"][""]
-        found[body["end"]] = body["rows"], round(scores["labels"]), round(scores["accuracy"] * scores["labels"])
+        found[body["end"]] = (
+            body["rows"],
+            round(scores["labels"]),
+            round(scores["accuracy"] * scores["labels"]),
+        )
     return found
 
 
@@ -148,7 +156,9 @@ def begin(replicas, *numbers):
     for number in numbers:
         replicas.start(number)
     until(
-        lambda: all(started(replicas, number) > lives[number] for number in numbers), f"{numbers} to start", seconds=120
+        lambda: all(started(replicas, number) > lives[number] for number in numbers),
+        f"{numbers} to start",
+        seconds=120,
     )
     time.sleep(2)
 

@@ -142,8 +142,7 @@ def test_from_labels_to_an_incident_across_restarts(monkeypatch):
             if labelled is None or restarts:
                 labelled = Labelled(plan, patience=Patience())
                 labelled.restore(Ledger("m", 0, entries))
-                for sketch in stored:
-                    labelled.observe(sketch)
+                labelled.observe(stored)
                 incidents = latest_incidents(entries.get("incident", {}))
             end = BEGIN + (hour + 1) * HOUR
             due = labelled.due(

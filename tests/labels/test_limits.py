@@ -72,8 +72,7 @@ def test_a_day_of_harm_across_twenty_restarts(monkeypatch):
             if labelled is None or restarts:
                 labelled = Labelled(HOURLY, patience=Patience())
                 labelled.restore(Ledger("m", 0, entries))
-                for sketch in stored:
-                    labelled.observe(sketch)
+                labelled.observe(stored)
                 incidents = latest_incidents(entries.get("incident", {}))
             end = BEGIN + (hour + 1) * HOUR
             due = labelled.due(

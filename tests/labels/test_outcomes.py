@@ -207,3 +207,64 @@ def test_cohorts_fit_into_all_windows():
     )
     assert cohort_span(replace(PLAN, windows=windows[:1])) == 20 * MINUTE
     assert cohort_span(replace(PLAN, windows=windows)) == 5 * MINUTE
+
+
+def logs_of(*records):
+    """The logs of two partitions, predictions and labels: [(topic, time, id, what)] in their order."""
+    found = {topic: [] for topic in "pl"}
+    for topic, at, own, value in records:
+        body = {"id": own, "score": value} if topic == "p" else {"ref": {"id": own}, "label": value}
+        found[topic].append((at, body))
+    return [(Source(topic, 0), log) for topic, log in found.items()]
+
+
+def test_an_id_of_two_cohorts_is_counted_in_the_later_one_when_the_earlier_is_forgotten():
+    """Whether the second prediction came before that or after, or everything is read anew behind it."""
+    later = START + 5 * MINUTE
+    both = logs_of(
+        ("p", START, "a", 0.9), ("p", later, "a", 0.2), ("l", later + 1, "a", 1), ("l", START, "b", 1)
+    )
+    for order in itertools.permutations(range(3)):
+        outcomes = Outcomes(PLAN)
+        streams = [sketches_of(*both[0], [1, 2]), sketches_of(*both[1], [2])]
+        parts = [streams[0][0], streams[0][1], streams[1][0]]
+        for at in order:
+            for sketch in parts[at]:
+                outcomes.observe(sketch)
+        first = [int(outcomes.sums(at, at + 5 * MINUTE, {"champion"})[-2]) for at in (START, later)]
+        assert first == [1, 0]
+        outcomes.forget(later)
+        for sketch in itertools.chain(*parts):
+            outcomes.observe(sketch)
+        sums = outcomes.sums(later, later + 5 * MINUTE, {"champion"})
+        assert (int(sums[-2]), int(sums[-1])) == (1, 1)
+    restarted = Outcomes(PLAN)
+    restarted.forget(later)
+    for sketch in itertools.chain(*parts):
+        restarted.observe(sketch)
+    np.testing.assert_array_equal(restarted.sums(later, later + 5 * MINUTE, {"champion"}), sums)
+
+
+def test_what_comes_for_forgotten_cohorts_is_noticed():
+    """Predictions, and labels that are in time for them; not labels that are late."""
+    both = logs_of(("p", START, "a", 0.9), ("l", START + MINUTE, "a", 1), ("l", START + 60 * MINUTE, "a", 1))
+    predicted, labelled = (sketches_of(*log, range(1, len(log[1]) + 1)) for log in both)
+    for parts, is_missed in (((predicted[0],), True), ((labelled[0],), True), ((), False)):
+        outcomes = Outcomes(PLAN)
+        outcomes.forget(START + 10 * MINUTE)
+        for sketch in itertools.chain(*parts):
+            outcomes.observe(sketch)
+        assert outcomes.missed is is_missed
+
+
+def test_labels_of_nobody_are_let_go():
+    """As soon as no prediction can come that they are of, also while there are no predictions at all; labels behind
+    their time are counted apart."""
+    log = [("l", START + n * MINUTE, f"nobody-{n}", 1) for n in range(30)]
+    outcomes = Outcomes(PLAN)
+    for sketch in sketches_of(*logs_of(*log)[1], [30])[0]:
+        outcomes.observe(sketch)
+    assert outcomes.join.unpredicted == 30
+    outcomes.forget(START, passed=START + 25 * MINUTE)
+    assert outcomes.join.unpredicted == 30 - 15
+    assert outcomes.join.unknown == 15

@@ -72,8 +72,7 @@ def told():
     ]
     patch.undo()
     labelled = Labelled(PROMPT, patience=Patience())
-    for sketch in stored:
-        labelled.observe(sketch)
+    labelled.observe(stored)
     return labelled, truth, looked(labelled, mark), stored
 
 
@@ -106,8 +105,7 @@ def test_delays_are_those_of_measured_windows_and_survive_a_restart(told):
     assert labelled.delays.counts.sum() == ROWS * len(entries["performance"])
     again = Labelled(PROMPT, patience=Patience())
     again.restore(Ledger("m", 0, entries))
-    for sketch in stored:
-        again.observe(sketch)
+    again.observe(stored)
     looked(again, BEGIN + HOURS * HOUR)
     np.testing.assert_array_equal(again.delays.counts, labelled.delays.counts)
     assert again.provisional == labelled.provisional
@@ -117,8 +115,7 @@ def test_no_weights_before_any_window_is_complete(told):
     """Then the labels that came are shown as what they are: early."""
     labelled, _, _, stored = told
     again = Labelled(PROMPT, patience=Patience())
-    for sketch in stored:
-        again.observe(sketch)
+    again.observe(stored)
     looked(again, BEGIN + 10 * HOUR)
     assert again.delays is None
     found = again.provisional["1h"]
