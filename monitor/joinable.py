@@ -1,7 +1,8 @@
 """Rows that a sketch keeps one by one, because what belongs to them comes on another topic.
 
 Written as bytes: which of the two they are, how many columns of segments, the digest of what gives them their
-meaning, then the rows in the order of their offsets. A newer sketch of a cell has those of an older one first.
+meaning, of predictions that are sampled their level, then the rows in the order of their offsets. A newer sketch of a cell
+has those of an older one first.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from numpy.typing import NDArray
 from monitor.columns import Columns
 from monitor.plan import JoinPlan
 
-PREDICTIONS, LABELS = 1, 2
+PREDICTIONS, LABELS, SAMPLED = 1, 2, 3
+"""SAMPLED: predictions, behind a head with their level."""
 _HEAD = 2 + 8
+DEEPEST = 40
+"""The largest level: of a million million ids one."""
 
 
 class RowsDamaged(ValueError):
@@ -29,11 +33,13 @@ class Rows:
 
     rows  structured: id uint64, value float32; of predictions segment uint8[columns]: code of each; of labels stamp
           int64 (record timestamp), mark int64 (watermark of the partition at the record), offset int64
+    level of predictions: those are kept whose id begins with as many bits 0, 1 in 2**level of all
     """
 
     kind: int
     digest: bytes
     rows: NDArray[np.void]
+    level: int = 0
 
 
 def dtype_of(kind: int, columns: int) -> np.dtype[np.void]:
@@ -63,23 +69,39 @@ def rows_of(columns: Columns, marks: NDArray[np.int64], join: JoinPlan) -> NDArr
     return found
 
 
-def pack(parts: Sequence[NDArray[np.void]], join: JoinPlan) -> bytes:
-    """Rows of one cell as bytes; b"" without any."""
-    if not parts:
+def is_kept(ids: NDArray[np.uint64], level: int) -> NDArray[np.bool_]:
+    """Which ids are in a sample of this level; those of a deeper one are among them."""
+    found: NDArray[np.bool_] = ids != 0
+    return found & (ids >> np.uint64(64 - level) == 0) if level else found
+
+
+def pack(parts: Sequence[NDArray[np.void]], join: JoinPlan, *, columns: int = 0, level: int = 0) -> bytes:
+    """Rows of one cell as bytes; b"" where there are none, and all would be kept. `columns`: of segments."""
+    if not parts and not level:
         return b""
-    kind = LABELS if join.is_label else PREDICTIONS
-    columns = 0 if join.is_label else parts[0].dtype["segment"].shape[0]
-    return bytes([kind, columns]) + join.digest + b"".join(part.tobytes() for part in parts)
+    if join.is_label:
+        head = bytes([LABELS, 0]) + join.digest
+    elif level:
+        head = bytes([SAMPLED, columns]) + join.digest + bytes([level])
+    else:
+        head = bytes([PREDICTIONS, columns]) + join.digest
+    return head + b"".join(part.tobytes() for part in parts)
 
 
 def unpack(data: bytes) -> Rows:
     """The rows in `data`, which is not empty. Raises RowsDamaged."""
-    if len(data) < _HEAD or data[0] not in {PREDICTIONS, LABELS} or (data[0] == LABELS and data[1]):
+    known = {PREDICTIONS, LABELS, SAMPLED}
+    if len(data) < _HEAD or data[0] not in known or (data[0] == LABELS and data[1]):
         raise RowsDamaged("rows without a head")
-    dtype = dtype_of(data[0], data[1])
-    if (len(data) - _HEAD) % dtype.itemsize:
-        raise RowsDamaged(f"{len(data) - _HEAD} bytes of rows of {dtype.itemsize}")
-    rows = np.frombuffer(data, dtype, offset=_HEAD)
+    kind, head, level = data[0], _HEAD, 0
+    if kind == SAMPLED:
+        if len(data) == _HEAD or not 0 < data[_HEAD] <= DEEPEST:
+            raise RowsDamaged("a sample without a level")
+        kind, head, level = PREDICTIONS, _HEAD + 1, data[_HEAD]
+    dtype = dtype_of(kind, data[1])
+    if (len(data) - head) % dtype.itemsize:
+        raise RowsDamaged(f"{len(data) - head} bytes of rows of {dtype.itemsize}")
+    rows = np.frombuffer(data, dtype, offset=head)
     if not (rows["id"].all() and np.isfinite(rows["value"]).all()):
         raise RowsDamaged("a row without an id or a value")
-    return Rows(data[0], data[2:_HEAD], rows)
+    return Rows(kind, data[2:_HEAD], rows, level)

@@ -228,7 +228,7 @@ class Labelled:
 
     def _shares(self, spec: WindowSpec, end: int, segment: str) -> Shares:
         variants = {self.plan.champion, CHAMPION}
-        return measure(self.outcomes.sums(start_of(spec, end), end, variants, segment), self.plan)
+        return measure(self.outcomes.parts(start_of(spec, end), end, variants, segment), self.plan)
 
     def _measured(
         self,
@@ -270,7 +270,6 @@ class Labelled:
             reason = Unknown.NO_DATA
         elif whole.labelled < plan.min_records:
             reason = Unknown.NOT_ENOUGH_DATA
-        versions = self.outcomes.versions(start, end, variants)
         limits = spanned(plan.harm, spec)
         runs = {rule.name: _run(rule, scores, before) for rule in limits if not rule.of}
         return Verdict(
@@ -279,7 +278,7 @@ class Labelled:
             rows=whole.predictions, coverage=1.0, p=1.0, statistic=0.0, alpha=0.0, proven=False, reference="",
             reference_windows=0, windows_needed=0, scores=scores,
             rules=() if reason is not None else rules_that_hold(limits, scores, before=before, runs=runs),
-            versions={name: int(sums[-2]) for name, sums in versions.items()},
+            versions=self.outcomes.versions(start, end, variants),
             outcomes=self._step(spec, end, variants) | _kept(limits, runs),
         )  # fmt: skip
 

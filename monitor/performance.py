@@ -34,6 +34,12 @@ LABELS_UNJOINED = gauge(
     "model",
     "reason",
 )
+JOIN_SAMPLED_RATIO = gauge(
+    "join_sampled_ratio",
+    "Share of the predictions of the latest window whose labels are in that was held for them; the others did not fit.",
+    "model",
+    "window",
+)
 _OF_PROVISIONAL = ("model", "window", "figure")
 PROVISIONAL = gauge(
     "performance_provisional",

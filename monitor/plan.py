@@ -203,6 +203,8 @@ class JoinPlan:
     """number: what errors are counted in."""
     is_label: bool = False
     """The plan is that of the labels themselves."""
+    most: int = 1 << 62
+    """Predictions of one partition that may wait for labels at once."""
 
 
 @dataclass(frozen=True, slots=True)

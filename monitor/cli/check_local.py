@@ -183,6 +183,7 @@ def check_memory(plans: Plans, references: Mapping[str, Reference], partitions: 
     records name a version or variant two of them are taken to run side by side.
     """
     from monitor.config.quantity import format_size
+    from monitor.labels.room import join_bytes
     from monitor.memory import extent, likely, most
 
     need: dict[str, tuple[int, int, str]] = {}
@@ -198,6 +199,10 @@ def check_memory(plans: Plans, references: Mapping[str, Reference], partitions: 
                 f" and {cell.sample} for sampled rows"
             )
             need[f"{source.name}, {model.name}"] = most(cell, size), likely(cell, size), sums
+            if model.join is not None:
+                waiting = join_bytes(model, groups=groups, partitions=size.partitions)
+                sums = f"{model.join.most} predictions that wait (labels.max_open) x {size.partitions} partitions"
+                need[f"labels of {model.name}"] = waiting, waiting, sums
     total = _whole(sum(bytes_ for bytes_, _, _ in need.values()))
     expected = _whole(sum(bytes_ for _, bytes_, _ in need.values()))
     detail = f"counts need at most {format_size(total)} of {format_size(plans.memory)}, likely {format_size(expected)}"
@@ -206,7 +211,7 @@ def check_memory(plans: Plans, references: Mapping[str, Reference], partitions: 
     if total <= plans.memory:
         return ok("memory", detail)
     largest = max(need, key=lambda name: need[name][0])
-    change = "raise memory.max, or take longer panes, a shorter longest window, fewer features, segments, sampled rows or partitions"
+    change = "raise memory.max, or take longer panes, a shorter longest window, fewer features, segments, sampled rows, predictions that wait for labels or partitions"
     return wrong("memory", f"{detail}; most of it {largest}: {need[largest][2]}; {change}")
 
 

@@ -37,6 +37,12 @@ class Labels(Group):
         "counts no more.",
         examples=["24h", "30d"],
     )
+    max_open: Annotated[int, Field(ge=1_000, le=1 << 40)] = Field(
+        default=1_000_000,
+        description="Predictions of one partition of their topic that are held while labels are waited for. Where more would "
+        "be, ids are sampled by their hash, 1 in 2, 4, 8…; figures are of these and say so. `driftline check` counts their memory.",
+        examples=[1_000_000],
+    )
     positive: tuple[Text, ...] = Field(
         default=("1", "true"),
         min_length=1,
@@ -121,7 +127,9 @@ def plan_join(
     meaning += [[one.name, one.path, one.values] for one in segments]
     text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).digest()[:8]
-    return JoinPlan(labels.source, kind, labels.wait, digest, classes, labels.threshold, scale)
+    return JoinPlan(
+        labels.source, kind, labels.wait, digest, classes, labels.threshold, scale, most=labels.max_open
+    )
 
 
 def label_plan(plan: ModelPlan, labels: Labels) -> ModelPlan:

@@ -28,6 +28,8 @@ class Group(NamedTuple):
     variant: str
     segments: tuple[str, ...]
     """One of each column."""
+    level: int = 0
+    """Of the sample that they are: `monitor.joinable.Rows.level`."""
 
 
 class Pairs(NamedTuple):

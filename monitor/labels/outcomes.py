@@ -6,19 +6,23 @@ up is a function of the rows of all sketches: `monitor.labels.join`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from math import gcd
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.joinable import PREDICTIONS, unpack
 from monitor.labels.join import Group, Join
+from monitor.labels.sampled import pooled
 from monitor.names import SketchKey
 from monitor.novel import hash64
 from monitor.plan import JoinPlan, ModelPlan
 from monitor.segments import WHOLE, by_code
 from monitor.sketch import Sketch
+
+K = TypeVar("K")
 
 QUARTER = 900_000
 """Midnights of all time zones lie at a multiple of it."""
@@ -42,8 +46,8 @@ class Outcomes:
         self._taken: dict[SketchKey, int] = {}
         """Rows of each sketch that were taken."""
         self._cells: dict[tuple[int, Group], int] = {}
-        self._rows: dict[int, dict[tuple[str, str, str], int]] = {}
-        """Cohort → version, variant, segment → row of sums."""
+        self._rows: dict[int, dict[tuple[str, str, str, int], int]] = {}
+        """Cohort → version, variant, segment, level → row of sums."""
         self.join = Join(plan.join)
         self._early = min(EARLY, plan.join.wait)
         self._kept = plan.join.wait + plan.lateness + max(spec.size for spec in plan.windows) + KEPT
@@ -64,45 +68,55 @@ class Outcomes:
             return
         self._taken[sketch.key] = begin + len(rows)
         if found.kind == PREDICTIONS:
-            self._predict(sketch.key, rows)
+            self._predict(sketch.key, rows, found.level)
         else:
             self.missed |= bool(rows["mark"].min() < self._forgotten + self._join.wait)
             self.join.label(rows)
 
-    def _predict(self, key: SketchKey, rows: NDArray[np.void]) -> None:
+    def _predict(self, key: SketchKey, rows: NDArray[np.void], level: int) -> None:
         if key.pane < self._forgotten:
             self.missed = True
             return
         ids, value = (np.ascontiguousarray(rows[name]) for name in ("id", "value"))
-        self.join.predict(ids, self._cells_of(key, rows["segment"]), value)
+        self.join.predict(ids, self._cells_of(key, rows["segment"], level), value)
+
+    def parts(
+        self, start: int, end: int, variants: Collection[str], segment: str = WHOLE
+    ) -> dict[int, NDArray[np.int64]]:
+        """What was counted of the predictions in [start, end), by level: int64[width of `kernels.join`]."""
+        return self._added(start, end, variants, segment, lambda _cohort, _version, level: level)
 
     def sums(
         self, start: int, end: int, variants: Collection[str], segment: str = WHOLE
     ) -> NDArray[np.int64]:
-        """What was counted of the predictions in [start, end): int64[width of `kernels.join`]."""
-        total = np.zeros(self.join.width, np.int64)
-        for cohort in range(start // self.span * self.span, end, self.span):
-            for (_, variant, own), row in self._rows.get(cohort, {}).items():
-                if own == segment and variant in variants:
-                    total += self.join.sums(row)
-        return total
+        """The same, together."""
+        return pooled(self.parts(start, end, variants, segment), self.join.width)
 
-    def versions(self, start: int, end: int, variants: Collection[str]) -> dict[str, NDArray[np.int64]]:
-        """The same of the whole, by version."""
-        found: dict[str, NDArray[np.int64]] = {}
-        for cohort in range(start // self.span * self.span, end, self.span):
-            for (version, variant, own), row in self._rows.get(cohort, {}).items():
-                if own == WHOLE and variant in variants:
-                    found[version] = found.get(version, 0) + self.join.sums(row)
-        return found
+    def versions(self, start: int, end: int, variants: Collection[str]) -> dict[str, int]:
+        """Predictions of the whole by version, about as many where they were sampled."""
+        counts: dict[str, int] = {}
+        found = self._added(start, end, variants, WHOLE, lambda _cohort, version, level: (version, level))
+        for (version, level), sums in found.items():
+            counts[version] = counts.get(version, 0) + (int(sums[-2]) << level)
+        return counts
 
     def by_cohort(self, start: int, end: int, variants: Collection[str]) -> dict[int, NDArray[np.int64]]:
-        """The same of the whole, by cohort."""
-        found: dict[int, NDArray[np.int64]] = {}
+        """The sums of the whole, by cohort."""
+        found = self._added(start, end, variants, WHOLE, lambda cohort, _version, level: (cohort, level))
+        cohorts: dict[int, dict[int, NDArray[np.int64]]] = {}
+        for (cohort, level), sums in found.items():
+            cohorts.setdefault(cohort, {})[level] = sums
+        return {cohort: pooled(parts, self.join.width) for cohort, parts in cohorts.items()}
+
+    def _added(
+        self, start: int, end: int, variants: Collection[str], segment: str, key: Callable[[int, str, int], K]
+    ) -> dict[K, NDArray[np.int64]]:
+        found: dict[K, NDArray[np.int64]] = {}
         for cohort in range(start // self.span * self.span, end, self.span):
-            for (_, variant, own), row in self._rows.get(cohort, {}).items():
-                if own == WHOLE and variant in variants:
-                    found[cohort] = found.get(cohort, 0) + self.join.sums(row)
+            for (version, variant, own, level), row in self._rows.get(cohort, {}).items():
+                if own == segment and variant in variants:
+                    at = key(cohort, version, level)
+                    found[at] = found.get(at, 0) + self.join.sums(row)
         return found
 
     def delays(
@@ -143,36 +157,39 @@ class Outcomes:
         for sketch in [key for key in self._taken if key.pane < before - self._kept]:
             del self._taken[sketch]
 
-    def _cells_of(self, key: SketchKey, codes: NDArray[np.uint8]) -> NDArray[np.int32]:
+    def _cells_of(self, key: SketchKey, codes: NDArray[np.uint8], level: int) -> NDArray[np.int32]:
         cohort = key.pane // self.span * self.span
         if not self._names:
-            return np.full(len(codes), self._cell(cohort, Group(key.version, key.variant, ())), np.int32)
+            return np.full(
+                len(codes), self._cell(cohort, Group(key.version, key.variant, (), level)), np.int32
+            )
         distinct, place = np.unique(codes, axis=0, return_inverse=True)
         groups = [
             tuple(names[min(code, len(names) - 1)] for names, code in zip(self._names, own, strict=False))
             for own in distinct.tolist()
         ]
-        cells = [self._cell(cohort, Group(key.version, key.variant, own)) for own in groups]
+        cells = [self._cell(cohort, Group(key.version, key.variant, own, level)) for own in groups]
         return np.array(cells, np.int32)[place.ravel()]
 
     def _cell(self, cohort: int, group: Group) -> int:
         found = self._cells.get((cohort, group))
         if found is None:
             parts = [
-                self._row(cohort, (group.version, group.variant, own)) for own in (WHOLE, *group.segments)
+                self._row(cohort, (group.version, group.variant, own, group.level))
+                for own in (WHOLE, *group.segments)
             ]
             wait = self._join.wait
             found = self.join.cell(
                 opening=cohort - self._early,
                 # A window is measured when labels are as far as this, and more may come while they are not farther.
                 deadline=cohort + self.span + wait - 1,
-                rank=hash64("|".join((group.version, group.variant, *group.segments))),
+                rank=hash64("|".join((group.version, group.variant, *group.segments, str(group.level)))),
                 parts=parts,
             )
             self._cells[cohort, group] = found
         return found
 
-    def _row(self, cohort: int, key: tuple[str, str, str]) -> int:
+    def _row(self, cohort: int, key: tuple[str, str, str, int]) -> int:
         rows = self._rows.setdefault(cohort, {})
         if key not in rows:
             rows[key] = self.join.row()

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.join import BINS, SCORE_SUMS
+from kernels.join import BINS, SCORE_SUMS, width_of
 from monitor.labels.cells import Binary, Multiclass, Regression
 from monitor.labels.figures import Realised, realise
+from monitor.labels.join import KINDS
+from monitor.labels.sampled import Parts, kept, pooled, stands_for
 from monitor.plan import JoinPlan, ModelPlan
 
 FIRST = {"score": "auc", "class": "accuracy", "number": "mae"}
@@ -22,22 +24,31 @@ class Shares:
     """How well some predictions did."""
 
     predictions: int
+    """About as many where they were sampled."""
     labelled: int
     scores: Mapping[str, float]
-    """Figures by name, `NAME_low` and `NAME_high` around them, `label_coverage`, `labels`."""
+    """Figures by name, `NAME_low` and `NAME_high` around them, `label_coverage`, `labels`; `sampled`: the share of the
+    predictions that was joined, where it is not all."""
     detail: str
 
 
-def measure(sums: NDArray[np.int64], plan: ModelPlan) -> Shares:
-    """Figures of a row of `kernels.join`'s sums."""
+def measure(parts: Parts, plan: ModelPlan) -> Shares:
+    """Figures of rows of `kernels.join`'s sums, by level."""
     assert plan.join is not None
-    found = realise(cell_of(sums, plan.join))
+    width = width_of(KINDS[plan.join.kind], len(plan.join.classes))
+    found = realise(cell_of(pooled(parts, width), plan.join))
+    (predictions, labelled), whole = kept(parts), stands_for(parts)
     scores: dict[str, float] = {}
     for name, figure in found.figures.items():
         scores |= {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
     if found.predictions:
-        scores |= {"label_coverage": found.coverage, "labels": float(found.labelled)}
-    return Shares(found.predictions, found.labelled, scores, _text(found, FIRST[plan.join.kind]))
+        scores |= {"label_coverage": found.coverage, "labels": float(labelled)}
+    if predictions < whole:
+        scores["sampled"] = predictions / whole
+    text = _text(found, FIRST[plan.join.kind], predictions, labelled)
+    if predictions < whole:
+        text += f" A sample of {predictions / whole:.2g} of about {whole:,} predictions."
+    return Shares(whole, labelled, scores, text)
 
 
 def cell_of(sums: NDArray[np.int64], join: JoinPlan) -> Binary | Multiclass | Regression:
@@ -55,10 +66,10 @@ def cell_of(sums: NDArray[np.int64], join: JoinPlan) -> Binary | Multiclass | Re
     return Regression(join.scale, sums[:-2], predictions)
 
 
-def _text(found: Realised, first: str) -> str:
+def _text(found: Realised, first: str, predictions: int, labelled: int) -> str:
     if not found.predictions:
         return "No predictions with an id in this window."
-    labels = f"{found.labelled:,} labels of {found.predictions:,} predictions ({found.coverage:.0%})"
+    labels = f"{labelled:,} labels of {predictions:,} predictions ({found.coverage:.0%})"
     figure = found.figures.get(first)
     if figure is None:
         return f"{labels}."

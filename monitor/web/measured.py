@@ -51,6 +51,7 @@ def _figures(samples: Samples, model: ModelView, window: str, most: int) -> None
     samples[p.PERFORMANCE_TIMESTAMP_SECONDS].append(((name, window), verdict.end / 1000))
     if "label_coverage" in (whole := verdict.scores.get("", {})):
         samples[p.LABEL_COVERAGE_RATIO].append(((name, window), whole["label_coverage"]))
+        samples[p.JOIN_SAMPLED_RATIO].append(((name, window), whole.get("sampled", 1.0)))
     ranked = sorted(verdict.scores, key=lambda one: (one != "", -verdict.scores[one].get("labels", 0.0), one))
     for segment in ranked[: most + 1]:
         own = verdict.scores[segment]

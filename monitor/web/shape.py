@@ -200,7 +200,12 @@ def _plan(plan: ModelPlan) -> dict[str, Any]:
         "rules": [asdict(rule) for rule in plan.limits],
         "labels": None
         if plan.join is None
-        else {"source": plan.join.source, "kind": plan.join.kind, "wait": plan.join.wait / 1000},
+        else {
+            "source": plan.join.source,
+            "kind": plan.join.kind,
+            "wait": plan.join.wait / 1000,
+            "max_open": plan.join.most,
+        },
         "runbook": plan.runbook,
         "segments": {one.name: list(one.values) for one in plan.segments},
     }

@@ -28,6 +28,7 @@ from monitor.segments import WHOLE, by_code, part_layout
 from monitor.sketch import NOVEL_KEPT, Sketch
 from monitor.window.dense import DenseCells
 from monitor.window.sampling import Sampler
+from monitor.window.waiting import Waiting
 
 GROUPS_PER_PANE = 64
 """Distinct (version, variant) per pane, each with all of its segments; the rest share two, one for the
@@ -57,6 +58,8 @@ class _Cell:
     sample: Reservoir | None = None
     joinable: list[NDArray[np.void]] = field(default_factory=list)
     """Rows that labels are joined with, in the order of their offsets."""
+    level: int = 0
+    """Of which sample they are: `monitor.joinable.Rows.level`."""
 
 
 class OpenCells:
@@ -96,6 +99,8 @@ class OpenCells:
         """Pane → the versions and variants that have cells of their own in it."""
         self._pairs = _Pairs()
         self._sampler = Sampler(plan, layout, source)
+        has_open = plan.join is not None and not plan.join.is_label and segment < 0
+        self._waiting = Waiting(plan) if has_open else None
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -121,7 +126,7 @@ class OpenCells:
         if self._segment < 0:
             self._sampler.add(columns, number, [cell.sample for cell in cells])
         if self.plan.join is not None and self._segment < 0 and marks is not None:
-            _keep(rows_of(columns, marks, self.plan.join), number, cells)
+            self._keep(rows_of(columns, marks, self.plan.join), panes, marks, number, cells)
         if len(columns.novel) and self._segment < 0:
             broken += self._add_named(columns, number, cells)
         return broken
@@ -147,6 +152,8 @@ class OpenCells:
             if cell.place >= 0:
                 self._dense.give(cell.place)
                 del self._awake[key]
+        if self._waiting is not None:
+            self._waiting.forget(live)
         for cell in list(self._awake.values()):
             if not cell.is_touched:
                 self._settle(cell)
@@ -165,14 +172,35 @@ class OpenCells:
             cell.rejects[:] = sketch.rejects
             cell.novel = {column: Sample(counts, NOVEL_KEPT) for column, counts in sketch.novel.items()}
             cell.sample = self._sampler.restore(key, sketch.rows, sketch.sample)
-            cell.joinable = self._kept(sketch.joinable)
+            self._restore_rows(cell, sketch.joinable)
 
-    def _kept(self, data: bytes) -> list[NDArray[np.void]]:
-        """The rows of a recovered sketch; none where what they mean was configured otherwise."""
+    def _restore_rows(self, cell: _Cell, data: bytes) -> None:
+        """Of a recovered sketch; none where what they mean was configured otherwise."""
         if not data or self.plan.join is None:
-            return []
+            return
         found = unpack(data)
-        return [found.rows] if found.digest == self.plan.join.digest else []
+        if found.digest != self.plan.join.digest:
+            return
+        cell.joinable, cell.level = [found.rows], found.level
+        if self._waiting is not None:
+            self._waiting.restore(cell.key[1], found.level, len(found.rows))
+
+    def _keep(
+        self, rows: NDArray[np.void], panes: NDArray[np.int64], marks: NDArray[np.int64], number: NDArray[np.int32],
+        cells: Sequence[_Cell],
+    ) -> None:  # fmt: skip
+        """Add rows that have an id to the cells they belong to."""
+        ids = np.ascontiguousarray(rows["id"])
+        own = np.where(ids != 0, number, -1)
+        if self._waiting is not None:
+            is_kept = self._waiting.take(ids, panes, marks)
+            for at in np.unique(own[own >= 0]).tolist():
+                cells[at].level = self._waiting.level(cells[at].key[1])
+            own = np.where(is_kept, own, -1)
+        for at, cell in enumerate(cells):
+            mine = rows[own == at] if len(cells) > 1 or (own < 0).any() else rows
+            if len(mine):
+                cell.joinable.append(mine)
 
     def _numbered(self, columns: Columns, panes: NDArray[np.int64]) -> tuple[NDArray[np.int32], list[_Cell]]:
         """The cells of the rows, each once, and int32[rows]: which of them a row belongs to, -1 for none.
@@ -284,7 +312,9 @@ class OpenCells:
             rejects=cell.rejects.copy(),
             novel={column: dict(sample.counts) for column, sample in cell.novel.items()},
             sample=pack(cell.sample.read(), self.source) if cell.sample else b"",
-            joinable=pack_rows(cell.joinable, plan.join) if plan.join is not None else b"",
+            joinable=pack_rows(cell.joinable, plan.join, columns=len(plan.segments), level=cell.level)
+            if plan.join is not None
+            else b"",
         )
 
 
@@ -339,15 +369,6 @@ def _count(novel: Novel, pair: NDArray[np.int32], own: NDArray[np.int64], cells:
         names = (entries[mine] % len(novel.names)).tolist()
         texts = [novel.names[number] for number in names]
         sample.add(zip(texts, hashes[names].tolist(), rows[mine].tolist(), strict=True))
-
-
-def _keep(rows: NDArray[np.void], number: NDArray[np.int32], cells: Sequence[_Cell]) -> None:
-    """Add rows that have an id to the cells they belong to."""
-    own = np.where(rows["id"] != 0, number, -1)
-    for at, cell in enumerate(cells):
-        mine = rows[own == at] if len(cells) > 1 or (own < 0).any() else rows
-        if len(mine):
-            cell.joinable.append(mine)
 
 
 def _sample(cell: _Cell, column: int) -> Sample:

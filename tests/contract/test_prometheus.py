@@ -28,8 +28,9 @@ WITH_SEGMENTS = {
     "driftline_segment_statistic",
     *(
         f"driftline_{name}"
-        for name in ("performance", "performance_low", "performance_high", "join_ids", "join_bytes", "labels_unjoined")
+        for name in ("performance", "performance_low", "performance_high", "join_ids", "join_bytes")
     ),
+    *(f"driftline_{name}" for name in ("labels_unjoined", "join_sampled_ratio")),
     *(f"driftline_{name}" for name in ("label_coverage_ratio", "label_delay_seconds")),
     *(f"driftline_performance_{name}" for name in ("timestamp_seconds", "estimate", "estimate_error")),
     *(f"driftline_performance_provisional{name}" for name in ("", "_low", "_high", "_timestamp_seconds")),

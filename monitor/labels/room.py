@@ -1,0 +1,32 @@
+"""How many bytes labels take. The arithmetic of `driftline check`, beside `monitor.memory`."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from kernels.join import width_of
+from monitor.joinable import LABELS, PREDICTIONS, dtype_of
+from monitor.labels.join import KINDS
+from monitor.labels.outcomes import cohort_span
+from monitor.plan import ModelPlan
+from monitor.segments import names
+from monitor.window.waiting import panes_waiting
+
+OPEN_BYTES, LABEL_BYTES = 24, 32
+"""Of a prediction that waits for its label, in the table of whoever judges the model, and of a label that has come for it."""
+
+
+def join_bytes(plan: ModelPlan, *, groups: int, partitions: int) -> int:
+    """What labels take when as many predictions wait as may, and each has one: in the table, in sketches that can still
+    change, twice, and in the sums by span of event time, version and segment. Labels that nobody has predicted, of the
+    last day, come on top. `groups`: versions and variants side by side.
+    """
+    if plan.join is None:
+        return 0
+    ids = partitions * min(plan.join.most, 1 << 50)
+    share = min((plan.lateness // plan.pane + 3) / panes_waiting(plan), 1.0)
+    row = dtype_of(PREDICTIONS, len(plan.segments)).itemsize + dtype_of(LABELS, 0).itemsize
+    kind = KINDS[plan.join.kind]
+    cohorts = panes_waiting(plan) * plan.pane // cohort_span(plan) + 1
+    sums = cohorts * groups * (1 + len(names(plan))) * 8 * width_of(kind, len(plan.join.classes))
+    return ids * (OPEN_BYTES + LABEL_BYTES) + ceil(ids * share * 2 * row) + sums
