@@ -265,6 +265,35 @@ def add_labels(
 
 
 @kernel(
+    "void(int64[:, ::1], int64, int64, float64, float64, "
+    "const int32[::1], const float32[::1], const float32[::1])"
+)
+def add_labelled(
+    sums: Array,
+    kind: int,
+    classes: int,
+    threshold: float,
+    scale: float,
+    row: Array,
+    value: Array,
+    label: Array,
+) -> None:
+    """Count predictions that have their label beside them: nothing is to be found.
+
+    sums   int64[rows of sums, width]
+    row    int32[predictions]    where to count each, -1: nowhere
+    value  float32[predictions]  not counted where it is not finite
+    label  float32[predictions]  not finite: there is none yet
+    """
+    for at in range(len(row)):
+        if row[at] < 0 or not math.isfinite(value[at]):
+            continue
+        add_prediction(sums[row[at]], kind, classes, threshold, value[at], 1)
+        if math.isfinite(label[at]):
+            add_pair(sums[row[at]], kind, classes, threshold, scale, value[at], label[at], 1)
+
+
+@kernel(
     "int64(uint64[::1], int32[::1], float32[::1], int32[::1], "
     "float32[::1], int64[::1], int64[::1], int64[::1], int32[::1], "
     "uint64[::1], int32[::1], float32[::1], int32[::1], "

@@ -116,6 +116,8 @@ class Columns:
                                             is none; None without labels
     outcome     float32[rows]               the prediction, or the label itself, NaN where it is missing;
                                             None as `ids`
+    label       float32[rows]               the label beside the prediction, NaN where it is missing; None where
+                                            labels come on a topic of their own; then there are no ids
     """
 
     model: str
@@ -134,6 +136,7 @@ class Columns:
     segments: NDArray[np.int32] | None = None
     ids: NDArray[np.uint64] | None = None
     outcome: NDArray[np.float32] | None = None
+    label: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -156,4 +159,5 @@ class Columns:
             segments=self.segments[:, rows] if self.segments is not None else None,
             ids=self.ids[rows] if self.ids is not None else None,
             outcome=self.outcome[rows] if self.outcome is not None else None,
+            label=self.label[rows] if self.label is not None else None,
         )

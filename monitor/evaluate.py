@@ -304,7 +304,7 @@ class Evaluate:
         """Take the figures of windows whose labels are in, or that were compared with the online store; `passed`: what the
         partitions of the predictions are past."""
         plan = judgement.plan
-        heard = None if plan.join is None else self._hear(plan, plan.join.source, None)
+        heard = self._hear(plan, plan.join.source or plan.source, None) if plan.join is not None else None
         count = 0
         for measured in judgement.measures(heard, now=self._clock.now_ms(), passed=passed):
             self._commit(judgement, measured)

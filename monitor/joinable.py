@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from monitor.columns import Columns
 from monitor.plan import JoinPlan
 
-PREDICTIONS, LABELS, SAMPLED = 1, 2, 3
-"""SAMPLED: predictions, behind a head with their level."""
+PREDICTIONS, LABELS, SAMPLED, COUNTED = 1, 2, 3, 4
+"""SAMPLED: predictions, behind a head with their level. COUNTED: no rows, but sums of predictions that had their label
+beside them: places int32[filled], then int64[filled]."""
+_WIDEST = 1 << 16
 _HEAD = 2 + 8
 DEEPEST = 40
 """The largest level: of a million million ids one."""
@@ -86,6 +88,51 @@ def pack(parts: Sequence[NDArray[np.void]], join: JoinPlan, *, columns: int = 0,
     else:
         head = bytes([PREDICTIONS, columns]) + join.digest
     return head + b"".join(part.tobytes() for part in parts)
+
+
+def pack_sums(sums: NDArray[np.int64], join: JoinPlan) -> bytes:
+    """Sums of one cell, `kernels.join.width_of`, as bytes; b"" where nothing was counted."""
+    filled = np.flatnonzero(sums)
+    if not len(filled):
+        return b""
+    return (
+        bytes([COUNTED, 0])
+        + join.digest
+        + filled.astype("<i4").tobytes()
+        + sums[filled].astype("<i8").tobytes()
+    )
+
+
+def unpack_sums(data: bytes, width: int) -> NDArray[np.int64]:
+    """The sums in `data` by which `is_counted`. Raises RowsDamaged."""
+    filled, more = divmod(len(data) - _HEAD, 12)
+    if more:
+        raise RowsDamaged(f"{len(data) - _HEAD} bytes of sums")
+    places = np.frombuffer(data, "<i4", filled, _HEAD)
+    if len(places) and not (places.min() >= 0 and places.max() < width):
+        raise RowsDamaged("a sum of no place")
+    sums = np.zeros(width, np.int64)
+    sums[places] = np.frombuffer(data, "<i8", filled, _HEAD + 4 * filled)
+    return sums
+
+
+def is_counted(data: bytes) -> bool:
+    """Whether they are sums, and not rows. Raises RowsDamaged."""
+    if len(data) < _HEAD:
+        raise RowsDamaged("rows without a head")
+    return data[0] == COUNTED
+
+
+def check(data: bytes) -> None:
+    """Raises RowsDamaged for what neither `unpack` nor `unpack_sums` takes."""
+    if is_counted(data):
+        unpack_sums(data, _WIDEST)
+    else:
+        unpack(data)
+
+
+def digest_of(data: bytes) -> bytes:
+    return data[2:_HEAD]
 
 
 def unpack(data: bytes) -> Rows:

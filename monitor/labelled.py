@@ -26,6 +26,7 @@ from monitor.incident.track import Transition, track
 from monitor.judge.limits import Scores, breaks, rules_that_hold
 from monitor.judge.record import from_json, to_json
 from monitor.labels.concept import ERRORS, Change, Concept, held, recorded, told
+from monitor.labels.counted import Counted
 from monitor.labels.delays import Delays
 from monitor.labels.outcomes import Outcomes
 from monitor.labels.provisional import Provisional, newest_label, provisional
@@ -80,7 +81,7 @@ class Labelled:
         self._join: JoinPlan = plan.join
         self._cursor: dict[str, int] = {}
         self._next_anew = -1
-        self.outcomes = Outcomes(plan)
+        self.outcomes = _outcomes(plan)
         self._oldest = -1
         self._passed_over = self._wanted = False
         """Labels were not taken; and there are predictions for them now."""
@@ -124,7 +125,7 @@ class Labelled:
         if not (self._wanted or (self.outcomes.missed and now >= self._next_anew)):
             return False
         self._next_anew = now + ANEW_EVERY
-        self.outcomes, self._oldest = Outcomes(self.plan), -1
+        self.outcomes, self._oldest = _outcomes(self.plan), -1
         self._passed_over = self._wanted = False
         self._at = self._known()
         return True
@@ -341,10 +342,12 @@ class Labelled:
 
     def shown(self) -> dict[str, int]:
         """What is waited for, in numbers."""
-        join = self.outcomes.join
-        unpredicted = join.unpredicted
-        return {"predicted": join.used - unpredicted, "labelled": unpredicted, "late": join.late,
-                "unknown": join.unknown, "bytes": join.nbytes}  # fmt: skip
+        return self.outcomes.waiting()
+
+
+def _outcomes(plan: ModelPlan) -> Outcomes | Counted:
+    assert plan.join is not None
+    return Outcomes(plan) if plan.join.source else Counted(plan)
 
 
 def _changed(

@@ -188,7 +188,7 @@ class JoinPlan:
     """How the labels of another topic find the predictions of a model."""
 
     source: str
-    """Of the labels."""
+    """Of the labels; "": they stand in the record of the prediction."""
     kind: str
     """score | class | number"""
     wait: int
@@ -205,6 +205,8 @@ class JoinPlan:
     """The plan is that of the labels themselves."""
     most: int = 1 << 62
     """Predictions of one partition that may wait for labels at once."""
+    path: Path = ()
+    """Of the label, where it stands in the record of the prediction."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,8 +43,8 @@ def names(plan: ModelPlan) -> tuple[str, ...]:
 
 
 def hidden(plan: ModelPlan) -> tuple[FeaturePlan, ...]:
-    """Columns that are read and not counted, behind those of the features: which segment a row belongs to, and
-    the class that was predicted where labels are joined.
+    """Columns that are read and not counted, behind those of the features: which segment a row belongs to, and where
+    labels are joined the class that was predicted, and the label that stands beside the prediction.
 
     One for each declared column, also where a feature is read at the same path: its slots may be other ones.
     No feature can be called as they are.
@@ -53,10 +53,17 @@ def hidden(plan: ModelPlan) -> tuple[FeaturePlan, ...]:
         FeaturePlan(f"\0segment {one.name}", one.path, one.kind, categories=one.values)
         for one in plan.segments
     )
-    if plan.join is None or plan.join.is_label or plan.join.kind != "class":
+    join = plan.join
+    if join is None or join.is_label:
         return columns
-    path = next(feature.path for feature in plan.features if feature.name == PREDICTION)
-    return (*columns, FeaturePlan("\0class", path, Kind.CATEGORICAL, categories=plan.join.classes))
+    if join.kind == "class":
+        path = next(feature.path for feature in plan.features if feature.name == PREDICTION)
+        columns += (FeaturePlan("\0class", path, Kind.CATEGORICAL, categories=join.classes),)
+    if not join.source and join.kind == "number":
+        columns += (FeaturePlan("\0label", join.path, Kind.NUMERIC),)
+    elif not join.source:
+        columns += (FeaturePlan("\0label", join.path, Kind.CATEGORICAL, categories=join.classes),)
+    return columns
 
 
 def part_plan(plan: ModelPlan) -> ModelPlan:

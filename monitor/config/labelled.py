@@ -25,9 +25,10 @@ MOST_CLASSES = 64
 class Labels(Group):
     """The truth about predictions, where it comes later and on another topic."""
 
-    source: Text = Field(
+    source: Text | None = Field(
+        default=None,
         description="One of `sources`: the topic of the labels. The `id` of its fields and that of the model's own source "
-        "are the same for a prediction and its label.",
+        "are the same for a prediction and its label. Without it labels stand in the records of the predictions.",
         examples=["outcomes"],
     )
     path: DottedPath = Field(description="Where the label stands in its record.", examples=["label"])
@@ -83,6 +84,9 @@ def check_labels(
     if labels is None:
         return
     at = (*steps, "labels")
+    if labels.source is None:
+        yield from _check_kind(labels, kind, steps)
+        return
     if labels.source not in sources:
         yield Problem(
             "unknown-source", (*at, "source"), f"there is no source called `{labels.source}`",
@@ -99,6 +103,11 @@ def check_labels(
                 "missing-key", ("sources", source, "fields"), text, at_key=True,
                 help="name its field: fields: {id: request_id}",
             )  # fmt: skip
+    yield from _check_kind(labels, kind, steps)
+
+
+def _check_kind(labels: Labels, kind: str, steps: Steps) -> Iterator[Problem]:
+    at = (*steps, "labels")
     if not kind:
         yield Problem(
             "missing-key", at, f"models.{steps[1]} has labels, but no prediction", at_key=True,
@@ -123,10 +132,14 @@ def plan_join(
 ) -> JoinPlan:  # fmt: skip
     """`ids`: paths of the ids of both sources; `scale`: what errors of a number are counted in."""
     classes = {"score": labels.positive, "class": labels.classes}.get(kind, ())
-    meaning = [kind, classes, prediction.path, labels.path, labels.source, ids]
+    meaning: list[object] = [kind, classes, prediction.path, labels.path, labels.source, ids]
     meaning += [[one.name, one.path, one.values] for one in segments]
+    if labels.source is None:  # what is kept are sums, and not what they are made of
+        meaning += [labels.threshold, scale]
     text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).digest()[:8]
+    if labels.source is None:
+        return JoinPlan("", kind, 0, digest, classes, labels.threshold, scale, path=labels.path)
     return JoinPlan(
         labels.source, kind, labels.wait, digest, classes, labels.threshold, scale, most=labels.max_open
     )
@@ -135,6 +148,7 @@ def plan_join(
 def label_plan(plan: ModelPlan, labels: Labels) -> ModelPlan:
     """How the records of the labels are counted: a model of the same name with one column."""
     assert plan.join is not None
+    assert labels.source is not None
     kind = Kind.NUMERIC if plan.join.kind == "number" else Kind.CATEGORICAL
     categories = None if kind is Kind.NUMERIC else plan.join.classes
     text = f"labels {plan.join.digest.hex()} {plan.pane}"

@@ -86,7 +86,9 @@ def build_plans(
         labels=tuple(
             label_plan(plan, labels)
             for plan in models
-            if (labels := settings.models[plan.name].labels) is not None and plan.join is not None
+            if (labels := settings.models[plan.name].labels) is not None
+            and plan.join is not None
+            and labels.source
         ),
         alerts=plan_alerts(settings),
         stores={
@@ -133,7 +135,9 @@ def plan_topics(settings: Settings) -> tuple[TopicSpec, ...]:
         return ()
     carrying = [name for name in settings.sources if settings.carried_by(name)]
     spans = [
-        window.size + model.allowed_lateness + (model.labels.wait if model.labels else 0)
+        window.size
+        + model.allowed_lateness
+        + (model.labels.wait if model.labels and model.labels.source else 0)
         for model in settings.models.values()
         for window in model.windows.values()
     ]
@@ -308,7 +312,8 @@ def _join(
         return None
     profiles = reference.features if reference is not None else ()
     scale = next((profile.scale for profile in profiles if profile.name == PREDICTION), 1.0)
-    ids = tuple(settings.sources[one].fields.id for one in (settings.source_of(name), labels.source))
+    joined = (settings.source_of(name), labels.source) if labels.source else ()
+    ids = tuple(settings.sources[one].fields.id for one in joined)
     return plan_join(labels, outcome.kind, prediction=prediction, segments=segments, ids=ids, scale=scale)
 
 

@@ -290,7 +290,7 @@ class Model(Group):
     )
     labels: Labels | None = Field(
         default=None,
-        description="The truth, where it comes later and on another topic: what the model's performance is measured by.",
+        description="The truth, on another topic where it comes later, or in the record: what the model's performance is measured by.",
         examples=[{"source": "outcomes", "path": "label", "wait": "24h"}],
     )
     feature_store: FeatureStore | None = Field(

@@ -155,14 +155,10 @@ class Decoder:
     def _told(self, name: str, columns: Columns, batch: Batch) -> Columns:
         """The rows of a model as the fold takes them: hidden columns are no features."""
         joined, hidden = self._joined.get(name), self._hidden[name]
-        codes = None
-        if joined is not None and joined.reads_class:
-            last = len(columns.codes) - 1
-            codes = columns.codes[last]
-            if not joined.is_label:
-                columns = replace(columns, codes=columns.codes[:last])
-        columns = with_groups(_apart(columns, hidden), self._members[name])
-        return columns if joined is None else joined.add(columns, batch, codes)
+        if joined is None:
+            return with_groups(_apart(columns, hidden), self._members[name])
+        columns, read = joined.apart(columns)
+        return joined.add(with_groups(_apart(columns, hidden), self._members[name]), batch, read)
 
     def _count(self, name: str) -> None:
         known = name if name in self.unknown or len(self.unknown) < UNKNOWN_KEPT else ""

@@ -157,6 +157,12 @@ class Outcomes:
         for sketch in [key for key in self._taken if key.pane < before - self._kept]:
             del self._taken[sketch]
 
+    def waiting(self) -> dict[str, int]:
+        """What is waited for, in numbers, and labels that were let go."""
+        join, unpredicted = self.join, self.join.unpredicted
+        return {"predicted": join.used - unpredicted, "labelled": unpredicted, "late": join.late,
+                "unknown": join.unknown, "bytes": join.nbytes}  # fmt: skip
+
     def _cells_of(self, key: SketchKey, codes: NDArray[np.uint8], level: int) -> NDArray[np.int32]:
         cohort = key.pane // self.span * self.span
         if not self._names:

@@ -21,7 +21,9 @@ def join_bytes(plan: ModelPlan, *, groups: int, partitions: int) -> int:
     change, twice, and in the sums by span of event time, version and segment. Labels that nobody has predicted, of the
     last day, come on top. `groups`: versions and variants side by side.
     """
-    if plan.join is None:
+    if (
+        plan.join is None or not plan.join.source
+    ):  # sums beside the predictions are as sparse as their labels are few
         return 0
     ids = partitions * min(plan.join.most, 1 << 50)
     share = min((plan.lateness // plan.pane + 3) / panes_waiting(plan), 1.0)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from kernels.layout import SUM_WORDS, Layout
 from monitor.errors import StateTooNew
 from monitor.joinable import RowsDamaged
-from monitor.joinable import unpack as unpack_rows
+from monitor.joinable import check as check_rows
 from monitor.names import REASONS, SketchKey, Source
 from monitor.pack import Packed, check, pack, unpack
 from monitor.sample import check as check_sample
@@ -239,7 +239,7 @@ def _sketch(body: _JoinBody) -> Sketch:
         check_sample(body.sample)
     if body.joinable:
         try:
-            unpack_rows(body.joinable)
+            check_rows(body.joinable)
         except RowsDamaged as error:
             raise damaged(Form.SKETCH, str(error)) from error
     return Sketch(

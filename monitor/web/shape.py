@@ -201,7 +201,7 @@ def _plan(plan: ModelPlan) -> dict[str, Any]:
         "labels": None
         if plan.join is None
         else {
-            "source": plan.join.source,
+            "source": plan.join.source or None,
             "kind": plan.join.kind,
             "wait": plan.join.wait / 1000,
             "max_open": plan.join.most,

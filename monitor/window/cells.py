@@ -17,8 +17,8 @@ from kernels.pairs import number_pairs, take_places
 from kernels.select import CPU, Backend
 from monitor.columns import Columns, Novel
 from monitor.contract import contract
+from monitor.joinable import digest_of, is_counted, pack_sums, rows_of, unpack, unpack_sums
 from monitor.joinable import pack as pack_rows
-from monitor.joinable import rows_of, unpack
 from monitor.memory import DENSE_BYTES
 from monitor.names import CHAMPION, REASONS, SketchKey, Source
 from monitor.novel import Sample, hash64
@@ -26,6 +26,7 @@ from monitor.plan import ModelPlan
 from monitor.sample import Reservoir, pack
 from monitor.segments import WHOLE, by_code, part_layout
 from monitor.sketch import NOVEL_KEPT, Sketch
+from monitor.window.beside_label import count, width
 from monitor.window.dense import DenseCells
 from monitor.window.sampling import Sampler
 from monitor.window.waiting import Waiting
@@ -60,6 +61,8 @@ class _Cell:
     """Rows that labels are joined with, in the order of their offsets."""
     level: int = 0
     """Of which sample they are: `monitor.joinable.Rows.level`."""
+    labelled: NDArray[np.int64] | None = None
+    """Sums of rows that have their label beside them."""
 
 
 class OpenCells:
@@ -99,7 +102,7 @@ class OpenCells:
         """Pane → the versions and variants that have cells of their own in it."""
         self._pairs = _Pairs()
         self._sampler = Sampler(plan, layout, source)
-        has_open = plan.join is not None and not plan.join.is_label and segment < 0
+        has_open = plan.join is not None and not plan.join.is_label and bool(plan.join.source) and segment < 0
         self._waiting = Waiting(plan) if has_open else None
 
     def __len__(self) -> int:
@@ -125,7 +128,10 @@ class OpenCells:
                 broken += self._dense.fold(rows, place, places)
         if self._segment < 0:
             self._sampler.add(columns, number, [cell.sample for cell in cells])
-        if self.plan.join is not None and self._segment < 0 and marks is not None:
+        if self.plan.join is not None and columns.label is not None:
+            for cell, sums in zip(cells, count(columns, number, len(cells), self.plan.join), strict=True):
+                cell.labelled = sums if cell.labelled is None else cell.labelled + sums
+        elif self.plan.join is not None and self._segment < 0 and marks is not None:
             self._keep(rows_of(columns, marks, self.plan.join), panes, marks, number, cells)
         if len(columns.novel) and self._segment < 0:
             broken += self._add_named(columns, number, cells)
@@ -176,11 +182,12 @@ class OpenCells:
 
     def _restore_rows(self, cell: _Cell, data: bytes) -> None:
         """Of a recovered sketch; none where what they mean was configured otherwise."""
-        if not data or self.plan.join is None:
+        if not data or self.plan.join is None or digest_of(data) != self.plan.join.digest:
+            return
+        if is_counted(data):
+            cell.labelled = unpack_sums(data, width(self.plan.join))
             return
         found = unpack(data)
-        if found.digest != self.plan.join.digest:
-            return
         cell.joinable, cell.level = [found.rows], found.level
         if self._waiting is not None:
             self._waiting.restore(cell.key[1], found.level, len(found.rows))
@@ -312,10 +319,16 @@ class OpenCells:
             rejects=cell.rejects.copy(),
             novel={column: dict(sample.counts) for column, sample in cell.novel.items()},
             sample=pack(cell.sample.read(), self.source) if cell.sample else b"",
-            joinable=pack_rows(cell.joinable, plan.join, columns=len(plan.segments), level=cell.level)
-            if plan.join is not None
-            else b"",
+            joinable=self._joinable(cell),
         )
+
+    def _joinable(self, cell: _Cell) -> bytes:
+        join = self.plan.join
+        if join is None:
+            return b""
+        if cell.labelled is not None:
+            return pack_sums(cell.labelled, join)
+        return pack_rows(cell.joinable, join, columns=len(self.plan.segments), level=cell.level)
 
 
 class _Pairs:

@@ -112,3 +112,23 @@ def test_pages_for_harm_and_maintenance() -> None:
     body = yaml.safe_load(with_(page_on="harm", rules={"harm": "accuracy < 0.9"}))
     del body["models"]["m"]["labels"]
     assert build_plans(settings_of(yaml.safe_dump(body)), {}).models[0].harm
+
+
+def test_labels_in_the_record() -> None:
+    """They need no id, nothing is waited for, and what is kept depends on the threshold."""
+    body = yaml.safe_load(CONFIG)
+    del body["sources"]["outcomes"], body["sources"]["s"]["fields"]
+    model = body["models"]["m"]
+    model["labels"] = {"path": "truth.label", "positive": ["fraud"]}
+    plans = build_plans(settings_of(yaml.safe_dump(body)), {})
+    (plan,) = plans.models
+    assert plans.labels == ()
+    assert (plan.join.source, plan.join.wait, plan.join.path) == ("", 0, ("truth", "label"))
+    model["labels"]["threshold"] = 0.7
+    (other,) = build_plans(settings_of(yaml.safe_dump(body)), {}).models
+    assert other.join.digest != plan.join.digest
+    assert other.config == plan.config  # drift is counted as before
+    del model["prediction"]
+    assert [(f.code, f.path) for f in findings_of(yaml.safe_dump(body))] == [
+        ("missing-key", "models.m.labels")
+    ]

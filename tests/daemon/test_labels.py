@@ -144,6 +144,13 @@ def test_performance_over_a_restart(make, broker):
     code, out = command("replay", "-c", str(scene.config), "--output", "json")
     assert code == 0, out
     assert len(json.loads(out)["verdicts"]) == len(WINDOWS)
+    code, out = command("replay", "-c", str(scene.config), "--labels", "--output", "json")
+    assert code == 0, out
+    replayed = json.loads(out)["performance"]
+    assert len(replayed) == len(WINDOWS)
+    for one, live in zip(replayed, reversed(found["whole"]), strict=True):
+        same = ("start", "end", "predictions", "versions", "rules", "figures")
+        assert [one[name] for name in same] == [live[name] for name in same]
     code, out = command("check", "--no-network", "-c", str(scene.config))
     assert code == 0, out
     assert shown["label_coverage_ratio", MODEL, "5m"] == labels / count
@@ -174,3 +181,32 @@ def test_killed_lives_join_the_same_pairs(make, broker):
         count, labels, accuracy = recounted(records, window)
         assert (one["predictions"], one["figures"][""]["labels"]) == (count, labels)
         assert one["figures"][""]["accuracy"]["value"] == pytest.approx(accuracy, abs=1e-12)
+
+
+@pytest.mark.slow
+def test_labels_in_the_records_of_the_predictions(make):
+    """Measured as soon as they are judged, by the same figures, over a restart; the source needs no second topic and no id."""
+    records = predictions(WINDOWS)
+    for record in records:
+        record["label"] = label_of(record)
+    model = {"prediction": {"path": "score", "kind": "score"}, "labels": {"path": "label", "threshold": 0.3}}
+    fields = {"id": None, "time": {"path": "ts", "unit": "ms"}, "model": "model", "version": "version"}
+    scene = make(
+        "beside", models={MODEL: model}, sources={"predictions": {"fields": fields}},
+    )  # fmt: skip
+    sent = [
+        Sent(int(record["id"].split("-")[1]), json.dumps(record).encode(), record["ts"]) for record in records
+    ]
+    half = len(sent) // 2
+    for part, wanted in ((sent[:half], 1), (sent[half:], len(WINDOWS))):
+        scene.send(part)
+        with scene.daemon() as daemon:
+            url = daemon.server.url
+            until(lambda url=url, wanted=wanted: len(measured(url)) >= wanted, "windows to be measured")
+            found = measured(url)
+    for one, window in zip(reversed(found), WINDOWS, strict=True):
+        count, labels, accuracy = recounted(records, window)
+        assert (one["predictions"], one["figures"][""]["labels"]) == (count, labels)
+        assert one["figures"][""]["accuracy"]["value"] == pytest.approx(accuracy, abs=1e-12)
+    code, out = command("check", "--no-network", "-c", str(scene.config))
+    assert code == 0, out
