@@ -58,13 +58,19 @@ from monitor.errors import UsageError
     "--months", type=click.FloatRange(0.01, 120), default=1.0, show_default=True, help="Of a run of --null."
 )
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of what is drawn.")
+@click.option(
+    "--labels",
+    "with_labels",
+    is_flag=True,
+    help="Also read the topics of labels to their end, and say how well models did in each window.",
+)
 @click.option("--svg", metavar="FILE", help="A picture of windows, pages and incidents over time.")
 @click.option("--fail-on", type=click.Choice(["drift"]), help="Exit with 4 when a window drifted.")
 @output_option
 def command(
     *, config: tuple[str, ...], against: tuple[str, ...], budgets: tuple[str, ...], path: str | None,
     name: str | None, since: str | None, until: str | None, without_change: bool, injected: tuple[str, ...],
-    runs: int, months: float, seed: int, svg: str | None, fail_on: str | None, output: str,
+    runs: int, months: float, seed: int, with_labels: bool, svg: str | None, fail_on: str | None, output: str,
 ) -> None:  # fmt: skip
     """Fold and judge again what a topic or a file holds, with the configuration as it is now.
 
@@ -88,6 +94,11 @@ def command(
         raise UsageError(
             f"records of a file have no record time - --from, --to with --file {path} - one or the other is right"
         )
+    if with_labels and (path is not None or without_change or against):
+        other = "--file" if path is not None else "--null" if without_change else "--against"
+        raise UsageError(
+            f"labels are on a topic beside that of one configuration - --labels with {other} - one of them"
+        )
     if svg is not None:
         _check_writable(svg)
     has_log = path is not None or is_span
@@ -103,6 +114,8 @@ def command(
         result = replay_run.drawn(options)
     else:
         result = replay_run.replayed(options, path=path, since=since, until=until)
+        if with_labels:
+            result = replay_run.with_labels(result, options, since=since, until=until)
     emit(result.data, result.text, output=output)
     if svg is not None:
         _write(svg, result.svg)

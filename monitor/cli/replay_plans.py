@@ -40,7 +40,7 @@ def variants(
     found: list[Variant] = []
     for files in (list(config), *(text.split(",") for text in against)):
         assembly = assemble(files).without_labels()
-        plan = _chosen(assembly, source)
+        plan = chosen(assembly, source)
         name = ",".join(files)
         contexts = {model: assembly.contexts[model] for model in plan.models}
         for budget in budgets:
@@ -84,7 +84,8 @@ def _with_budget(contexts: dict[str, Context], text: str) -> dict[str, Context]:
     return found
 
 
-def _chosen(assembly: Assembly, name: str | None) -> SourcePlan:
+def chosen(assembly: Assembly, name: str | None) -> SourcePlan:
+    """The source of this name, or the only one there is."""
     from monitor.errors import UsageError
 
     sources = {source.name: source for source in assembly.plans.sources}

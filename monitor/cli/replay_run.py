@@ -116,6 +116,26 @@ def replayed(options: Options, *, path: str | None, since: str | None, until: st
     return Result(data, text, title, tuple(lanes), drifted)
 
 
+def with_labels(result: Result, options: Options, *, since: str | None, until: str | None) -> Result:
+    """The same with how well models did in each window."""
+    from monitor.assembly import assemble
+    from monitor.cli import replay_measured
+    from monitor.cli.replay_plans import chosen
+
+    assembly = assemble(list(options.config))
+    source = chosen(assembly.without_labels(), options.source)
+    own = next(one for one in assembly.plans.sources if one.name == source.name)
+    if not any(assembly.models[name].plan.join for name in source.models):
+        raise UsageError(
+            f"no model has labels - --labels, source {own.name} - models.<name>.labels in the configuration"
+        )
+    found = replay_measured.measured(assembly, own, since=_time(since), until=_time(until))
+    lines = replay_measured.text(found)
+    return replace(
+        result, data={**result.data, "performance": replay_measured.data(found)}, text="\n".join([result.text, "", *lines]),
+    )  # fmt: skip
+
+
 def _log(
     variant: Variant, stack: ExitStack, *, path: str | None, since: str | None, until: str | None
 ) -> tuple[Sequence[Source], Iterator[Batch], BinaryIO | None]:
