@@ -121,13 +121,12 @@ class Evaluate:
                 self._show(judgement, whole=bool(count or news))
             except StateError as error:
                 log.error("ledger_refused", model=name, error=str(error))
-                continue
             except Exception:
                 # boundary: trouble with one model must not silence the others
                 metrics.INTERNAL_ERRORS_TOTAL.labels("judge").inc()
                 log.exception("judge_raised", model=name)
-                continue
-            judged += count
+            else:
+                judged += count
         try:
             self._removed.look(
                 self._contexts, self.progress.values(), alerts=self._alerts, stall=self._patience.stall
@@ -301,8 +300,7 @@ class Evaluate:
         return count + self._measure(judgement, heard.passed)
 
     def _measure(self, judgement: Judgement, passed: int) -> int:
-        """Take the figures of windows whose labels are in, or that were compared with the online store; `passed`: what the
-        partitions of the predictions are past."""
+        """Take the figures of windows whose labels are in; `passed`: what the partitions of the predictions are past."""
         plan = judgement.plan
         heard = self._hear(plan, plan.join.source or plan.source, None) if plan.join is not None else None
         count = 0

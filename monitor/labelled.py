@@ -23,13 +23,14 @@ from monitor import metrics
 from monitor.incident.model import Incident
 from monitor.incident.text import rfc3339
 from monitor.incident.track import Transition, track
-from monitor.judge.limits import Scores, breaks, rules_that_hold
+from monitor.judge.limits import rules_that_hold
 from monitor.judge.record import from_json, to_json
 from monitor.labels.concept import ERRORS, Change, Concept, held, recorded, told
 from monitor.labels.counted import Counted
 from monitor.labels.delays import Delays
 from monitor.labels.outcomes import Outcomes
 from monitor.labels.provisional import Provisional, newest_label, provisional
+from monitor.labels.runs import kept, run
 from monitor.labels.shares import Shares, cell_of, measure
 from monitor.labels.steps import delays_of, edges_of, finest, outcomes_of
 from monitor.names import CHAMPION
@@ -272,7 +273,7 @@ class Labelled:
         elif whole.labelled < plan.min_records:
             reason = Unknown.NOT_ENOUGH_DATA
         limits = spanned(plan.harm, spec)
-        runs = {rule.name: _run(rule, scores, before) for rule in limits if not rule.of}
+        runs = {rule.name: run(rule, scores, before) for rule in limits if not rule.of}
         return Verdict(
             model=plan.name, window=spec.name, start=start, end=end, revision=0,
             state=State.UNKNOWN if reason is not None else State.OK, reason=reason, detail=whole.detail,
@@ -280,7 +281,7 @@ class Labelled:
             reference_windows=0, windows_needed=0, scores=scores,
             rules=() if reason is not None else rules_that_hold(limits, scores, before=before, runs=runs),
             versions=self.outcomes.versions(start, end, variants),
-            outcomes=self._step(spec, end, variants) | _kept(limits, runs),
+            outcomes=self._step(spec, end, variants) | kept(limits, runs),
         )  # fmt: skip
 
     def _step(self, spec: WindowSpec, end: int, variants: Collection[str]) -> dict[str, Any]:
@@ -374,33 +375,6 @@ def spanned(limits: Iterable[RawRule], spec: WindowSpec) -> list[RawRule]:
         else rule
         for rule in limits
     ]
-
-
-def _run(rule: RawRule, scores: Scores, before: Sequence[Verdict]) -> int:
-    """Windows on end that break a limit, with this one: what the record of the one before says, and one more. Where that
-    is of another limit, they are counted among those that are remembered."""
-    if not breaks(rule, scores):
-        return 0
-    stood = before[-1].outcomes.get("runs", {}).get(rule.name) if before else None
-    if stood is not None and stood["limit"] == _limit(rule):
-        return int(stood["windows"]) + 1
-    return 1 + next(
-        (at for at, one in enumerate(reversed(before)) if not breaks(rule, one.scores)), len(before)
-    )
-
-
-def _kept(limits: Sequence[RawRule], runs: Mapping[str, int]) -> dict[str, Any]:
-    found = {
-        rule.name: {"windows": runs[rule.name], "limit": _limit(rule)}
-        for rule in limits
-        if runs.get(rule.name)
-    }
-    return {"runs": found} if found else {}
-
-
-def _limit(rule: RawRule) -> str:
-    """What a window is compared with, however long that must last."""
-    return replace(rule, windows=1).text
 
 
 def _identity(verdict: Verdict) -> str:

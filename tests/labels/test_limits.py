@@ -13,8 +13,9 @@ from monitor.incident.track import stand
 from monitor.judge.catalogue import PERFORMANCE
 from monitor.judge.limits import rules_that_hold
 from monitor.judge.record import from_json, to_json
-from monitor.labelled import CURSOR, HISTORY, KIND, Labelled, _kept, _run, spanned
+from monitor.labelled import CURSOR, HISTORY, KIND, Labelled, spanned
 from monitor.labels.figures import CATALOGUE
+from monitor.labels.runs import kept, run
 from monitor.names import Source
 from monitor.plan import RawRule, WindowSpec
 from monitor.state.log import Ledger, Progress
@@ -117,16 +118,16 @@ def test_a_limit_may_hold_for_longer_than_windows_are_remembered():
     history, held = deque(maxlen=HISTORY), []
     for _ in range(300):
         scores = {"": {"accuracy": 0.5}}
-        runs = {rule.name: _run(rule, scores, list(history))}
+        runs = {rule.name: run(rule, scores, list(history))}
         names = rules_that_hold([rule], scores, before=list(history), runs=runs)
         one = Verdict(
             model="m", window="5m", start=0, end=1, revision=0, state=State.OK, reason=None, detail="", rows=1,
             coverage=1.0, p=1.0, statistic=0.0, alpha=0.0, proven=False, reference="", reference_windows=0,
-            windows_needed=0, scores=scores, rules=names, outcomes=_kept([rule], runs),
+            windows_needed=0, scores=scores, rules=names, outcomes=kept([rule], runs),
         )  # fmt: skip
         history.append(from_json(json.loads(json.dumps(to_json(one)))))
         held.append(bool(names))
     assert held == [False] * 287 + [True] * 13
     other = replace(rule, limit=0.6)  # after a reload: what is remembered is counted
-    assert _run(other, scores, list(history)) == HISTORY + 1
-    assert _run(replace(rule, limit=0.4), scores, list(history)) == 0
+    assert run(other, scores, list(history)) == HISTORY + 1
+    assert run(replace(rule, limit=0.4), scores, list(history)) == 0
