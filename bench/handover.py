@@ -2,7 +2,7 @@
 
     python -m bench.handover --rounds 5
 
-Two replicas share eight partitions of a topic to which records come at a steady rate. One of them is sent
+Two replicas share twelve partitions of a topic to which records come at a steady rate. One of them is sent
 SIGTERM, or SIGKILL, and the time until every partition it had is recovered by the other is measured, from
 the moment of the signal.
 """
@@ -58,13 +58,17 @@ def owned(replicas: Replicas, number: int) -> set[str]:
 
 
 def rest(replicas: Replicas) -> None:
-    """Until both have partitions and neither has had another for a while."""
+    """Until both have partitions, none has two owners, and neither has had another for a while.
+
+    Of one that was killed the log says that it has what it had, until it has started anew.
+    """
     deadline, before, since = time.time() + PATIENCE, None, time.time()
     while time.time() < deadline:
         now = [owned(replicas, number) for number in (0, 1)]
         if now != before:
             before, since = now, time.time()
-        if all(now) and len(now[0] | now[1]) == PARTITIONS and time.time() - since > CALM:
+        whole = len(now[0] | now[1]) == len(now[0]) + len(now[1]) == PARTITIONS
+        if all(now) and whole and time.time() - since > CALM:
             return
         time.sleep(0.2)
     raise RuntimeError(f"the group did not come to rest within {PATIENCE:g} s: {before}")
