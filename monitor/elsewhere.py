@@ -40,10 +40,8 @@ class Notices:
         if self._tallies is not None:
             compared = self._tallies.tell()
             notice |= {"compared": compared} if compared["standings"] else {}
-            others = self._state.announced()
-            self._tallies.take(
-                [{**one["compared"], "at": one["at"]} for one in others if "compared" in one], self._stall
-            )
+            others = [one for one in self._state.announced() if "compared" in one]
+            self._tallies.take([(int(one["at"]), one["compared"]) for one in others], self._stall)
         self._state.announce(notice)
 
     def of(self, models: Collection[str]) -> tuple[Elsewhere, ...]:

@@ -43,6 +43,15 @@ class Standing:
     """Wall time of the last answer, ms."""
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What another process tells."""
+
+    run: str
+    panes: Mapping[tuple[str, int], Pane]
+    standings: Mapping[str, Standing]
+
+
 class Tallies:
     """`add` by the threads that ask, `tell` and `take` by the one that judges."""
 
@@ -58,7 +67,7 @@ class Tallies:
         """Model → pane → run → feature → counts."""
         self._changed: dict[tuple[str, int], int] = {}
         """When our own panes changed, wall time."""
-        self._heard: dict[str, int] = {}
+        self._spoke: dict[str, int] = {}
         """When others spoke last."""
 
     def add(self, model: str, pane: int, rows: Mapping[str, Iterable[int]]) -> None:
@@ -137,32 +146,50 @@ class Tallies:
             }
         return {"run": self.run, "panes": panes, "standings": standings}
 
-    def take(self, told: Iterable[Mapping[str, Any]], stall: int) -> None:
-        """What others tell; of one that is silent for `stall` ms it is forgotten how it was doing."""
+    def take(self, told: Iterable[tuple[int, Any]], stall: int) -> None:
+        """What others tell, and when they did; of one that is silent for `stall` ms it is forgotten how it was doing.
+
+        What is not understood, as of another version, says nothing.
+        """
         now = self._clock.now_ms()
+        for at, one in told:
+            try:
+                heard = _heard(one)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                continue
+            if heard.run != self.run and now - at <= stall:
+                self._put(heard, at)
         with self._lock:
-            for one in told:
-                run = str(one["run"])
-                if run == self.run or now - int(one["at"]) > stall:
-                    continue
-                self._heard[run] = int(one["at"])
-                for model, panes in one["panes"].items():
-                    for pane, rows in panes.items():
-                        self._panes.setdefault(model, {}).setdefault(int(pane), {})[run] = _rows(rows)
-                for model, standing in one["standings"].items():
-                    self._others.setdefault(model, {})[run] = _standing(standing)
-            silent = {run for run, at in self._heard.items() if now - at > stall}
-            self._drop(silent)
+            self._drop({run for run, at in self._spoke.items() if now - at > stall})
+
+    def _put(self, heard: Heard, at: int) -> None:
+        with self._lock:
+            self._spoke[heard.run] = at
+            for (model, pane), rows in heard.panes.items():
+                self._panes.setdefault(model, {}).setdefault(pane, {})[heard.run] = rows
+            for model, standing in heard.standings.items():
+                self._others.setdefault(model, {})[heard.run] = standing
 
     def _drop(self, runs: Collection[str]) -> None:
         for run in runs:
-            del self._heard[run]
+            del self._spoke[run]
             for standings in self._others.values():
                 standings.pop(run, None)
 
 
-def _rows(told: Mapping[str, Any]) -> Pane:
-    return {str(feature): [int(count) for count in row][: len(COUNTS)] for feature, row in told.items()}
+def _heard(told: Any) -> Heard:
+    panes = {
+        (str(model), int(pane)): {
+            str(feature): [int(count) for count in row] for feature, row in rows.items()
+        }
+        for model, own in told["panes"].items()
+        for pane, rows in own.items()
+    }
+    if any(len(row) != len(COUNTS) for rows in panes.values() for row in rows.values()):
+        raise ValueError("other counts")
+    return Heard(
+        str(told["run"]), panes, {str(name): _standing(one) for name, one in told["standings"].items()}
+    )
 
 
 def _standing(told: Mapping[str, Any]) -> Standing:

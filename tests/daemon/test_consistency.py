@@ -10,9 +10,13 @@ import pytest
 from monitor.clock import SystemClock
 from monitor.deliver.receiver import Receiver
 from tests.consistency.peer import FeatureServer
+from tests.daemon import build
 from tests.daemon.ask import api, get, samples, until
 from tests.daemon.build import MODEL, START, WINDOW, stream, verdicts
+from tests.faults.shared_state import shared, topics
 
+FROM = START + 120_000
+"""Records from here on are made after it is known how new the store is, however slowly a daemon starts."""
 BROKEN = 2
 """The window whose records have other amounts than the store, one in five of them."""
 
@@ -84,17 +88,23 @@ def drivers(server, made):
         server.rows[driver] = (START - 3_600_000, value)
 
 
-def first():
-    """A record by which it becomes known how new the store was before all others."""
-    ((driver, _, sent),) = [logged(stream([0], rows=1)[0])]
-    return driver, False, sent
+def later():
+    return [logged(sent) for sent in stream(range(5)) if sent.timestamp > FROM]
 
 
-def prime(scene, daemon, server, made):
-    drivers(server, [made])
-    scene.send([made[2]])
-    until(lambda: server.asked, "the first question")
-    until(lambda: daemon.clock.now_ms() > START + 1_000, "time to go on")
+def at_start(sent):
+    """The record as if it had been made before the store was asked anything."""
+    return replace(sent, value=json.dumps(json.loads(sent.value) | {"ts": START}).encode(), timestamp=START)
+
+
+def prime(scene, daemon, server):
+    """Let it become known how new the store was before all records: by one of each partition."""
+    made = [logged(at_start(sent)) for sent in stream([0], rows=1)]
+    drivers(server, made)
+    scene.send([sent for _, _, sent in made])
+    until(lambda: server.asked == len(made), "the first questions")
+    assert daemon.clock.now_ms() < FROM
+    return len(made)
 
 
 @pytest.mark.usefixtures("_brisk_answers")
@@ -103,10 +113,10 @@ def test_mismatches_open_an_incident_of_their_window(make, store):
     and outlives a restart."""
     receiver, server = store
     scene = make(**settings(receiver.url))
-    made = [logged(sent) for sent in stream(range(5)) if json.loads(sent.value)["ts"] > START + 5_000]
+    made = later()
     with scene.daemon(clock=Then()) as daemon:
         url = daemon.server.url
-        prime(scene, daemon, server, first())
+        before = prime(scene, daemon, server)
         drivers(server, made)
         scene.send([sent for _, _, sent in made])
         until(lambda: len(windows(url)) >= 4, "windows that were compared")
@@ -122,7 +132,7 @@ def test_mismatches_open_an_incident_of_their_window(make, store):
         assert one["rules"] == (["skew"] if number == BROKEN else [])
     skew = [one for one in incidents if one["rule"] == "skew"]
     assert [(one["severity"], one["opened"]) for one in skew] == [("critical", START + (BROKEN + 1) * WINDOW)]
-    assert shown["feature_store_records_total", MODEL, "compared"] == len(made) + 1
+    assert shown["feature_store_records_total", MODEL, "compared"] == len(made) + before
     assert shown["feature_store_up", MODEL] == 1
     assert shown["feature_mismatch_ratio", "amount", MODEL, "5m"] == 0.0
     with scene.daemon(clock=Then()) as daemon:
@@ -145,3 +155,34 @@ def test_a_store_that_nobody_answers_for_holds_nothing_up(make, store):
         assert data["store"]["records"]["failed"] > 0
         assert samples(url)["feature_store_up", MODEL] == 0
         assert [one for one in api(url, "incidents") if one["rule"] == "skew"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_brisk_answers")
+def test_two_replicas_add_up_what_each_compared(tmp_path, broker, receiver, store, monkeypatch):
+    """Each asks for the records of its own partitions; who judges the model has the counts of all of them."""
+    monkeypatch.setattr("monitor.state.kafka.admin.ensure_topics", lambda *_, **__: None)
+    monkeypatch.setattr("monitor.elsewhere.EVERY", 0.2)
+    fake, server = store
+    made = shared(tmp_path, broker, receiver=receiver, make=build.scene, **settings(fake.url))
+    for name, partitions in zip(topics(made), (3, 2, 1, 2), strict=True):
+        broker.create_topic(name, partitions=partitions)
+    with made.daemon(clock=Then()) as one, made.daemon(clock=Then()) as two:
+
+        def judging():
+            found = [daemon for daemon in (one, two) if MODEL in daemon.evaluate.models]
+            is_shared = all(daemon.ingest.partitions for daemon in (one, two))
+            return found[0] if is_shared and len(found) == 1 and not two.view().ready_reason else None
+
+        judge = until(judging, "both to read and one of them to judge")
+        prime(made, judge, server)
+        records = later()
+        drivers(server, records)
+        made.send([sent for _, _, sent in records])
+        until(lambda: len(windows(judge.server.url)) >= 4, "windows that were compared")
+        found = sorted(windows(judge.server.url), key=lambda one: one["end"])
+        asked = [daemon._checks.tallies._own[MODEL].outcomes["compared"] for daemon in (one, two)]
+    for number, window in enumerate(found):
+        own = [wrong for _, wrong, sent in records if (sent.timestamp - START) // WINDOW == number]
+        assert (window["records"]["compared"], window["records"]["mismatched"]) == (len(own), sum(own))
+    assert all(asked)

@@ -31,7 +31,8 @@ class Notices:
         if record.value is not None:
             try:
                 notice = json.loads(unseal(Form.NOTICE, record.value))
-                newest[record.key] = {name: notice[name] for name in ("replica", "at", "models")}
+                told = {name: notice[name] for name in ("replica", "at", "models")}
+                newest[record.key] = told | ({"compared": notice["compared"]} if "compared" in notice else {})
             except (StateDamaged, StateTooNew, ValueError, KeyError, TypeError):
                 return
         self.newest = newest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from monitor.clock import ManualClock
+from monitor.consistency.tallies import Tallies
 from monitor.elsewhere import EVERY, Notices
 from monitor.state.kafka import keys
 from monitor.state.kafka.keys import NoticeKey, WriterId
@@ -24,7 +25,8 @@ class Member:
 
     def __init__(self, broker, name, clock):
         self.log = Replica(broker, name, clock=clock).log
-        self.notices = Notices(self.log, clock, stall=STALL)
+        self.tallies = Tallies(clock, run=name)
+        self.notices = Notices(self.log, clock, stall=STALL, tallies=self.tallies)
         self.notices.replica = f"{name}:8710"
 
     def tell(self, *models):
@@ -95,3 +97,34 @@ def test_what_does_not_verify_says_nothing_and_what_is_old_goes():
     gone = [record.key for record in broker.records(PROGRESS) if record.value is None]
     assert len(gone) == 1
     assert gone[0].startswith(keys.NOTICES)
+
+
+def test_replicas_tell_what_they_compared_with_the_online_store():
+    """Whoever judges the model has the counts of all, once, however often they are told."""
+    _, clock, first, second = world()
+    first.tallies.add("rides", 60_000, {"rate": (10, 1, 0)})
+    first.tallies.note("rides", "compared", 10)
+    second.tallies.add("rides", 60_000, {"rate": (5, 2, 3)})
+    second.tallies.note("rides", "failed", 2)
+    second.tallies.answered("rides", "no answer")
+    for _ in range(3):
+        for one in (first, second):
+            one.tell()
+            one.hears()
+        clock.advance(EVERY)
+    for one in (first, second):
+        assert one.tallies.sums("rides", 0, 120_000) == {"rate": (15, 3, 3)}
+        standing = one.tallies.standing("rides")
+        assert (standing.outcomes["compared"], standing.outcomes["failed"]) == (10, 2)
+        assert standing.error == "no answer"
+
+
+def test_what_another_version_tells_of_its_comparisons_is_passed_over():
+    """A replica that says it in another way is heard as one that says nothing of it."""
+    _, clock, first, second = world()
+    for told in ({"run": "x"}, {"run": "x", "panes": {"rides": {"now": 1}}, "standings": {}}, [], None):
+        first.log.announce({"replica": "first:8710", "at": clock.now_ms(), "models": {}, "compared": told})
+        second.hears()
+        clock.advance(EVERY)
+        second.tell()
+        assert second.tallies.sums("rides", 0, 120_000) == {}
