@@ -60,9 +60,13 @@ class Assembly:
         return {source.name: source.topic for source in self.plans.sources}
 
     def without_labels(self) -> Assembly:
-        """The same for one who reads predictions alone: nothing is joined, and ids are not read."""
+        """The same for one who reads predictions alone: nothing is joined, and ids are not read. Limits on performance
+        stay where estimates are held against them, too."""
         plans = {
-            plan.name: replace(plan, join=None, harm=(), concept=ConceptPlan()) for plan in self.plans.models
+            plan.name: replace(
+                plan, join=None, harm=plan.harm if plan.page_on_harm else (), concept=ConceptPlan()
+            )
+            for plan in self.plans.models
         }
         own = [
             replace(source, models=tuple(name for name in source.models if plans[name].source == source.name))

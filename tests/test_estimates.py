@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from monitor.assembly import assemble
 from monitor.cli.reference import command
+from monitor.incident.track import track
 from monitor.intake.lines import read_lines
 from monitor.judge.kept import Kept
 from monitor.judge.record import from_json, to_json
@@ -20,6 +21,7 @@ from monitor.names import Source
 from monitor.plan import SegmentPlan
 from monitor.reference.file import read
 from monitor.replay import Candidate, Feed, Replay, run
+from monitor.verdict import State
 
 HOUR = 3_600_000
 START = 1_767_225_600_000
@@ -87,6 +89,27 @@ def test_verdicts_say_how_well_the_model_does_without_labels(folder):
         assert abs(plain[0] - right) > 0.05
         assert by_city[1] <= right <= by_city[2]
         assert abs(by_city[0] - right) < 0.03
+
+
+def test_a_replay_without_labels_pages_for_harm_as_the_daemon_does(folder):
+    """Where a drift pages for harm alone, estimates are held against the limits that a replay cannot measure."""
+    text = (folder / "m.yaml").read_text()
+    sources = "outcomes: {topic: o, fields: {id: id}}"
+    text = text.replace(
+        "fields: {time: {path: ts, unit: ms}}}}",
+        "fields: {id: id, time: {path: ts, unit: ms}}}, " + sources + "}",
+    )
+    text += "    source: p\n    labels: {source: outcomes, path: y}\n    rules: {harm: accuracy < 0.9}\n"
+    for page_on, harm in (("drift", 0), ("harm", 1)):
+        (folder / "harm.yaml").write_text(text + f"    page_on: {page_on}\n")
+        (plan,) = assemble([str(folder / "harm.yaml")]).without_labels().plans.models
+        assert (plan.join, len(plan.harm)) == (None, harm)
+        told = verdicts(folder, records(2, 3, rome=0.9)[0])[0]
+        (opened,) = track({}, replace(told, state=State.DRIFT), plan)
+        assert str(opened.incident.severity) == "critical"
+        better = replace(told, state=State.DRIFT, estimate={})
+        (opened,) = track({}, better, plan)
+        assert str(opened.incident.severity) == ("warning" if harm else "critical")
 
 
 def test_a_label_for_estimates_is_not_watched(folder):
