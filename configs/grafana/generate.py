@@ -122,6 +122,48 @@ def features() -> list[tuple[int, int, dict[str, Any]]]:
     ]  # fmt: skip
 
 
+def performance() -> list[tuple[int, int, dict[str, Any]]]:
+    return [
+        (12, 9, lines(
+            "Performance, by labels", "Of the latest window whose labels are in, with bounds that hold whenever one looks.",
+            (
+                f'max by (model, window, figure) (driftline_performance{{{WINDOW}, segment="", figure=~"accuracy|auc|mae"}})',
+                "{{model}} {{window}} {{figure}}",
+            ),
+            (
+                f'max by (model, window, figure) (driftline_performance_low{{{WINDOW}, segment="", figure=~"accuracy|auc|mae"}})',
+                "{{model}} {{window}} {{figure}}, lower bound",
+            ),
+            decimals=3,
+        )),
+        (12, 9, lines(
+            "Performance, before labels are in", "By weights while labels come, and estimated without any, assuming that P(y | x) is stable.",
+            (
+                f'max by (model, window, figure) (driftline_performance_provisional{{{WINDOW}, figure=~"accuracy|auc"}})',
+                "{{model}} {{window}} {{figure}}, provisional",
+            ),
+            (
+                f'max by (model, window, figure) (driftline_performance_estimate{{{WINDOW}, by="", figure=~"accuracy|auc"}})',
+                "{{model}} {{window}} {{figure}}, estimate",
+            ),
+            decimals=3,
+        )),
+        (12, 8, lines(
+            "Labels", "Share of the predictions of the latest window whose labels are in that have one.",
+            (f"max by (model, window) (driftline_label_coverage_ratio{{{WINDOW}}})", "{{model}} {{window}}"),
+            unit="percentunit", min=0, max=1,
+        )),
+        (12, 8, lines(
+            "Error of estimates", "Mean distance of estimates without labels from what was measured, over a week.",
+            (
+                f"max by (model, window, by, figure) (driftline_performance_estimate_error{{{WINDOW}}})",
+                "{{model}} {{window}} {{figure}} {{by}}",
+            ),
+            min=0, decimals=3,
+        )),
+    ]  # fmt: skip
+
+
 def intake() -> list[tuple[int, int, dict[str, Any]]]:
     return [
         (8, 8, lines(
@@ -280,7 +322,13 @@ def dashboard() -> dict[str, Any]:
         "annotations": annotations(),
         "templating": {"list": variables()},
         "panels": place(
-            [("Models", models()), ("Features", features()), ("Intake", intake()), ("Out", delivery())]
+            [
+                ("Models", models()),
+                ("Features", features()),
+                ("Performance", performance()),
+                ("Intake", intake()),
+                ("Out", delivery()),
+            ]
         ),
     }
 

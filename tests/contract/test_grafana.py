@@ -21,9 +21,12 @@ SELECTOR = re.compile(r"(driftline_[a-z0-9_]+)\{([^}]*)\}")
 VALUES = {"$__rate_interval": "1m", "$__range": "1h", "$__interval": "15s"}
 ALL = {"job": ".+", "instance": ".+", "model": ".*", "window": ".*", "feature": ".*"}
 
-EMPTY = {"Records rejected", "Distance of vectors", "Segments"}
-"""Panels that show nothing while all is well, as their queries end in a comparison, or for models without vectors
-or segments."""
+EMPTY = {
+    *("Records rejected", "Distance of vectors", "Segments", "Labels", "Error of estimates"),
+    *("Performance, by labels", "Performance, before labels are in"),
+}
+"""Panels that show nothing while all is well, as their queries end in a comparison, or for models without vectors,
+segments or labels."""
 
 
 def filled(expr: str) -> str:
