@@ -19,8 +19,9 @@ import numpy as np
 from bench.figure import figure, say
 from kernels.layout import Layout
 from monitor.columns import Batch, Columns
+from monitor.context import Context
 from monitor.judge.prepare import prepare
-from monitor.judgement import Context, Judgement
+from monitor.judgement import Judgement
 from monitor.names import Source
 from monitor.partition import Model, Partition
 from monitor.plan import Budget, FeaturePlan, Kind, ModelPlan, SourcePlan, WindowSpec

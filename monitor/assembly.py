@@ -19,11 +19,11 @@ from monitor.config.load import load, refusal
 from monitor.config.plans import build_plans, plan_topics, reference_paths
 from monitor.config.settings import Settings
 from monitor.config.values import Plans
+from monitor.context import Context
 from monitor.intake.dead_letter import DeadLetters
 from monitor.intake.decode import Decoder
 from monitor.judge.beside import Neighbour, rebinned
 from monitor.judge.prepare import prepare
-from monitor.judgement import Context
 from monitor.partition import Model
 from monitor.plan import ConceptPlan, FeaturePlan, Kind, ModelPlan, SourcePlan
 from monitor.reference.file import read

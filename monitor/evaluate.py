@@ -16,6 +16,7 @@ import structlog
 from monitor import metrics
 from monitor.arrival import Arrivals
 from monitor.clock import Clock
+from monitor.context import Context
 from monitor.deliver.loop import pending_counts
 from monitor.deliver.plan import AlertsPlan
 from monitor.errors import StateDamaged, StateError, StateTooNew
@@ -23,7 +24,7 @@ from monitor.incident.forget import forget
 from monitor.incident.intend import Intentions, intend
 from monitor.incident.model import Incident, cause_of, causes_of
 from monitor.incident.severity import is_quiet
-from monitor.judgement import Context, Judged, Judgement
+from monitor.judgement import Judged, Judgement
 from monitor.labelled import Measured
 from monitor.names import Source
 from monitor.plan import ModelPlan

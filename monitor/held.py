@@ -85,9 +85,13 @@ class Panes:
         """Rows of the whole, and of all segments together."""
         variants = (plan.champion, CHAMPION)
         return (
-            self.store.rows(start, end, variants=variants),
-            self._segments.rows(start, end, variants=variants),
+            self.store.rows(start, end, variants=variants, version=plan.version),
+            self._segments.rows(start, end, variants=variants, version=plan.version),
         )
+
+    def versions(self, start: int, end: int, plan: ModelPlan) -> dict[str, int]:
+        """Rows that could be judged, by version, whichever the plan is of."""
+        return self.store.versions(start, end, variants=(plan.champion, CHAMPION))
 
     def renew(self) -> None:
         """Counts are of another layout from now on."""

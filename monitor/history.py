@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 from monitor.judge.kept import Kept
@@ -36,13 +36,15 @@ class History:
         """The latest verdict of each window name."""
         return {name: history[-1].verdict() for name, history in self.kept.items()}
 
-    def before(self, window: Window, plan: ModelPlan) -> list[Verdict]:
-        """As many verdicts before this window as the raw rules look at."""
+    def before(self, window: Window, plan: ModelPlan, *, reference: str = "") -> list[Verdict]:
+        """As many verdicts before this window as the raw rules look at; with a `reference`, back to the first
+        that was made with another."""
         count = max((max(rule.windows, rule.of) for rule in plan.raw_rules), default=1) - 1
         if any(rule.clear is not None for rule in plan.raw_rules):
             count = max(count, STOOD)
         before = (kept for kept in reversed(self.of(window.name)) if kept.end < window.end)
-        return [kept.verdict() for kept in islice(before, count)][::-1]
+        found = (kept.verdict() for kept in islice(before, count))
+        return list(takewhile(lambda one: one.reference == (reference or one.reference), found))[::-1]
 
     def estimate(self, name: str, end: int) -> Mapping[str, Any]:
         """What was estimated of one window; empty where there was none, or it is not remembered any more."""

@@ -7,28 +7,26 @@ that live and replayed verdicts agree to the last digit.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from kernels.layout import Layout
 from monitor.beside import Besides, reach
-from monitor.consistency.tallies import Tallies
 from monitor.consistency.windows import KIND as KIND_OF_STORE
 from monitor.consistency.windows import Consistency
+from monitor.context import Context
 from monitor.diagnosed import compared, completed, dated, diagnosed, estimated
 from monitor.held import Held, Panes
 from monitor.history import History, verdict_entry
 from monitor.incident.model import Incident, latest_incidents
 from monitor.incident.track import Transition, stand, track
-from monitor.judge.beside import Neighbour
 from monitor.judge.kept import Kept
 from monitor.judge.policy import judge, judge_without_reference
-from monitor.judge.prepare import Prepared
 from monitor.labelled import Labelled, Measured
 from monitor.looks import KIND, Looks, entry_of
 from monitor.names import Source
 from monitor.plan import ModelPlan, WindowSpec
-from monitor.reference.profile import Reference
+from monitor.reigns import Reigns, Ruling, version_of
 from monitor.sample import Sample
 from monitor.segments import WHOLE
 from monitor.sketch import Sketch
@@ -43,21 +41,6 @@ from monitor.window.next import Waiting, end_of_next, is_over
 COUNTED = "counted"
 """Id of the `clock` entry {config, since}: which configuration is counted, and from which event time on.
 -1: from the start of the log."""
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a model is judged with; replaced whole when configuration or reference change."""
-
-    plan: ModelPlan
-    layout: Layout
-    reference: Reference | None
-    prepared: Mapping[str, Prepared]
-    """By window name; empty without a reference."""
-    others: Mapping[str, Neighbour] = field(default_factory=dict)
-    """What the plan names beside it, of those that have a file."""
-    tallies: Tallies | None = None
-    """What is known of the online store; None where nobody asks it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +66,7 @@ class Judgement:
         self.skipped: dict[tuple[str, str], int] = {}
         self.pages = self.early_pages = 0
         self.looks = Looks()
+        self.reigns = Reigns()
         self.labelled = Labelled(context.plan, patience=patience) if context.plan.join is not None else None
         self.consistency = self._consistency()
         self._patience = patience
@@ -97,6 +81,11 @@ class Judgement:
     @property
     def plan(self) -> ModelPlan:
         return self.context.plan
+
+    @property
+    def cursors(self) -> Mapping[str, int]:
+        """Window name → end of the newest window that was judged."""
+        return dict(self._cursor)
 
     @property
     def history(self) -> Mapping[str, Sequence[Kept]]:
@@ -119,6 +108,7 @@ class Judgement:
         self.latest = self._past.newest()
         self.incidents = latest_incidents(ledger.of("incident"))
         self.looks.restore(ledger.of(KIND))
+        self.reigns.restore(ledger, self.history)
         for one in (self.labelled, self.consistency):
             if one is not None:
                 one.restore(ledger)
@@ -160,6 +150,7 @@ class Judgement:
             self._measurer(judged).accept(judged)
             return
         verdict, name = judged.verdict, judged.verdict.window
+        self.reigns.accept(verdict)
         self.incidents = stand(self.incidents, judged.transitions)
         pages = sum(transition.pages for transition in judged.transitions)
         self.pages += pages
@@ -211,6 +202,7 @@ class Judgement:
         self.context = context
         self._panes.renew()
         self.looks.renew()
+        self.reigns.renew()
         if self.labelled is not None:
             self.labelled.plan = context.plan
         if self.consistency is not None and context.plan.store is not None:
@@ -256,43 +248,51 @@ class Judgement:
 
         A window that was already open when the reference changed is not looked at: it was with the other.
         """
-        prepared, before = self.context.prepared.get(spec.name), self.latest.get(spec.name)
-        if prepared is None or prepared.early is None or self._partial(spec, end, heard):
+        start, before = start_of(spec, end), self.latest.get(spec.name)
+        context = self.reigns.looked(self.context, spec.name, start, end)
+        prepared = context.prepared.get(spec.name) if context is not None else None
+        if context is None or prepared is None or prepared.early is None or self._partial(spec, end, heard):
             return None
         if before is not None and before.reference != prepared.reference:
             return None
-        span = start_of(spec, end), end
-        found = self.looks.next(spec, span, until=until, prepared=prepared, held=self._held(WHOLE))
+        panes = partial(self._held, context)
+        found = self.looks.next(spec, (start, end), until=until, prepared=prepared, held=panes(WHOLE))
         if found is None:
             return None
-        verdict = completed(found[0], lambda one: dated(one, spec, prepared=prepared, panes=self._held))
-        verdict = diagnosed(verdict, found[1], prepared, self.plan, sampled=lambda: self._sample(found[1]))
-        return Judged(verdict, found[1], track(self.incidents, verdict, self.plan), entry_of(verdict, end))
+        verdict = completed(found[0], lambda one: dated(one, spec, prepared=prepared, panes=panes))
+        sampled = partial(self._sample, found[1], context)
+        verdict = diagnosed(verdict, found[1], prepared, context.plan, sampled=sampled)
+        return Judged(verdict, found[1], track(self.incidents, verdict, context.plan), entry_of(verdict, end))
 
     def _judge(
-        self, spec: WindowSpec, end: int, heard: Heard, missing: tuple[Source, ...], *, revision: int
-    ) -> Judged:
+        self, spec: WindowSpec, end: int, heard: Heard, missing: tuple[Source, ...], *, revision: int,
+        ruling: Ruling | None = None,
+    ) -> Judged:  # fmt: skip
         start = start_of(spec, end)
-        partial = self._partial(spec, end, heard)
+        lacking = self._partial(spec, end, heard)
         total = max(len(heard.expected), 1)
-        coverage = 1.0 - (len(missing) + len(set(partial) - set(missing))) / total
-        plan, layout = self.plan, self.context.layout
+        coverage = 1.0 - (len(missing) + len(set(lacking) - set(missing))) / total
+        ruling = ruling or self._ruling(spec, start, end)
+        context = ruling.context
+        plan, layout = context.plan, context.layout
         window = merge(
             spec, start=start, end=end, parts=self._panes.store.sums(start, end, plan=plan, layout=layout),
             plan=plan, layout=layout, coverage=coverage, missing=missing, revision=revision,
         )  # fmt: skip
-        verdict = self._verdict(spec, window)
+        verdict = replace(self._verdict(spec, window, context), others=ruling.others)
         if missing and verdict.state is State.UNKNOWN and any(s not in heard for s in missing):
             verdict = replace(
                 verdict,
                 reason=Unknown.NOT_ALL_PARTITIONS,
                 detail=f"{len(missing)} of {total} source partitions are not assigned to this process",
             )
-        if partial and verdict.reason is Unknown.NO_DATA:
+        if lacking and verdict.reason is Unknown.NO_DATA:
             verdict = replace(
                 verdict, reason=Unknown.LOW_COVERAGE, detail="counted only from a later time on"
             )
-        transitions = track(self.incidents, verdict, self.plan)
+        if verdict.reason is Unknown.NO_DATA and ruling.others:
+            verdict = replace(verdict, detail=ruling.absent)
+        transitions = track(self.incidents, verdict, plan, outgoing=ruling.outgoing)
         return Judged(verdict, window, transitions, Entry("cursor", spec.name, {"end": end}))
 
     def _partial(self, spec: WindowSpec, end: int, heard: Heard) -> Collection[Source]:
@@ -300,31 +300,36 @@ class Judgement:
         start = start_of(spec, end)
         return heard.partial(start, end) if self._since <= start else heard.keys()
 
-    def _held(self, segment: str) -> Held:
-        return self._panes.of(segment, self.plan, self.context.layout)
+    def _ruling(self, spec: WindowSpec, start: int, end: int, *, judged: str | None = None) -> Ruling:
+        """How a window is judged; `judged`: of which version it was before."""
+        seen = partial(self._panes.versions, start, end, self.plan)
+        return self.reigns.ruling(self.context, spec.name, start, end, seen=seen, judged=judged)
 
-    def _verdict(self, spec: WindowSpec, window: Window) -> Verdict:
-        prepared = self.context.prepared.get(spec.name)
+    def _held(self, context: Context, segment: str) -> Held:
+        return self._panes.of(segment, context.plan, context.layout)
+
+    def _verdict(self, spec: WindowSpec, window: Window, context: Context) -> Verdict:
+        prepared, plan = context.prepared.get(spec.name), context.plan
         if prepared is None:
-            return judge_without_reference(window, self.plan, spec)
-        segments = self._panes.segments(window, spec, self.plan, self.context.layout)
-        window, segments = self._panes.seasonal(window, segments, prepared, self.plan)
-        previous = self._past.before(window, self.plan)
-        verdict = judge(window, prepared, self.plan, previous=previous, segments=segments)
+            return judge_without_reference(window, plan, spec)
+        segments = self._panes.segments(window, spec, plan, context.layout)
+        window, segments = self._panes.seasonal(window, segments, prepared, plan)
+        previous = self._past.before(window, plan, reference=prepared.reference if plan.registered else "")
+        verdict = judge(window, prepared, plan, previous=previous, segments=segments)
         if verdict.state is State.DRIFT:
-            verdict = completed(verdict, lambda one: dated(one, spec, prepared=prepared, panes=self._held))
-        verdict = diagnosed(
-            verdict, window, prepared, self.plan, segments=segments, sampled=lambda: self._sample(window)
-        )
-        verdict = completed(verdict, lambda one: compared(one, window, prepared, self.plan.compat))
+            panes = partial(self._held, context)
+            verdict = completed(verdict, lambda one: dated(one, spec, prepared=prepared, panes=panes))
+        sampled = partial(self._sample, window, context)
+        verdict = diagnosed(verdict, window, prepared, plan, segments=segments, sampled=sampled)
+        verdict = completed(verdict, lambda one: compared(one, window, prepared, plan.compat))
         verdict = completed(verdict, lambda one: estimated(one, window, prepared, segments))
         return completed(verdict, lambda one: self._besides.show(
-            one, window, prepared, plan=self.plan, others=self.context.others,
+            one, window, prepared, plan=plan, others=context.others,
             judged=self._past.of(spec.name), since=self._panes.whole,
         ))  # fmt: skip
 
-    def _sample(self, window: Window) -> Sample | None:
-        return self._panes.sample(window, self.plan, self.context.layout)
+    def _sample(self, window: Window, context: Context) -> Sample | None:
+        return self._panes.sample(window, context.plan, context.layout)
 
     def _revisions(self, spec: WindowSpec, heard: Heard) -> Iterator[Judged]:
         for key in sorted(key for key in self._revise if key[0] == spec.name):
@@ -335,16 +340,20 @@ class Judgement:
                 continue
             # Counts only grow: fewer rows are those of another configuration, counted since a reload.
             # After a restart every window that is still held comes by here, so look before judging.
-            if not self._has_more(before):
+            # A window remains of the version that it was judged of.
+            own = version_of(before) if self.reigns.all else None
+            ruling = self._ruling(spec, start, key[1], judged=own)
+            plan = ruling.context.plan
+            if plan.version not in {None, own or plan.version} or not self._has_more(before, plan):
                 continue
-            judged = self._judge(spec, key[1], heard, (), revision=before.revision + 1)
+            judged = self._judge(spec, key[1], heard, (), revision=before.revision + 1, ruling=ruling)
             self._revise.add(key)  # not done before it is durable
             yield judged
             self._revise.discard(key)
 
-    def _has_more(self, before: Kept) -> bool:
+    def _has_more(self, before: Kept, plan: ModelPlan) -> bool:
         """Whether there are more rows in a window than its verdict counted, in the whole or in segments."""
-        rows, parts = self._panes.rows(before.start, before.end, self.plan)
+        rows, parts = self._panes.rows(before.start, before.end, plan)
         return rows > before.rows or (rows == before.rows and 0 < before.parts < parts)
 
     def _forget(self) -> None:

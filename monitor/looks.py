@@ -41,8 +41,10 @@ class Looks:
         """Window name → end of the window that was looked at last, and how far."""
         self._blocks: dict[str, dict[int, NDArray[np.int64]]] = {}
         """Window name → start of a block → its counts, of the window that was looked at last."""
-        self._counted: list[tuple[Early, set[str]]] = []
-        """Ways to count blocks, and the window names that go by each."""
+        self._counted: list[tuple[Early, str | None, set[str]]] = []
+        """Ways to count blocks, of which version, and the window names that go by each."""
+        self._with: dict[str, tuple[str | None, str]] = {}
+        """Window name → version and reference that its blocks are of."""
 
     def restore(self, bodies: Mapping[str, Mapping[str, Any]]) -> None:
         """Continue from the alarms of the ledger: no second one of the same window."""
@@ -70,6 +72,12 @@ class Looks:
         early, (start, end) = prepared.early, span
         if early is None or self._alarmed.get(spec.name, -1) >= end:
             return None
+        if self._with.setdefault(spec.name, own := (held.plan.version, prepared.reference)) != own:
+            self._with[spec.name] = own
+            self._blocks.pop(spec.name, None)
+            self._made.pop(spec.name, None)
+            for _, _, names in self._counted:
+                names.discard(spec.name)
         of, made = self._made.get(spec.name, (end, start))
         if of != end:
             made = start
@@ -100,21 +108,21 @@ class Looks:
         return alarm(window, seen, alarming, prepared, early), window
 
     def _block(self, spec: WindowSpec, low: int, early: Early, held: Held) -> NDArray[np.int64]:
-        for name in self._alike(spec.name, early):
+        for name in self._alike(spec.name, early, held.plan.version):
             if low in self._blocks.get(name, ()):
                 return self._blocks[name][low]
         return held.slots(spec, low, low + early.every, early.slots)
 
-    def _alike(self, name: str, early: Early) -> set[str]:
+    def _alike(self, name: str, early: Early, version: str | None) -> set[str]:
         """Window names whose blocks are counted in the same way: each block is merged once for all of them."""
-        for one, names in self._counted:
+        for one, of, names in self._counted:
             if name in names:
                 return names
-            if one.every == early.every and one.slots.is_as(early.slots):
+            if of == version and one.every == early.every and one.slots.is_as(early.slots):
                 names.add(name)
                 return names
-        self._counted.append((early, {name}))
-        return self._counted[-1][1]
+        self._counted.append((early, version, {name}))
+        return self._counted[-1][2]
 
 
 def entry_of(verdict: Verdict, end: int) -> Entry:

@@ -315,6 +315,12 @@ class ModelPlan:
     page_on_harm: bool = False
     """A drift is a ticket unless a limit on performance is broken, by labels or by the estimate."""
     store: StorePlan | None = None
+    registered: bool = False
+    """A model registry says which version is judged, by which reference: see `monitor.reigns`."""
+    version: str | None = None
+    """Rows of this version alone are judged; None: those of any."""
+    borrowed: bool = False
+    """The reference is that of another version: what drifts may be the version's own, so it is a ticket and no page."""
 
     @property
     def measured(self) -> tuple[RawRule, ...]:

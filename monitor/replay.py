@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 
 from monitor.columns import Batch, Columns
+from monitor.context import Context
 from monitor.intake.decode import Decoder, Scanned
-from monitor.judgement import Context, Judged, Judgement
+from monitor.judgement import Judged, Judgement
 from monitor.names import Source
 from monitor.partition import Model, Partition
 from monitor.plan import SourcePlan

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from monitor.judgement import COUNTED, Context, Judgement
+from monitor.context import Context
+from monitor.judgement import COUNTED, Judgement
 from monitor.state.log import Entry, StateLog
 from monitor.window.completeness import Patience
 

@@ -161,6 +161,8 @@ class Verdict:
     """Names of the raw rules that hold in this window."""
     offsets: Mapping[Source, tuple[int, int]] = field(default_factory=dict)
     versions: Mapping[str, int] = field(default_factory=dict)
+    others: Mapping[str, int] = field(default_factory=dict)
+    """Rows of other versions than the one that a registry has judged; they are in none of the counts."""
     blind: tuple[str, ...] = ()
     """Features that could not be judged."""
     segments: tuple[SegmentVerdict, ...] = ()

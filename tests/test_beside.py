@@ -9,12 +9,13 @@ import pytest
 
 from kernels.layout import FIRST_BIN, LATENCY_BINS, NOVEL, OTHER
 from monitor.beside import FORGOTTEN, LIMIT, Besides
+from monitor.context import Context
 from monitor.judge.beside import compare, counted, rebinned
 from monitor.judge.kept import Kept
 from monitor.judge.policy import judge
 from monitor.judge.prepare import prepare
 from monitor.judge.record import from_json, to_json
-from monitor.judgement import Context, Judgement
+from monitor.judgement import Judgement
 from monitor.names import REASONS, SketchKey, Source
 from monitor.novel import hash64
 from monitor.plan import LAST_WEEK, PREVIOUS, WindowSpec

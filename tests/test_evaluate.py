@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from monitor.clock import ManualClock
+from monitor.context import Context
 from monitor.deliver.plan import AlertsPlan
 from monitor.errors import StateError
 from monitor.evaluate import FORGET_EVERY, KEPT, Evaluate
 from monitor.incident.intend import acknowledge
-from monitor.judgement import Context
 from monitor.names import REASONS, SketchKey
 from monitor.plan import Maintenance
 from monitor.retrain.guards import Guard
@@ -162,7 +162,7 @@ def test_an_acknowledgement_is_not_lost_to_a_verdict(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(
         loop._judgements["m"],
         "_verdict",
-        lambda spec, window: replace(judged(spec, window), state=State.DRIFT, reason=None, alpha=0.1),
+        lambda *given: replace(judged(*given), state=State.DRIFT, reason=None, alpha=0.1),
     )
     state.report(progress(A, 7))
     assert loop.tick() == 1
@@ -195,7 +195,7 @@ def test_the_incidents_of_a_removed_model_are_closed(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(
         loop._judgements["m"],
         "_verdict",
-        lambda spec, window: replace(judged(spec, window), state=State.DRIFT, reason=None, alpha=0.1),
+        lambda *given: replace(judged(*given), state=State.DRIFT, reason=None, alpha=0.1),
     )
     assert loop.tick() == 1
     loop.renew({}, alerts=AlertsPlan(), patience=PATIENCE, topics={"s": "predictions"})

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from monitor.context import Context
 from monitor.history import DETAILED, verdict_entry
-from monitor.judgement import Context, Judged, Judgement
+from monitor.judgement import Judged, Judgement
 from monitor.names import REASONS, SketchKey, Source
 from monitor.plan import Budget, WindowSpec
 from monitor.sketch import Sketch

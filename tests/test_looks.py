@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from kernels.layout import allocate
 from monitor import looks
+from monitor.context import Context
 from monitor.held import Held
 from monitor.incident.model import DRIFT, Status
 from monitor.incident.text import annotate, description, summary
 from monitor.judge.prepare import prepare
 from monitor.judge.record import from_json, to_json
-from monitor.judgement import Context, Judged, Judgement
+from monitor.judgement import Judged, Judgement
 from monitor.names import REASONS, SketchKey, Source
 from monitor.pack import Packed, pack
 from monitor.plan import WindowSpec

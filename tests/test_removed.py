@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from monitor.clock import ManualClock
+from monitor.context import Context
 from monitor.deliver.plan import AlertsPlan, PagerDutyPlan
 from monitor.evaluate import Evaluate
 from monitor.incident.intend import intend
 from monitor.incident.model import Incident
 from monitor.incident.track import track
-from monitor.judgement import Context
 from monitor.removed import LOOK_EVERY, SETTLED
 from monitor.secret import Secret
 from monitor.state.kafka.log import KafkaLog

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from monitor.clock import ManualClock
+from monitor.context import Context
 from monitor.deliver.plan import AlertsPlan
 from monitor.evaluate import RESTORE, Evaluate
-from monitor.judgement import Context
 from monitor.state.kafka.keys import partition_of_model
 from monitor.state.kafka.log import KafkaLog
 from monitor.state.kafka.logs import Place, Record

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from kernels.layout import LATENCY_BINS
+from monitor.context import Context
 from monitor.judge.prepare import prepare
-from monitor.judgement import Context, Judgement
+from monitor.judgement import Judgement
 from monitor.names import REASONS, SketchKey, Source
 from monitor.plan import SegmentPlan
 from monitor.sketch import Sketch

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from kernels.layout import LATENCY_BINS, Layout, allocate
 from monitor.backtest.blocks import Blocks, cut, without
+from monitor.context import Context
 from monitor.judge.frame import Breach, breached
 from monitor.judge.prepare import prepare
-from monitor.judgement import Context, Judged, Judgement
+from monitor.judgement import Judged, Judgement
 from monitor.names import REASONS, SketchKey, Source
 from monitor.pack import Packed, pack
 from monitor.plan import ModelPlan

@@ -14,8 +14,8 @@ from monitor.cli.progress import progress
 from monitor.cli.replay_plans import Variant
 from monitor.cli.replay_text import span
 from monitor.config.quantity import parse_duration
+from monitor.context import Context
 from monitor.errors import UsageError
-from monitor.judgement import Context
 
 
 @dataclass(frozen=True, slots=True)

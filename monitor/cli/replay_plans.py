@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from monitor.assembly import Assembly
-    from monitor.judgement import Context
+    from monitor.context import Context
     from monitor.plan import SourcePlan
 
 

@@ -15,7 +15,7 @@ from monitor.columns import Batch, Columns
 from monitor.consistency.check import Check
 from monitor.consistency.plan import ServerPlan
 from monitor.consistency.tallies import OUTCOMES, Tallies
-from monitor.judgement import Context
+from monitor.context import Context
 from monitor.plan import ModelPlan
 
 log = structlog.get_logger(__name__)

@@ -53,7 +53,12 @@ class Transition:
 
 
 def track(
-    incidents: Mapping[str, Incident], verdict: Verdict, plan: ModelPlan, *, segment: str = ""
+    incidents: Mapping[str, Incident],
+    verdict: Verdict,
+    plan: ModelPlan,
+    *,
+    segment: str = "",
+    outgoing: bool = False,
 ) -> tuple[Transition, ...]:
     """What `verdict` does to the incidents of its model (and segment).
 
@@ -64,6 +69,8 @@ def track(
     `plan.clear_after` consecutive ok windows. A warn window breaks that run, an unknown one
     neither breaks nor counts. An early alarm opens one of the budget, and does nothing to one that is open:
     its windows will tell. Call it once per verdict, in the order of window ends per family.
+    `outgoing`: of a version that another one took the place of in this window. What is left of its rows need not be
+    a fair part of the traffic, so it ends what is open of it and opens nothing.
     """
     transitions: list[Transition] = []
     for rule, told in _rules(plan).items():
@@ -79,6 +86,8 @@ def track(
             incidents=incidents,
         )
         if verdict.early and (rule != DRIFT or _is_known(incident, verdict)):
+            continue
+        if outgoing and (incident is None or not incident.firing or _outlived(incident, verdict)):
             continue
         if incident is not None and incident.firing:
             why = _outlived(incident, verdict)
@@ -122,7 +131,7 @@ def stand(incidents: Mapping[str, Incident], transitions: tuple[Transition, ...]
 
 def _rules(plan: ModelPlan) -> dict[str, Severity]:
     raw = {rule.name: SEVERITIES[rule.action] for rule in plan.raw_rules}
-    return {DRIFT: Severity.CRITICAL, **raw}
+    return {DRIFT: Severity.WARNING if plan.borrowed else Severity.CRITICAL, **raw}
 
 
 def _state(verdict: Verdict, rule: str) -> State:

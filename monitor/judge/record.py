@@ -44,6 +44,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
         "early_alpha": number_to_json(verdict.early_alpha),
         "onset": verdict.onset,
         "since": _spans_to_json(verdict.since),
+        **({"others": dict(verdict.others)} if verdict.others else {}),
     }
 
 
@@ -61,6 +62,7 @@ def from_json(body: Mapping[str, Any]) -> Verdict:
         rules=tuple(body["rules"]),
         offsets=_spans_from_json(body["offsets"]),
         versions=dict(body["versions"]),
+        others=body.get("others", {}),
         blind=tuple(body["blind"]),
         segments=tuple(_segment_from_json(segment) for segment in body.get("segments", ())),
         diagnosis=body.get("diagnosis", {}),

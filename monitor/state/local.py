@@ -17,7 +17,7 @@ from monitor.state.alone import Alone
 from monitor.state.codec import decode_marker, decode_sketch, encode, encode_key, encode_sketch
 from monitor.state.database import Database, count
 from monitor.state.divergence import Divergences
-from monitor.state.log import Checkpoint, Entry, Ledger, Marker, Progress
+from monitor.state.log import HEAVY, Checkpoint, Entry, Ledger, Marker, Progress
 from monitor.state.text import to_body, to_text
 
 _Row = tuple[SketchKey, int, bytes, bytes, bytes]
@@ -208,7 +208,8 @@ def read_entries(
         query += f" AND kind IN ({', '.join('?' * len(kinds))})"
         values += sorted(kinds)
     elif kinds is not None:
-        query += " AND kind <> 'verdict'"
+        query += f" AND kind NOT IN ({', '.join('?' * len(HEAVY))})"
+        values += sorted(HEAVY)
     for kind, name, body in db.execute(f"{query} ORDER BY kind, id", values):
         entries.setdefault(kind, {})[name] = to_body(body)
     return Ledger(model, term, entries)

@@ -111,7 +111,7 @@ class Entry:
     """One ledger entry. `body` is JSON-able; None removes the entry.
 
     kinds: cursor (windows judged so far), verdict, incident, intent (the outbox), outcome, claim,
-    clock (durable timers), budget, retrain.
+    clock (durable timers), budget, retrain, reign and content (`monitor.reigns`).
     """
 
     kind: str
@@ -131,9 +131,13 @@ class Ledger:
         return self.entries.get(kind, {})
 
 
+HEAVY = frozenset({"verdict", "content"})
+"""Kinds of entries that are megabytes together, and that few ask for."""
+
+
 def wanted(kind: str, kinds: Collection[str] | None) -> bool:
     """Whether `StateLog.ledger` returns entries of `kind` when it is asked for `kinds`."""
-    return kinds is None or kind in kinds or (not kinds and kind != "verdict")
+    return kinds is None or kind in kinds or (not kinds and kind not in HEAVY)
 
 
 class StateLog(Protocol):
@@ -213,7 +217,7 @@ class StateLog(Protocol):
     def ledger(self, model: str, *, kinds: Collection[str] | None = ()) -> Ledger:
         """The live entries of a model: of the kinds named, or all with None.
 
-        By default all but `verdict`: a thousand verdict records are megabytes, and those who
+        By default all but HEAVY ones: a thousand verdict records are megabytes, and those who
         track incidents and deliver do not need them.
         """
         ...

@@ -58,14 +58,15 @@ FLAT = ("sums", "vectors", "violations", "rejects")
 
 
 def belongs(sketch: Sketch, plan: ModelPlan, segment: str = WHOLE) -> bool:
-    """Whether a sketch is judged: of the plan's model and configuration, of this segment, and of the champion
-    or of rows that name no variant."""
+    """Whether a sketch is judged: of the plan's model, configuration and version, of this segment, and of the
+    champion or of rows that name no variant."""
     key = sketch.key
     return (
         key.model == plan.name
         and key.config == plan.config
         and key.segment == segment
         and key.variant in (plan.champion, CHAMPION)
+        and (plan.version is None or key.version == plan.version)
     )
 
 

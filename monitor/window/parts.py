@@ -62,8 +62,9 @@ class SegmentStores:
             for name, window in windows.items()
         }
 
-    def rows(self, start: int, end: int, *, variants: Collection[str]) -> int:
-        return sum(store.rows(start, end, variants=variants) for store in self._stores.values())
+    def rows(self, start: int, end: int, *, variants: Collection[str], version: str | None = None) -> int:
+        each = (store.rows(start, end, variants=variants, version=version) for store in self._stores.values())
+        return sum(each)
 
     def renew(self) -> None:
         for store in self._stores.values():

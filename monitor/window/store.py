@@ -13,8 +13,9 @@ from monitor.segments import WHOLE
 from monitor.sketch import Sketch
 from monitor.window.merge import Sum, Total, belongs
 
-_Block = tuple[int, int]
-"""Level and number: the 2**level panes from number * 2**level panes after the epoch on."""
+_Block = tuple[str | None, int, int]
+"""Version, level and number: what is of this version, None of any, in the 2**level panes from number * 2**level panes
+after the epoch on."""
 HIGHEST = 12
 """Level of the widest blocks: two weeks of panes of five minutes."""
 
@@ -35,8 +36,8 @@ class PaneStore:
         self._starts: list[int] = []
         """The panes that are held, ascending."""
         self._sums: dict[_Block, Sum] = {}
-        self._rows: dict[int, int] = {}
-        """Rows that belong to the plan, of panes that were asked for."""
+        self._rows: dict[tuple[str | None, int], int] = {}
+        """Rows that belong to the plan, by version, of panes that were asked for."""
         self._pane = 1
 
     def put(self, sketch: Sketch) -> bool:
@@ -50,9 +51,10 @@ class PaneStore:
         if old is not None and old.applied > sketch.applied:
             return False
         held[sketch.key] = sketch.compact()
-        for level in range(HIGHEST + 1):
-            self._sums.pop((level, pane // self._pane >> level), None)
-        self._rows.pop(pane, None)
+        for version in (None, sketch.key.version):
+            for level in range(HIGHEST + 1):
+                self._sums.pop((version, level, pane // self._pane >> level), None)
+            self._rows.pop((version, pane), None)
         return True
 
     def oldest(self) -> int | None:
@@ -72,7 +74,7 @@ class PaneStore:
     def sums(self, start: int, end: int, *, plan: ModelPlan, layout: Layout) -> Iterator[Sum]:
         """Sums that add up to the sketches of [start, end) that belong to `plan`.
 
-        Between two calls with plans of another pane or champion there must be a `renew`.
+        Between two calls with plans of another pane or champion there must be a `renew`; of another version, not.
         """
         if plan.pane != self._pane:
             self.renew()
@@ -95,20 +97,25 @@ class PaneStore:
     def by_pane(self, start: int, end: int, *, plan: ModelPlan) -> dict[int, int]:
         """Rows of the sketches of [start, end) that belong to `plan`, by pane; see `sums`."""
         for pane in (within := self._within(start, end)):
-            if pane not in self._rows:
+            if (plan.version, pane) not in self._rows:
                 held = self._panes[pane].values()
                 own = (sketch for sketch in held if belongs(sketch, plan, self._segment))
-                self._rows[pane] = sum(sketch.rows for sketch in own)
-        return {pane: self._rows[pane] for pane in within}
+                self._rows[plan.version, pane] = sum(sketch.rows for sketch in own)
+        return {pane: self._rows[plan.version, pane] for pane in within}
 
-    def rows(self, start: int, end: int, *, variants: Collection[str]) -> int:
-        """Rows of `variants` in [start, end), without unpacking a sketch."""
-        return sum(
-            sketch.rows
-            for pane in self._within(start, end)
-            for sketch in self._panes[pane].values()
-            if sketch.key.variant in variants
-        )
+    def rows(self, start: int, end: int, *, variants: Collection[str], version: str | None = None) -> int:
+        """Rows of `variants`, and of one version, in [start, end), without unpacking a sketch."""
+        found = self.versions(start, end, variants=variants)
+        return sum(found.values()) if version is None else found.get(version, 0)
+
+    def versions(self, start: int, end: int, *, variants: Collection[str]) -> dict[str, int]:
+        """Rows of `variants` in [start, end) by version, without unpacking a sketch."""
+        found: dict[str, int] = {}
+        for pane in self._within(start, end):
+            for sketch in self._panes[pane].values():
+                if sketch.key.variant in variants and sketch.rows:
+                    found[sketch.key.version] = found.get(sketch.key.version, 0) + sketch.rows
+        return found
 
     def sample(self, start: int, end: int, *, plan: ModelPlan, layout: Layout) -> Sample | None:
         """A uniform sample of the rows of [start, end) that belong to `plan`, of at most WINDOW_ROWS.
@@ -132,9 +139,10 @@ class PaneStore:
         gone = bisect_left(self._starts, before)
         for pane in self._starts[:gone]:
             del self._panes[pane]
-            self._rows.pop(pane, None)
         del self._starts[:gone]
-        for block in [block for block in self._sums if (block[1] << block[0]) * self._pane < before]:
+        for key in [key for key in self._rows if key[1] < before]:
+            del self._rows[key]
+        for block in [block for block in self._sums if (block[2] << block[1]) * self._pane < before]:
             del self._sums[block]
 
     def _within(self, start: int, end: int) -> list[int]:
@@ -142,7 +150,7 @@ class PaneStore:
 
     def _sum(self, level: int, number: int, plan: ModelPlan, layout: Layout) -> Sum | None:
         """The sum of a block, None when nothing lies in it. One that is a single sketch is not kept twice."""
-        known = self._sums.get((level, number))
+        known = self._sums.get((plan.version, level, number))
         if known is not None:
             return known
         width = plan.pane << level
@@ -158,5 +166,5 @@ class PaneStore:
         total = Total(layout, len(plan.rules))
         for part in parts:
             total.add(part)
-        found = self._sums[level, number] = total.pack()
+        found = self._sums[plan.version, level, number] = total.pack()
         return found

@@ -7,8 +7,8 @@ import functools
 import numpy as np
 
 from monitor.backtest.months import Pool, pool_of
+from monitor.context import Context
 from monitor.judge.prepare import prepare
-from monitor.judgement import Context
 from tests.judge.build import (
     categorical_profile,
     draw,

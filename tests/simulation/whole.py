@@ -20,10 +20,11 @@ import monitor.evaluate
 import monitor.state.kafka.log
 import monitor.state.kafka.sketches
 from monitor.clock import ManualClock
+from monitor.context import Context
 from monitor.deliver.plan import AlertsPlan, PagerDutyPlan
 from monitor.errors import StateError
 from monitor.evaluate import Evaluate
-from monitor.judgement import Context, Judgement
+from monitor.judgement import Judgement
 from monitor.names import Source
 from monitor.plan import RetrainPlan, WindowSpec
 from monitor.secret import Secret
