@@ -26,3 +26,11 @@ class Context:
     """What the plan names beside it, of those that have a file."""
     tallies: Tallies | None = None
     """What is known of the online store; None where nobody asks it."""
+
+
+def fits(old: Context, new: Context) -> bool:
+    """Whether what is held by one context means the same by another."""
+    mine, theirs = old.plan, new.plan
+    alike = ("config", "windows", "source", "join", "registered")
+    same = all(getattr(mine, name) == getattr(theirs, name) for name in alike)
+    return same and (mine.join is None or mine.segments == theirs.segments)

@@ -31,6 +31,7 @@ from monitor.intake.dead_letter import open_dead_letters
 from monitor.intake.incarnation import Incarnations
 from monitor.intake.rotation import Rotation
 from monitor.names import content_id
+from monitor.registry.start import poller
 from monitor.steps import Cadence, Input
 from monitor.version import read_version
 from monitor.view import View
@@ -98,6 +99,7 @@ class Daemon:
         self._rotation = Rotation(plans.kafka.client, self.clock)
         self._incarnations = Incarnations(plans.kafka.client(), self.assembly.topics.values(), self.clock)
         self._prepare_metrics()
+        self._registries = poller(self.clock, lambda: self.assembly, lambda: self.evaluate, self._on_evaluate)
         self.ingest = self._ingest(plans)
         self.evaluate = Evaluate(
             self._checks.contexts(self.assembly.contexts),
@@ -107,6 +109,7 @@ class Daemon:
             patience=self._patience(),
             expected=self._expected.of,
             topics=self.assembly.topics,
+            was_asked=self._registries.was_asked,
         )
         decisions = Decisions(
             self.state,
@@ -125,6 +128,8 @@ class Daemon:
             thread = threading.Thread(target=loop, name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
+        # not waited for at the end: it writes nothing itself, and a registry may take its time
+        self._registries.start(self.stopping)
         self._deliver()
         self._checks.renew(plans.models, plans.stores)
         backend = self.assembly.backend
@@ -220,6 +225,7 @@ class Daemon:
             warm_seconds=self._warm_seconds,
             elsewhere=self._notices.of(self.assembly.models.keys() - {*spoken, *refused}),
             refused=refused,
+            registries=dict(self._registries.views),
         )
 
     def _not_ready(self) -> str:
@@ -307,6 +313,7 @@ class Daemon:
         metrics.prepare(
             topics=self.assembly.topics.values(),
             models=self.assembly.models,
+            registered=plans.registries,
             integrations=integrations,
             targets=[(plan.name, plan.retrain.target) for plan in plans.models if plan.retrain.target],
         )

@@ -17,6 +17,7 @@ DriftlineError
 ├── DeliveryRefused        a target is not allowed (address, scheme, redirect)
 ├── RequestError           a target gave no complete answer; `reason` is the closed reason
 │   └── StoreRefused       a feature server answered, and not with features
+├── RegistryError          a model registry does not say what is asked; `reason` is the closed reason
 └── UsageError             a command was called with arguments that cannot work (exit 2)
 
 Messages have one grammar: what is wrong - where - what would be right.
@@ -111,6 +112,14 @@ class StoreRefused(RequestError):
     def __init__(self, message: str, *, reason: str, words: str) -> None:
         super().__init__(message, reason=reason, sent=True)
         self.words = words
+
+
+class RegistryError(DriftlineError):
+    """A model registry does not say what is asked of it; `reason` is one of `monitor.metrics.REGISTRY_REASONS`."""
+
+    def __init__(self, text: str, *, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class UsageError(DriftlineError):

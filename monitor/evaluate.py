@@ -16,7 +16,7 @@ import structlog
 from monitor import metrics
 from monitor.arrival import Arrivals
 from monitor.clock import Clock
-from monitor.context import Context
+from monitor.context import Context, fits
 from monitor.deliver.loop import pending_counts
 from monitor.deliver.plan import AlertsPlan
 from monitor.errors import StateDamaged, StateError, StateTooNew
@@ -28,6 +28,7 @@ from monitor.judgement import Judged, Judgement
 from monitor.labelled import Measured
 from monitor.names import Source
 from monitor.plan import ModelPlan
+from monitor.registry.swap import Offer, swap
 from monitor.removed import Removed
 from monitor.restoring import Restoring
 from monitor.retrain.guards import Guard
@@ -66,8 +67,10 @@ class Evaluate:
         patience: Patience,
         expected: Callable[[str], Collection[Source]],
         topics: Mapping[str, str],
+        was_asked: Callable[[str], bool] = lambda _model: True,
     ) -> None:
-        """`topics` maps a source name to its topic; `expected` gives all partitions of a topic."""
+        """`topics` maps a source name to its topic; `expected` gives all partitions of a topic; `was_asked`:
+        whether the registry of a model was asked once."""
         self.last_tick = clock.monotonic()
         self.progress: dict[Source, Progress] = {}
         self.models: dict[str, ModelView] = {}
@@ -82,6 +85,7 @@ class Evaluate:
         self._patience = patience
         self._expected = expected
         self._topics = dict(topics)
+        self._was_asked = was_asked
         self._after = 0
         self._stale = True
         self._shown: dict[str, float] = {}
@@ -174,7 +178,7 @@ class Evaluate:
         kept = {
             name: old
             for name, old in self._judgements.items()
-            if name in contexts and _fits(old, contexts[name])
+            if name in contexts and fits(old.context, contexts[name])
         }
         try:
             terms = dict(self._state.terms(contexts))
@@ -196,6 +200,11 @@ class Evaluate:
         self._terms.update({name: terms[name] for name in anew})
         self.models = {name: view for name, view in self.models.items() if name in judgements}
 
+    def swap(self, model: str, offer: Offer) -> None:
+        """Take what a registry says; called on the evaluate thread. Raises StateError."""
+        if model in self._judgements:
+            swap(self._state, self._judgements[model], offer, now=self._clock.now_ms())
+
     def verdicts(self, model: str) -> tuple[Verdict, ...]:
         """The remembered verdicts of a model, by window name, oldest first."""
         history = self._judgements[model].history
@@ -205,11 +214,8 @@ class Evaluate:
         """Remove what is too old to matter from the state log."""
         for name, judgement in self._judgements.items():
             self._live()
-            ends = [
-                judgement.latest[spec.name].end
-                for spec in judgement.plan.windows
-                if spec.name in judgement.latest
-            ]
+            latest = judgement.latest
+            ends = [latest[spec.name].end for spec in judgement.plan.windows if spec.name in latest]
             if len(ends) == len(judgement.plan.windows):
                 reach = max(spec.size for spec in judgement.plan.windows) + judgement.plan.lateness + KEPT
                 reach += judgement.plan.join.wait if judgement.plan.join is not None else 0
@@ -292,6 +298,8 @@ class Evaluate:
 
     def _judge(self, judgement: Judgement) -> int:
         plan = judgement.plan
+        if plan.registered and not judgement.reigns.all and not self._was_asked(plan.name):
+            return 0  # versions would be mixed that the registry tells apart
         heard = self._hear(plan, plan.source, plan.config)
         count = 0
         for judged in judgement.due(expected=heard.expected, progress=heard, now=self._clock.now_ms()):
@@ -384,18 +392,8 @@ class Evaluate:
 
     def _view(self, judgement: Judgement) -> ModelView:
         name = judgement.plan.name
-        incidents = [incident.to_json() for incident in self._incidents(name)]
+        bodies = self._state.ledger(name, kinds=("incident",)).of("incident").values()
+        incidents = [Incident.from_json(body).to_json() for body in bodies]
         retrains = tuple(requests(self._state.ledger(name, kinds=("retrain", "outcome"))))
         watermark = self._watermark(judgement.plan)
         return shown(judgement, incidents=incidents, retrains=retrains, watermark=watermark)
-
-    def _incidents(self, model: str) -> list[Incident]:
-        bodies = self._state.ledger(model, kinds=("incident",)).of("incident")
-        return [Incident.from_json(body) for body in bodies.values()]
-
-
-def _fits(judgement: Judgement, context: Context) -> bool:
-    """Whether a judgement can go on with a new context: what it holds means the same."""
-    old, new = judgement.plan, context.plan
-    same = (old.config, old.windows, old.source, old.join) == (new.config, new.windows, new.source, new.join)
-    return same and (old.join is None or old.segments == new.segments)

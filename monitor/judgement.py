@@ -26,6 +26,7 @@ from monitor.labelled import Labelled, Measured
 from monitor.looks import KIND, Looks, entry_of
 from monitor.names import Source
 from monitor.plan import ModelPlan, WindowSpec
+from monitor.reference.profile import Reference
 from monitor.reigns import Reigns, Ruling, version_of
 from monitor.sample import Sample
 from monitor.segments import WHOLE
@@ -81,6 +82,16 @@ class Judgement:
     @property
     def plan(self) -> ModelPlan:
         return self.context.plan
+
+    @property
+    def reference(self) -> Reference | None:
+        """What windows are judged by from now on."""
+        current = self.reigns.current if self.plan.registered else None
+        return (
+            self.context.reference
+            if current is None
+            else self.reigns.context(current, self.context).reference
+        )
 
     @property
     def cursors(self) -> Mapping[str, int]:

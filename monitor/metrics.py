@@ -30,6 +30,7 @@ from monitor.family import gauge as _gauge
 from monitor.family import total as _total
 from monitor.names import REASONS
 from monitor.performance import FAMILIES as OF_PERFORMANCE
+from monitor.registry.families import FAMILIES as OF_REGISTRIES
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 """Otherwise every counter and histogram also exports a `_created` series."""
@@ -54,9 +55,26 @@ FAILURES = (
 )
 """Why a notification failed: Alertmanager's set, so that one alerting rule fits both."""
 
-BOUNDARIES = ("ingest", "scan", "evaluate", "judge", "diagnose", "show", "deliver", "web", "consistency")
+BOUNDARIES = (
+    "ingest",
+    "scan",
+    "evaluate",
+    "judge",
+    "diagnose",
+    "show",
+    "deliver",
+    "web",
+    "consistency",
+    "registry",
+)
 """Where unexpected errors are contained. Their counters exist from the start: `increase()` does not see
 the first increment of a series that was not there before."""
+
+REGISTRY_REASONS = (
+    "unreachable", "refused", "no_version", "no_tag", "no_reference", "bad_reference", "other_bins", "bad_answer",
+    "not_stored",
+)  # fmt: skip
+"""Why a model registry does not say which version and reference are to be judged."""
 
 SKIPS = ("retention", "unreadable")
 """Why records were passed over."""
@@ -195,6 +213,12 @@ INTERNAL_ERRORS_TOTAL = _counter(
     "Unexpected errors that a boundary contained; each is logged with its stack.",
     "boundary",
 )
+REGISTRY_ERRORS_TOTAL = _counter(
+    "registry_errors_total", "Times a model registry did not say what is asked, by reason.", "model", "reason"
+)
+REGISTRY_SWAPS_TOTAL = _counter(
+    "registry_swaps_total", "Times another version or another reference began to be judged.", "model"
+)
 STUCK_LOOPS_TOTAL = _counter("stuck_loops_total", "Times a loop did not tick within its limit.", "loop")
 
 
@@ -314,6 +338,7 @@ VIEW_FAMILIES: tuple[Family, ...] = (
     *(value for value in dict(globals()).values() if isinstance(value, Family)),
     *OF_PERFORMANCE,
     *OF_CONSISTENCY,
+    *OF_REGISTRIES,
 )
 """All families rendered from the view, in the order of the exposition."""
 
@@ -352,6 +377,7 @@ def prepare(
     *,
     topics: Iterable[str] = (),
     models: Iterable[str] = (),
+    registered: Iterable[str] = (),
     integrations: Iterable[str] = (),
     targets: Iterable[tuple[str, str]] = (),
 ) -> None:
@@ -360,6 +386,7 @@ def prepare(
     Called at start and after each reload; `targets` are (model, target) pairs.
     """
     topics, models, integrations = tuple(topics), tuple(models), tuple(integrations)
+    registered = tuple(registered)
     for stage in STAGES:
         STAGE_DURATION_SECONDS.labels(stage)
     _create((INTERNAL_ERRORS_TOTAL,), ((boundary,) for boundary in BOUNDARIES))
@@ -372,6 +399,8 @@ def prepare(
     _create(_BY_INTEGRATION, ((integration,) for integration in integrations))
     _create((NOTIFICATIONS_FAILED_TOTAL,), product(integrations, FAILURES))
     _create(_BY_TARGET, targets)
+    _create((REGISTRY_SWAPS_TOTAL,), ((model,) for model in registered))
+    _create((REGISTRY_ERRORS_TOTAL,), product(registered, REGISTRY_REASONS))
 
 
 def _create(families: Iterable[Counter | Histogram], children: Iterable[tuple[str, ...]]) -> None:

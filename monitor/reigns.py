@@ -55,6 +55,7 @@ class Reign:
     version: str
     """As records name it."""
     digest: str
+    """Of its file; "": the reference that the configuration names."""
     since: int
     after: Mapping[str, int] = field(default_factory=dict)
     borrowed: bool = False
@@ -146,7 +147,7 @@ class Reigns:
 
     def load(self, contents: Mapping[str, Mapping[str, Any]], model: str) -> None:
         """Read the references of the reigns from entries of kind CONTENT; one that is damaged is counted and left."""
-        for digest in {one.digest for one in self.all} - self._references.keys():
+        for digest in {one.digest for one in self.all if one.digest} - self._references.keys():
             try:
                 content = joined(contents, digest)
                 if content is not None:
@@ -161,6 +162,9 @@ class Reigns:
         if context is not None and context.reference is not None:
             self._references[reign.digest] = context.reference
             self._contexts[reign.digest, reign.version, reign.borrowed] = context
+        needed = {one.digest for one in self.all}
+        self._references = {digest: own for digest, own in self._references.items() if digest in needed}
+        self._contexts = {key: own for key, own in self._contexts.items() if key[0] in needed}
 
     def renew(self) -> None:
         """The configuration changed: what was prepared by it is prepared anew when it is needed."""
@@ -204,7 +208,7 @@ class Reigns:
             assert reference is not None
             if own is not None and not unlike(reference, own):
                 reference = own
-            elif reign.digest != reference.digest:
+            elif reign.digest:
                 why = "its content is lost" if own is None else unlike(reference, own)
                 metrics.INTERNAL_ERRORS_TOTAL.labels("registry").inc()
                 log.error("reference_unusable", model=base.plan.name, digest=reign.digest, why=why)
@@ -217,8 +221,7 @@ class Reigns:
         needed = {one.digest for one in self.all[len(gone) :]}
         for one in gone:
             yield Entry(KIND, f"{one.number:08d}", None)
-        for digest in {one.digest for one in gone} - needed:
-            self._references.pop(digest, None)
+        for digest in {one.digest for one in gone if one.digest} - needed:
             yield from (Entry(CONTENT, f"{digest}/{part:03d}", None) for part in range(LARGEST // PART))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from monitor.context import Context
 from monitor.judgement import COUNTED, Judgement
+from monitor.reigns import CONTENT
 from monitor.state.log import Entry, StateLog
 from monitor.window.completeness import Patience
 
@@ -31,6 +32,8 @@ class Restoring:
             state.append(plan.name, [Entry("clock", COUNTED, since)])
             ledger = state.ledger(plan.name)
         self.judgement.restore(ledger)
+        if plan.registered:
+            self.judgement.reigns.load(state.ledger(plan.name, kinds=(CONTENT,)).of(CONTENT), plan.name)
         self._verdicts: Iterator[tuple[str, Mapping[str, Any]]] = state.bodies(plan.name, "verdict")
 
     def step(self) -> bool:

@@ -35,7 +35,8 @@ def shown(
     sent = [body for body in ordered if body["severity"] == "critical" and int(body["opened"]) > begin]
     return ModelView(
         plan=plan,
-        reference=judgement.context.reference,
+        reference=judgement.reference,
+        reigns=judgement.reigns.all if plan.registered else (),
         latest=dict(judgement.latest),
         windows=dict(judgement.windows),
         alarms=dict(judgement.looks.alarms),

@@ -12,8 +12,28 @@ from monitor.labels.provisional import Provisional
 from monitor.names import Source
 from monitor.plan import ModelPlan
 from monitor.reference.profile import Reference
+from monitor.reigns import Reign
 from monitor.state.log import Progress
 from monitor.verdict import Verdict, Window
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryView:
+    """What a model registry said of one model when it was last asked."""
+
+    url: str
+    name: str
+    """The registered model."""
+    mark: str
+    """What a version has that is in production, in words."""
+    version: str = ""
+    """The registry's number of the one that has it; "" before it has answered."""
+    asked: int = -1
+    """Wall time of its last answer, ms."""
+    error: str = ""
+    """Why it does not answer; "" when it does."""
+    lacking: str = ""
+    """Why the version in production is not judged by a reference of its own; "" when it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +83,8 @@ class ModelView:
     """Event time, ms, since when there have been only unknown verdicts; -1 until that is a day ago.
     Shorter runs (a night without traffic, a window that was too small) are ordinary."""
     watermark: int = -1
+    reigns: tuple[Reign, ...] = ()
+    """Which versions are judged by which references, oldest first; empty without a registry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,5 +132,7 @@ class View:
     warm_seconds: float = 0.0
     elsewhere: tuple[Elsewhere, ...] = ()
     """Models of the configuration that other replicas speak for, and show."""
+    registries: Mapping[str, RegistryView] = field(default_factory=dict)
+    """Of the models that this process speaks for and that are in one, by model."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Models that nobody judges until somebody helps, and why."""

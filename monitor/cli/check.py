@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +15,8 @@ from monitor.errors import ConfigError
 if TYPE_CHECKING:
     from monitor.config.finding import Finding
     from monitor.config.settings import Settings
+    from monitor.config.values import Plans
+    from monitor.reference.profile import Reference
 
 
 @click.command("check")
@@ -46,7 +48,7 @@ def command(config: tuple[str, ...], no_network: bool, strict: bool, output: str
 def examine(settings: Settings, *, network: bool) -> Iterator[Line]:
     """Every line of the check. Raises ConfigError when settings and references do not agree."""
     from monitor.cli import check_local as local
-    from monitor.cli.check_network import check_kafka, check_receivers, check_stores, check_topics
+    from monitor.cli.check_network import check_kafka, check_topics
     from monitor.cli.grouped import check_groups
     from monitor.cli.sampled import check_sample
     from monitor.cli.seasons import check_seasons
@@ -83,8 +85,17 @@ def examine(settings: Settings, *, network: bool) -> Iterator[Line]:
             yield from check_sample(plan, references[plan.name])
             yield from local.check_budget(plan, references[plan.name])
     if network:
-        yield from check_receivers(plans)
-        yield from check_stores(plans)
+        yield from _check_others(plans, references)
+
+
+def _check_others(plans: Plans, references: Mapping[str, Reference]) -> Iterator[Line]:
+    """What is asked of other servers than Kafka."""
+    from monitor.cli.check_network import check_receivers, check_stores
+    from monitor.cli.check_registry import check_registries
+
+    yield from check_registries(plans, references)
+    yield from check_receivers(plans)
+    yield from check_stores(plans)
 
 
 def _inventory(settings: Settings) -> str:

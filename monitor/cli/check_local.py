@@ -128,6 +128,9 @@ def check_secrets(plans: Plans) -> Iterator[Line]:
         )
     for name, server in plans.stores.items():
         yield from _file(f"models.{name}.feature_store.token", server.token)
+    for name, registry in plans.registries.items():
+        yield from _file(f"models.{name}.registry.password", registry.password)
+        yield from _file(f"models.{name}.registry.token", registry.token)
     for name, target in plans.alerts.targets.items():
         for secret in target.secrets:
             yield from _file(

@@ -1,4 +1,4 @@
-"""`driftline reference build|show|diff`."""
+"""`driftline reference build|show|diff|push`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.cli.options import Exit, emit, keep_log_quiet, output_option
+from monitor.cli.options import emit, keep_log_quiet, output_option
+from monitor.cli.reference_diff import diff_command
 from monitor.cli.reference_feast import FEAST, feast_options, open_feast
+from monitor.cli.reference_push import push_command
 from monitor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -91,6 +93,12 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--quantiles", default=256, show_default=True, type=click.IntRange(4, 4096))
 @click.option("--categories", default=250, show_default=True, type=click.IntRange(1, 60_000))
+@click.option(
+    "--bins-of",
+    default="",
+    metavar="FILE",
+    help="Take over the bins of this reference, as versions of a model need.",
+)
 @click.option("--max-panes", default=2000, show_default=True, type=click.IntRange(1, 100_000))
 @click.option("--since", default="", metavar="TIME", help="Topic only: 2026-11-01T00:00:00Z, or 30d ago.")
 @click.option("--until", default="", metavar="TIME", help="Topic only; default: now.")
@@ -110,7 +118,7 @@ def build_command(**given: Any) -> None:
     from monitor.cli.progress import passes, progress
     from monitor.reference.build import build
     from monitor.reference.calibrated import is_calibrated
-    from monitor.reference.file import write
+    from monitor.reference.file import read, write
     from monitor.reference.records import RecordTables
     from monitor.reference.summary import describe, summary
 
@@ -134,6 +142,7 @@ def build_command(**given: Any) -> None:
                 progress=passes(tell, rows=tables.rows, times=times),
                 segments=tables.selection.segments,
                 groups=tables.selection.groups,
+                bins=read(given["bins_of"]) if given["bins_of"] else None,
             )
     finally:
         if isinstance(tables, RecordTables):
@@ -182,52 +191,6 @@ def _seasons(reference: Reference, season: str, timezone: str) -> list[dict[str,
     except (ValueError, OSError, LookupError) as error:
         raise UsageError(f"{timezone!r} is no time zone - --timezone - Europe/Berlin is one") from error
     return seasons_of(calendar(reference, season, timezone))
-
-
-@command.command("diff")
-@click.argument("first")
-@click.argument("second")
-@click.option(
-    "--limit", default=0.1, show_default=True, help="PSI, or share of missing values, that is drift."
-)
-@click.option(
-    "--fail-on", type=click.Choice(["drift"]), help=f"Exit {int(Exit.DRIFT)} when a feature moved that far."
-)
-@output_option
-def diff_command(first: str, second: str, limit: float, fail_on: str | None, output: str) -> None:
-    """Compare two references: features, bins, and how far each distribution moved."""
-    import math
-    import sys
-
-    from monitor.reference.difference import compare
-    from monitor.reference.file import read
-
-    difference = compare(read(first), read(second))
-    drifted = difference.drifted(limit)
-    data = {
-        "added": difference.added,
-        "removed": difference.removed,
-        "features": [
-            {
-                "name": one.name,
-                "psi": None if math.isnan(one.psi) else one.psi,
-                "missing": one.missing,
-                "changes": one.changes,
-                "drift": one.name in drifted,
-            }
-            for one in difference.features
-        ],
-    }
-    wide = max((len(one.name) for one in difference.features), default=7)
-    lines = [f"+ {name}" for name in difference.added] + [f"- {name}" for name in difference.removed]
-    lines.append(f"  {'feature':<{wide}}  {'psi':>8}  {'missing':>8}  changes")
-    for one in difference.features:
-        mark = "●" if one.name in drifted else " "
-        psi = "-" if math.isnan(one.psi) else f"{one.psi:.4f}"
-        lines.append(f"{mark} {one.name:<{wide}}  {psi:>8}  {one.missing:>+8.2%}  {', '.join(one.changes)}")
-    emit(data, "\n".join(lines), output=output)
-    if fail_on and (drifted or difference.added or difference.removed):
-        sys.exit(Exit.DRIFT)
 
 
 def _plan(given: dict[str, Any]) -> tuple[Selection, BuildSettings, int]:
@@ -398,3 +361,7 @@ def _write_svg(reference: Reference, path: str) -> None:
         raise UsageError(
             f"the file cannot be written ({error.strerror}) - {path} - a writable path is right"
         ) from error
+
+
+command.add_command(diff_command)
+command.add_command(push_command)

@@ -12,6 +12,7 @@ from monitor.config.crosscheck_out import check_out
 from monitor.config.finding import Level, Problem
 from monitor.config.grouped import check_groups
 from monitor.config.intake import DeadLetter
+from monitor.config.registered import check_registries
 from monitor.config.segmented import check_segments
 from monitor.config.settings import Settings
 
@@ -35,6 +36,7 @@ def crosscheck(settings: Settings, names: Mapping[str, AbstractSet[str]]) -> Ite
         yield from check_model(settings, name, names)
         yield from check_segments(settings.models[name], ("models", name))
         yield from check_groups(settings.models[name], ("models", name))
+    yield from check_registries(settings)
     yield from check_out(settings)
     yield from _state(settings)
 

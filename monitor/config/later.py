@@ -19,7 +19,7 @@ _LATER = {
     ("models", "*", "slo"): "performance objectives",
     ("models", "*", "challenger"): "comparison of champion and challenger",
     ("models", "*", "early"): "looking before a window closes",
-    ("models", "*", "reference", "mlflow"): "references from MLflow",
+    ("models", "*", "reference", "mlflow"): "references from MLflow; write models.<name>.registry instead",
     (
         "models",
         "*",
@@ -38,7 +38,7 @@ _LATER = {
     ("alerts", "opsgenie"): "Opsgenie; route it through Alertmanager",
     ("web", "config_file"): "TLS and passwords of the web server",
     ("web", "tls"): "TLS of the web server",
-    ("mlflow",): "MLflow",
+    ("mlflow",): "MLflow for all models; write models.<name>.registry instead",
     ("feast",): "Feast of all models; write models.<name>.feature_store instead",
     ("labels",): "labels of all models; write models.<name>.labels instead",
     ("otel",): "OpenTelemetry",

@@ -15,6 +15,7 @@ from monitor.config.labelled import label_plan, plan_join
 from monitor.config.load import refusal
 from monitor.config.outgoing import plan_alerts
 from monitor.config.pane import choose
+from monitor.config.registered import plan_registries
 from monitor.config.rule import TIMED, needs_feature, parse_test
 from monitor.config.segmented import plan_segments
 from monitor.config.settings import Settings
@@ -96,6 +97,7 @@ def build_plans(
             for plan in models
             if (store := settings.models[plan.name].feature_store) is not None
         },
+        registries=plan_registries(settings),
         state=plan_state(settings),
         metrics=MetricsPlan(
             settings.metrics.per_feature, settings.metrics.top_k, settings.metrics.max_series
@@ -273,6 +275,7 @@ def _model(settings: Settings, name: str, reference: Reference | None, problems:
         raw_rules=tuple(rule for rule in limits if rule.score not in TIMED),
         harm=tuple(rule for rule in limits if rule.score in PERFORMANCE),
         store=_store(model, limits, features, steps, problems),
+        registered=model.registry is not None,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from monitor.consistency.plan import ServerPlan
 from monitor.deliver.plan import AlertsPlan
 from monitor.plan import ModelPlan, SourcePlan
+from monitor.registry.plan import RegistryPlan
 from monitor.secret import Secret
 
 
@@ -94,6 +95,8 @@ class Plans:
     alerts: AlertsPlan
     stores: Mapping[str, ServerPlan]
     """Online feature stores, by model."""
+    registries: Mapping[str, RegistryPlan]
+    """Of the models that are in one."""
     state: StatePlan
     metrics: MetricsPlan
     web: WebPlan

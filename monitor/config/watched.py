@@ -30,6 +30,8 @@ from monitor.config.labelled import Labels
 from monitor.config.limited import Limit
 from monitor.config.quantity import format_budget, format_duration, parse_budget
 from monitor.config.quiet import format_maintenance, parse_maintenance
+from monitor.config.referenced import ReferenceSource
+from monitor.config.registered import Registry
 from monitor.config.retraining import Retrain
 from monitor.config.stored import FeatureStore
 from monitor.judge.catalogue import DETECTORS, PRODUCTS, SEASONS
@@ -85,18 +87,6 @@ Budget = Annotated[
     PlainSerializer(lambda value: format_budget(*value)),
     WithJsonSchema({"type": "string", "pattern": r"^\S+ +per +\S+$"}),
 ]
-
-
-class ReferenceSource(Group):
-    """Where the profile of what is normal lies."""
-
-    shorthand = "file"
-
-    file: Text = Field(
-        description="File that `driftline reference build` wrote; a relative one lies beside this "
-        "configuration file.",
-        examples=["/ref/churn.ref"],
-    )
 
 
 class Window(Group):
@@ -231,6 +221,11 @@ class Model(Group):
         default=None,
         description="What is normal; left out, all verdicts are unknown(no_reference).",
         examples=[{"file": "/ref/churn.ref"}],
+    )
+    registry: Registry | None = Field(
+        default=None,
+        description="The model registry that says which version is judged, and by which reference.",
+        examples=[{"url": "https://mlflow.example", "alias": "champion"}],
     )
     budget: Budget = Field(
         default=(2.0, 30 * DAY), description="False pages the operator accepts.", examples=["2 per 30d"]

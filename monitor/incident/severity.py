@@ -35,7 +35,7 @@ def severity_of(
     `told`: what the rule says; `standing`: of the incident if it is open.
     """
     severity = told
-    if rule == DRIFT and plan.page_on_harm and standing is not Severity.CRITICAL:
+    if rule == DRIFT and plan.page_on_harm and not plan.borrowed and standing is not Severity.CRITICAL:
         is_harmed = any(True for _ in harms(verdict, plan, incidents))
         severity = Severity.CRITICAL if is_harmed else Severity.WARNING
     if severity is Severity.NONE or standing is severity:

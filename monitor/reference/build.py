@@ -13,6 +13,7 @@ from kernels.layout import FIRST_BIN, LATENCY_BINS
 from monitor.errors import ReferenceInvalid
 from monitor.novel import hash64
 from monitor.plan import LONGEST_VECTOR, Kind
+from monitor.reference.adopt import adopted, arranged, segmented_as
 from monitor.reference.bins import GROUPS, LARGEST, QUANTILES, coarse_groups, numeric_edges
 from monitor.reference.calibrated import tally_calibration
 from monitor.reference.design import block_effects, cluster_effects, window_size
@@ -71,6 +72,7 @@ def build(
     progress: Progress | None = None,
     segments: Sequence[SegmentDeclaration] = (),
     groups: Sequence[GroupDeclaration] = (),
+    bins: Reference | None = None,
 ) -> Reference:
     """The reference of a table, or of a source of tables that can be read several times.
 
@@ -81,6 +83,8 @@ def build(
     segments  columns that rows are counted by once more; `features` holds those that are no feature of
               the model, by their `hidden` declarations, and a label that is none by `calibrated.LABEL`
     groups    numeric features that are also counted together; they become the last features
+    bins      a reference whose bins and segments are taken over, so that rows counted by it can be compared with
+              this one; the features must be the same
 
     Raises ReferenceInvalid when there are no rows, a declared column is missing, or a column
     does not fit its declared kind or its group. The result has no `digest`; writing it gives one.
@@ -88,12 +92,13 @@ def build(
     settings = settings or BuildSettings()
     chunks = _watched([table] if isinstance(table, Table) else table, progress)
     every = declare_groups(features if features is not None else _undeclared(chunks), groups)
+    every, segments = (arranged(every, bins), segmented_as(segments, bins)) if bins else (every, segments)
     declared = tuple(feature for feature in every if not feature.name.startswith(HIDDEN_COLUMN))
     surveyed = survey(chunks, features=every, pane=pane)
     found = replace(surveyed, columns=[c for c in surveyed.columns if c.feature in declared])
     timed = found.timed
     size = pane_size(found.panes, pane=pane, unit=settings.unit, limit=settings.max_panes) if timed else 0
-    profiles = _profiles(found.columns, settings, model=model)
+    profiles = _profiles(found.columns, settings, model=model, bins=bins)
     encoder = Encoder(declared, profiles, _bare(profiles).layout())
     keeper = Keeper(encoder.layout, settings.sample)
     total = tally(chunks, encoder, _placement(size), keeper)
@@ -109,8 +114,7 @@ def build(
     profiles = _designed(chunks, replace(encoder, profiles=profiles), found, settings, pane=pane)
     return Reference(
         model=model, name=name, created=created, origin=dict(origin or {}), features=profiles,
-        panes=panes,
-        pane=size,
+        panes=panes, pane=size,
         timed=timed,
         rows=int(panes.rows.sum()),
         errors=int(panes.errors.sum()),
@@ -161,15 +165,19 @@ def _placement(size: int) -> Placement:
 
 
 def _profiles(
-    columns: Sequence[ColumnSurvey], settings: BuildSettings, *, model: str
+    columns: Sequence[ColumnSurvey], settings: BuildSettings, *, model: str, bins: Reference | None
 ) -> tuple[FeatureProfile, ...]:
+    known = {} if bins is None else {profile.name: profile for profile in bins.features}
     found: list[FeatureProfile] = []
     for column in columns:
-        found.append(
+        profile = (
             _group(column, found, model=model)
             if column.feature.members
             else _profile(column, settings, model=model)
         )
+        like = known.get(profile.name)
+        vectors = column.vectors() if profile.vector is not None else None
+        found.append(profile if like is None else adopted(profile, like, vectors))
     return tuple(found)
 
 

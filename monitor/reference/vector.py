@@ -87,6 +87,11 @@ def profile_group(
     return replace(profile, traces=_traces(sample, profile))
 
 
+def in_waves_of(sample: NDArray[np.float64], known: VectorProfile, *, is_group: bool) -> VectorProfile:
+    """The profile of `sample` with the places and frequencies of another, so that sums of both can be compared."""
+    return replace(known, traces=_traces(sample, known)) if is_group else known
+
+
 def _traces(sample: NDArray[np.float64], profile: VectorProfile) -> tuple[float, ...]:
     """tr C, tr C² and tr C⁴ of the covariance C of the Fourier features; zeros where all vectors are one."""
     if len(sample) < 2:

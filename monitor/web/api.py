@@ -17,6 +17,7 @@ from starlette.routing import Route
 from monitor.view import ModelView, View
 from monitor.web import compared, figures, picture, reply, shape
 from monitor.web.lifecycle import Actions
+from monitor.web.registered import registry
 from monitor.web.security import refusal
 from monitor.web.settings import WebSettings
 
@@ -64,7 +65,7 @@ class Api:
             ("status/runtimeinfo", lambda _: shape.runtime(self._view())),
             ("status/buildinfo", lambda _: self._build()),
             ("models", lambda _: [shape.summary(model) for model in shape.by_state(self._view().models)]),
-            ("models/{model}", lambda request: shape.detail(self._model(request))),
+            ("models/{model}", self._detail),
             ("models/{model}/features", self._features),
             ("models/{model}/performance", self._performance),
             ("models/{model}/provisional", self._provisional),
@@ -114,6 +115,12 @@ class Api:
                     "not_found", f"model {name!r} is judged, and shown, by another replica{where}"
                 )
         raise BadRequest("not_found", f"there is no model {name!r}")
+
+    def _detail(self, request: Request) -> dict[str, Any]:
+        model = self._model(request)
+        return shape.detail(model) | {
+            "registry": registry(model, self._view().registries.get(model.plan.name))
+        }
 
     def _features(self, request: Request) -> list[dict[str, Any]]:
         rows = shape.features(self._model(request), request.query_params.get("window", ""))

@@ -14,6 +14,7 @@ from monitor.web import shape
 from monitor.web.measured import ESTIMATED
 from monitor.web.performing import performing
 from monitor.web.picture import Bar, counts_of
+from monitor.web.registered import registry
 
 FIGURES = 3
 """Features drawn large on a card; the first three causes explain nearly every incident."""
@@ -46,7 +47,10 @@ class Figure:
 
 def board(view: View) -> dict[str, Any]:
     """The template's context."""
-    cards = [_card(model) for model in shape.by_state(view.models)]
+    cards = [
+        _card(model) | {"registry": registry(model, view.registries.get(model.plan.name))}
+        for model in shape.by_state(view.models)
+    ]
     partitions = [_partition(one, view.now) for one in shape.partitions(view)]
     incidents = [_incident(body) for body in shape.incidents(view)]
     return {

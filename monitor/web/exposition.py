@@ -20,6 +20,7 @@ from monitor.verdict import State
 from monitor.view import ModelView, View
 from monitor.web.compared import add_consistency
 from monitor.web.measured import add_performance
+from monitor.web.registered import add_registry
 from monitor.web.selection import Chosen, Selection, named
 from monitor.web.series import Encoder, Samples
 from monitor.web.settings import PerFeature, WebSettings
@@ -59,6 +60,7 @@ class Exposition:
         _partitions(samples, view)
         for model in view.models:
             _model(samples, model)
+            add_registry(samples, model, view.registries.get(model.plan.name))
             _windows(samples, model)
             _segments(samples, model, self._segments)
             add_performance(samples, model, self._segments)

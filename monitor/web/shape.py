@@ -106,6 +106,7 @@ def window(verdict: Verdict) -> dict[str, Any]:
         "blind": verdict.blind,
         "diagnosis": dict(verdict.diagnosis),
         "versions": dict(verdict.versions),
+        "others": dict(verdict.others),
         "offsets": {str(source): list(span) for source, span in verdict.offsets.items()},
         "beside": [beside(one) for one in verdict.beside],
         "estimate": dict(verdict.estimate),

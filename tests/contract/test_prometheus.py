@@ -9,6 +9,7 @@ import yaml
 
 from monitor import metrics
 from monitor.consistency.families import FAMILIES as OF_CONSISTENCY
+from monitor.registry.families import FAMILIES as OF_REGISTRIES
 from monitor.web.settings import WebSettings
 from tests.contract.conftest import CONFIGS
 
@@ -22,7 +23,11 @@ EXPRESSIONS = [
 FIRING = {"ModelFeatureDrift", "ModelBlind", "DriftlinePartitionPaused"}
 """What the view of the tests must raise: three drifted features, a blind model, a paused partition."""
 
-COUNTED = {"driftline_feature_store_records_total"}
+COUNTED = {
+    "driftline_feature_store_records_total",
+    "driftline_registry_errors_total",
+    "driftline_registry_swaps_total",
+}
 """Of these other tests of this process may have made series."""
 WITH_SEGMENTS = {
     "driftline_segment_statistic",
@@ -36,9 +41,9 @@ WITH_SEGMENTS = {
     *(f"driftline_performance_provisional{name}" for name in ("", "_low", "_high", "_timestamp_seconds")),
     "driftline_performance_estimate_bias",
     *COUNTED,
-    *(family.name for family in OF_CONSISTENCY),
+    *(family.name for family in (*OF_CONSISTENCY, *OF_REGISTRIES)),
 }
-"""Families of models that declare segments, labels or a feature store, which the one that is scraped here does not."""
+"""Families of models that declare segments, labels, a feature store or a registry, which the one that is scraped here does not."""
 
 
 def run(*command: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
