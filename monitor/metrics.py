@@ -45,28 +45,13 @@ GCCollector(registry=REGISTRY)
 STAGES = ("poll", "scan", "place", "fold", "checkpoint", "merge", "score", "judge")
 
 FAILURES = (
-    "other",
-    "clientError",
-    "serverError",
-    "contextCanceled",
-    "contextDeadlineExceeded",
-    "authError",
-    "rateLimited",
-)
+    "other", "clientError", "serverError", "contextCanceled", "contextDeadlineExceeded", "authError", "rateLimited",
+)  # fmt: skip
 """Why a notification failed: Alertmanager's set, so that one alerting rule fits both."""
 
 BOUNDARIES = (
-    "ingest",
-    "scan",
-    "evaluate",
-    "judge",
-    "diagnose",
-    "show",
-    "deliver",
-    "web",
-    "consistency",
-    "registry",
-)
+    "ingest", "scan", "evaluate", "judge", "diagnose", "show", "deliver", "web", "consistency", "registry",
+)  # fmt: skip
 """Where unexpected errors are contained. Their counters exist from the start: `increase()` does not see
 the first increment of a series that was not there before."""
 

@@ -12,7 +12,8 @@ from monitor.judgement import Judged, Judgement
 from monitor.names import Source
 from monitor.partition import Model, Partition
 from monitor.plan import SourcePlan
-from monitor.state.log import Progress
+from monitor.reigns import CONTENT
+from monitor.state.log import Ledger, Progress
 from monitor.window.completeness import Patience
 from monitor.window.grid import floor_pane
 
@@ -50,6 +51,16 @@ class Candidate:
     contexts: Mapping[str, Context]
     change: Change | None = None
     """Candidates with the same change share counts."""
+    reigns: Mapping[str, Ledger] = field(default_factory=dict)
+    """Model → which versions are judged by which references, as `monitor.reigns` notes it."""
+
+    def judgement(self, model: str) -> Judgement:
+        """A new one, of a model of `contexts`."""
+        made = Judgement(self.contexts[model], patience=Patience(settle=0))
+        if model in self.reigns:
+            made.reigns.restore(self.reigns[model], {})
+            made.reigns.load(self.reigns[model].of(CONTENT), model)
+        return made
 
 
 class Replay:
@@ -115,9 +126,9 @@ class _Lane:
             source: Partition(source, feed.plan, feed.models, position=0) for source in expected
         }
         self._judgements = [
-            (candidate, name, Judgement(context, patience=Patience(settle=0)))
+            (candidate, name, candidate.judgement(name))
             for candidate in candidates
-            for name, context in candidate.contexts.items()
+            for name in candidate.contexts
         ]
         self._progress: dict[Source, Progress] = {}
         self._reached: dict[Source, tuple[int, ...]] = {}

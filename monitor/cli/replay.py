@@ -33,6 +33,12 @@ from monitor.errors import UsageError
     metavar="JSONL",
     help="Records of a JSON lines file instead of the topic; - reads stdin.",
 )
+@click.option(
+    "--reigns",
+    is_flag=True,
+    help="Judge versions as the state log says that a model registry had them judged; else all by the configured "
+    "reference.",
+)
 @click.option("--source", "name", help="Which of `sources`; may be left out when there is one.")
 @click.option("--from", "since", help="Record time: earliest (the default), RFC 3339, 30d ago, or ms.")
 @click.option("--to", "until", help="Record time: now (the default), RFC 3339, or ms.")
@@ -70,7 +76,7 @@ from monitor.errors import UsageError
 def command(
     *, config: tuple[str, ...], against: tuple[str, ...], budgets: tuple[str, ...], path: str | None,
     name: str | None, since: str | None, until: str | None, without_change: bool, injected: tuple[str, ...],
-    runs: int, months: float, seed: int, with_labels: bool, svg: str | None, fail_on: str | None, output: str,
+    runs: int, months: float, seed: int, with_labels: bool, svg: str | None, fail_on: str | None, output: str, reigns: bool,
 ) -> None:  # fmt: skip
     """Fold and judge again what a topic or a file holds, with the configuration as it is now.
 
@@ -104,7 +110,7 @@ def command(
     has_log = path is not None or is_span
     options = replay_run.Options(
         config=config, against=against, budgets=budgets, source=name, null=without_change, injected=injected,
-        runs=runs, months=months, seed=seed,
+        runs=runs, months=months, seed=seed, reigns=reigns,
     )  # fmt: skip
     if without_change or (injected and not has_log):
         if has_log:

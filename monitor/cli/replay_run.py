@@ -17,6 +17,7 @@ from monitor.backtest.summary import Seen
 from monitor.cli import replay_backtest, replay_found, replay_text
 from monitor.cli.progress import progress
 from monitor.cli.replay_plans import Variant, groups, variants
+from monitor.cli.replay_reigns import reigns_of
 from monitor.cli.topic import record_time
 from monitor.clock import SystemClock
 from monitor.columns import Batch
@@ -42,6 +43,7 @@ class Options:
     runs: int
     months: float
     seed: int
+    reigns: bool = False
 
     def variants(self) -> list[Variant]:
         return variants(self.config, self.against, self.budgets, source=self.source)
@@ -91,7 +93,9 @@ def replayed(options: Options, *, path: str | None, since: str | None, until: st
     changes = [replay_backtest.row_changes(group[0], injections, now=now) for group in groups(found)]
     with ExitStack() as stack:
         sources, batches, file = _log(found[0], stack, path=path, since=since, until=until)
-        replays = [_replay(group, own, sources) for group, own in zip(groups(found), changes, strict=True)]
+        replays = [
+            _replay(group, own, sources, options) for group, own in zip(groups(found), changes, strict=True)
+        ]
         seen = _judged(replays, batches, file)
     plain = {variant.name: seen.get((variant.name, None), []) for variant in found}
     puts = [
@@ -171,12 +175,17 @@ def _time(text: str | None) -> int | None:
     return record_time("" if text in {None, "earliest", "now"} else str(text), now=SystemClock().now_ms())
 
 
-def _replay(group: Sequence[Variant], changes: Sequence[RowChange], sources: Sequence[Source]) -> Replay:
+def _replay(
+    group: Sequence[Variant], changes: Sequence[RowChange], sources: Sequence[Source], options: Options
+) -> Replay:
     """One for all that share counts."""
     assembly, plan = group[0].assembly, group[0].source
     feed = Feed(plan, assembly.decoder(plan), assembly.models_of(plan))
+    reigns = reigns_of(options.config, plan.models) if options.reigns else {}
     candidates = [
-        Candidate(variant.name, variant.contexts, change) for change in (None, *changes) for variant in group
+        Candidate(variant.name, variant.contexts, change, reigns)
+        for change in (None, *changes)
+        for variant in group
     ]
     return Replay(feed, candidates, sources=sources)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -101,6 +104,18 @@ def check_unmixed(daemon, served: Served) -> dict[int, dict]:
     return found
 
 
+def check_replayed(scene, found: dict[int, dict]) -> None:
+    """`driftline replay --reigns` says the same of the same log, to the last digit."""
+    done = subprocess.run(
+        [sys.executable, "-m", "monitor", "replay", "-c", str(scene.config), "--reigns", "--output", "json"],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    again = {body["end"]: body | {"revision": 0} for body in json.loads(done.stdout)["verdicts"]}
+    for body in found.values():
+        assert again[body["end"]] == json.loads(json.dumps(body | {"revision": 0}))
+
+
 def await_window(daemon, served: Served, window: int) -> None:
     """The stream goes on beyond now: its last window stays open."""
     until(lambda: served.window(max(verdicts(daemon), default=0)) >= window, f"window {window}")
@@ -136,6 +151,7 @@ def test_an_alias_that_moves_under_load_mixes_no_window_and_pages_nobody(make, r
             shown = api(daemon.server.url, f"models/{MODEL}")["registry"]
             assert "503" in shown["error"]
             assert [one["version"] for one in shown["reigns"]] == ["7", "8"]
+    check_replayed(scene, found)
     assert {version for body in found.values() for version in body["versions"]} == {"7", "8"}
     assert dict(found[NOW + 4]["versions"]).keys() == {"8"}
     assert not [got for got in receiver.requests if b"critical" in got.body]
@@ -166,9 +182,6 @@ def test_a_version_that_the_registry_does_not_name_is_reported(make):
 @pytest.mark.timeout(1200)  # the environment is made the first time
 def test_the_alias_of_a_real_server_moves_under_load(make, tmp_path):
     """References are pushed by the command, versions 1 and 2 of the registry are what records call 7 and 8 by a tag."""
-    import subprocess
-    import sys
-
     from tests.pipelines.registry import API
 
     folder = tmp_path / "mlflow"
