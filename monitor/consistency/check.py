@@ -97,10 +97,11 @@ class Check:
 
     def offer(self, batch: Batch, columns: Columns) -> None:
         """Take records of a batch that was counted."""
-        rows = self._chosen(columns, seed=seed_of(batch.source))
+        seed = seed_of(batch.source)
+        rows = self._chosen(columns, seed=seed)
         fresh = rows[columns.events[rows] >= self._clock.now_ms() - self._store.max_age]
         self._note("stale", len(rows) - len(fresh))
-        taken = fresh[: self._ration(len(fresh))]
+        taken = _smallest(fresh, columns, self._ration(len(fresh)), seed=seed)
         self._note("limited", len(fresh) - len(taken))
         picked = [
             Picked(int(columns.events[row]), value)
@@ -207,15 +208,15 @@ class Check:
         self._tallies.add(self.model, floor_pane(event, self._plan.pane), rows)
 
     def _chosen(self, columns: Columns, *, seed: int) -> NDArray[np.int64]:
-        """Rows of the sample, by ascending hash: those of the variant that is judged, and of their share."""
-        hashes = hashes_of(columns.offsets, seed)
-        inside = hashes <= np.uint64(min(int(self._store.share * (1 << 64)), (1 << 64) - 1))
+        """Rows of the sample: those of the variant that is judged, and of their share."""
+        inside = np.ones(len(columns), bool)
+        if self._store.share < 1:
+            inside = hashes_of(columns.offsets, seed) < np.uint64(int(self._store.share * (1 << 64)))
         judged = {self._plan.champion, CHAMPION}
         if not judged.issuperset(variant for _, variant in columns.groups):
             own = [place for place, (_, variant) in enumerate(columns.groups) if variant in judged]
             inside &= np.isin(columns.group, own)
-        rows = np.flatnonzero(inside)
-        return rows[np.argsort(hashes[rows], kind="stable")]
+        return np.flatnonzero(inside)
 
     def _ration(self, wanted: int) -> int:
         """How many of `wanted` may be asked now."""
@@ -230,6 +231,14 @@ class Check:
         if count:
             metrics.FEATURE_STORE_RECORDS_TOTAL.labels(self.model, outcome).inc(count)
             self._tallies.note(self.model, outcome, count)
+
+
+def _smallest(rows: NDArray[np.int64], columns: Columns, count: int, *, seed: int) -> NDArray[np.int64]:
+    """Of `rows` those of smallest hash. What is not taken costs 10 ns: sorting all would cost 50, a quarter of a fold."""
+    if count >= len(rows) or not count:
+        return rows[:count]
+    hashes = hashes_of(columns.offsets[rows], seed)
+    return np.sort(rows[np.argpartition(hashes, count)[:count]])
 
 
 def _cut(entities: Mapping[str, Sequence[Any]], part: range) -> dict[str, Sequence[Any]]:
