@@ -167,7 +167,8 @@ class Labelled:
             elif revised := self._revised(spec, end, incidents):
                 yield revised
             self._at[spec.name] = end
-            self._forget(passed - self.plan.lateness)
+            self._leave()
+        self.outcomes.sweep(passed=passed - self.plan.lateness)
         if abs(now - self._looked) >= LOOK:
             self._looked = now
             self._shown(judged, heard)
@@ -334,12 +335,12 @@ class Labelled:
     def _remember(self, verdict: Verdict) -> None:
         self.history.setdefault(verdict.window, deque(maxlen=HISTORY)).append(verdict)
 
-    def _forget(self, passed: int) -> None:
-        """Let go of predictions that no coming window holds."""
+    def _leave(self) -> None:
+        """Go on as if predictions that no coming window holds had never been."""
         coming = [(spec, self._next(spec)) for spec in self.plan.windows]
         starts = [start_of(spec, end) for spec, end in coming if end is not None]
         if len(starts) == len(coming):
-            self.outcomes.forget(min(starts), passed=passed)
+            self.outcomes.leave(min(starts))
 
     def shown(self) -> dict[str, int]:
         """What is waited for, in numbers."""

@@ -89,7 +89,7 @@ class Counted:
         for names in self._names:
             yield from dict.fromkeys(names)
 
-    def forget(self, before: int, *, passed: int = -1) -> None:
+    def leave(self, before: int) -> None:
         """Cohorts before `before` are asked for no more."""
         before = before // self.span * self.span
         if before <= self._forgotten:
@@ -99,6 +99,9 @@ class Counted:
             del self._held[cohort]
         for key in [key for key in self._applied if key.pane < before - self._kept]:
             del self._applied[key]
+
+    def sweep(self, *, passed: int = -1) -> None:
+        """Nothing is held of what was left."""
 
     def waiting(self) -> dict[str, int]:
         """What is held, in numbers."""

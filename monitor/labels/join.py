@@ -99,6 +99,7 @@ class Join:
         """Labels that were let go and had no prediction."""
         self._free_rows: list[int] = []
         self._free_cells: list[int] = []
+        self._ended: list[int] = []
         self._others: list[_Predictions] = []
         """Those that do not count because one of an earlier cohort has the same id."""
 
@@ -211,18 +212,32 @@ class Join:
             newer = (one[own] > one[held]) | ((one[own] == one[held]) & newer)
         return newer
 
-    def forget(self, cells: Collection[int], *, oldest: int) -> None:
-        """Be as if the predictions of cells had never been there: others of the same ids take their place. Labels that nobody
-        has predicted and whose stamp is before `oldest` are let go. Rows of sums stay."""
-        over = np.array(sorted(cells), np.int64)
-        is_over = np.zeros(max(self._cells, 1), np.bool_)
-        is_over[over] = True
-        self._deadline[over] = OVER
+    def end(self, cells: Collection[int]) -> None:
+        """Be as if the predictions of cells had never been there: others of the same ids take their place. Their memory is held,
+        and so are their rows of sums, until `sweep`."""
+        self._deadline[list(cells)] = OVER
+        self._ended += cells
         others, self._others = self._others, []
+        is_over = self._is_over()
         for part in others:
             self.predict(*part.only(~is_over[part.cell]))
-        self._rebuild(len(self._table.ids), len(self._labels.value), is_over, oldest)
-        self._free_cells += cells
+
+    def sweep(self, *, oldest: int) -> None:
+        """Let go of what has ended, and of labels that nobody has predicted whose stamp is before `oldest`: reads the whole
+        table."""
+        self._rebuild(len(self._table.ids), len(self._labels.value), self._is_over(), oldest)
+        self._free_cells += self._ended
+        self._ended = []
+
+    def forget(self, cells: Collection[int], *, oldest: int) -> None:
+        """Both at once."""
+        self.end(cells)
+        self.sweep(oldest=oldest)
+
+    def _is_over(self) -> NDArray[np.bool_]:
+        found = np.zeros(max(self._cells, 1), np.bool_)
+        found[self._ended] = True
+        return found
 
     def _room(self, ids: int, labels: int) -> None:
         capacity, held = len(self._table.ids), len(self._labels.value)

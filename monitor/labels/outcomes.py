@@ -51,7 +51,9 @@ class Outcomes:
         self.join = Join(plan.join)
         self._early = min(EARLY, plan.join.wait)
         self._kept = plan.join.wait + plan.lateness + max(spec.size for spec in plan.windows) + KEPT
-        self._forgotten = -1
+        self._forgotten = self._swept = -1
+        self._left: list[int] = []
+        """Rows of sums of cohorts that were left."""
         self.missed = False
         """Something came for a cohort that was forgotten: what was measured of it is not all that there is."""
 
@@ -140,22 +142,36 @@ class Outcomes:
         for names in self._names:
             yield from dict.fromkeys(names)
 
-    def forget(self, before: int, *, passed: int = -1) -> None:
+    def leave(self, before: int) -> None:
         """Cohorts before `before` are asked for no more, and are as if they had never been: a prediction of an id that they
-        had is counted in the next cohort that has it. No prediction comes any more that is older than `passed`."""
+        had is counted in the next cohort that has it. Their memory is held until `sweep`."""
         before = before // self.span * self.span
         if before <= self._forgotten:
             return
         self._forgotten = before
-        over = [key for key in self._cells if key[0] < before]
-        oldest = max(before, passed // self.span * self.span) - self._early
-        if over or self.join.labels:
-            self.join.forget([self._cells.pop(key) for key in over], oldest=oldest)
+        if over := [key for key in self._cells if key[0] < before]:
+            self.join.end([self._cells.pop(key) for key in over])
         for cohort in [cohort for cohort in self._rows if cohort < before]:
-            for row in self._rows.pop(cohort).values():
-                self.join.free(row)
-        for sketch in [key for key in self._taken if key.pane < before - self._kept]:
+            self._left += self._rows.pop(cohort).values()
+
+    def sweep(self, *, passed: int = -1) -> None:
+        """Let go of what was left, if there is anything new. No prediction comes any more that is older than `passed`."""
+        if self._swept == self._forgotten:
+            return
+        self._swept = self._forgotten
+        if self._left or self.join.labels:
+            oldest = max(self._forgotten, passed // self.span * self.span) - self._early
+            self.join.sweep(oldest=oldest)
+        for row in self._left:
+            self.join.free(row)
+        self._left = []
+        for sketch in [key for key in self._taken if key.pane < self._forgotten - self._kept]:
             del self._taken[sketch]
+
+    def forget(self, before: int, *, passed: int = -1) -> None:
+        """Both at once."""
+        self.leave(before)
+        self.sweep(passed=passed)
 
     def waiting(self) -> dict[str, int]:
         """What is waited for, in numbers, and labels that were let go."""

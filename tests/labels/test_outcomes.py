@@ -268,3 +268,25 @@ def test_labels_of_nobody_are_let_go():
     outcomes.forget(START, passed=START + 25 * MINUTE)
     assert outcomes.join.unpredicted == 30 - 15
     assert outcomes.join.unknown == 15
+
+
+def test_windows_are_left_one_after_the_other_and_swept_once(monkeypatch):
+    """A life that begins with hundreds of windows reads its table once, not for each of them; figures are the same."""
+    stored = [
+        sketch for source, log in logs(2) for part in sketches_of(source, log, [len(log)]) for sketch in part
+    ]
+    swept, one_by_one, at_once = [], Outcomes(PLAN), Outcomes(PLAN)
+    for outcomes in (one_by_one, at_once):
+        for sketch in stored:
+            outcomes.observe(sketch)
+    sweep = at_once.join.sweep
+    monkeypatch.setattr(at_once.join, "sweep", lambda **named: (swept.append(1), sweep(**named)))
+    for before in range(START, START + 15 * MINUTE, 5 * MINUTE):
+        one_by_one.forget(before, passed=before)
+        at_once.leave(before)
+        np.testing.assert_array_equal(sums(at_once), sums(one_by_one))
+    at_once.sweep(passed=before)
+    at_once.sweep(passed=before)
+    assert len(swept) == 1
+    np.testing.assert_array_equal(sums(at_once), sums(one_by_one))
+    assert (at_once.join.used, at_once.join.labels) == (one_by_one.join.used, one_by_one.join.labels)
