@@ -16,8 +16,9 @@ def command(*, keep: bool, days: int) -> None:
     """Watch a flight-delay model's prediction logs through the winter of 2013.
 
     Runs the real daemon on an embedded broker: January is the reference, 1–20 February are
-    streamed with daily windows, and the alert and the signed retraining request arrive at
-    receivers on loopback. Needs neither Kafka nor Docker.
+    streamed with daily windows, and labels as flights land. The alert and the signed retraining
+    request arrive at receivers on loopback, and a new version takes over in a registry there.
+    Needs neither Kafka nor Docker.
     """
     import threading
 

@@ -13,7 +13,7 @@ from monitor.demo.flights import Flight
 LATE_MINUTES = 15.0
 RIDGE = 1.0
 STEPS = 12
-VERSION = "2013.01"
+VERSION, NEXT = "2013.01", "2013.02"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,11 @@ FEATURES = (
 )
 
 
-def encode(flights: Sequence[Flight], model: DelayModel) -> list[bytes]:
+def encode(flights: Sequence[Flight], model: DelayModel, *, version: str = VERSION) -> list[bytes]:
     """One JSON record per flight, in the same order."""
     encoder = msgspec.json.Encoder()
     scores = model.score(flights)
-    return [encoder.encode(_record(f, float(s))) for f, s in zip(flights, scores, strict=True)]
+    return [encoder.encode(_record(f, float(s), version)) for f, s in zip(flights, scores, strict=True)]
 
 
 def labels(flights: Sequence[Flight]) -> list[bytes]:
@@ -72,12 +72,12 @@ def _identity(flight: Flight) -> str:
     return f"{flight.time // 60_000}-{flight.carrier}{flight.number}-{flight.origin}"
 
 
-def _record(flight: Flight, score: float) -> dict[str, Any]:
+def _record(flight: Flight, score: float, version: str) -> dict[str, Any]:
     return {
         "id": _identity(flight),
         "ts": flight.time,
         "model": MODEL,
-        "version": VERSION,
+        "version": version,
         "features": {
             "carrier": flight.carrier,
             "origin": flight.origin,

@@ -19,23 +19,40 @@ from monitor.daemon import Daemon
 from monitor.deliver.receiver import Received, Receiver
 from monitor.demo import flights, generator
 from monitor.demo.flights import Flight
-from monitor.demo.model import DelayModel, fit
+from monitor.demo.model import NEXT, VERSION, DelayModel, fit
 from monitor.demo.records import FEATURES, LANDINGS, MODEL, TOPIC, encode, labels, landings, table
+from monitor.demo.registry import Registry
 from monitor.demo.settings import TIMEZONE, render
 from monitor.errors import DriftlineError
 from monitor.intake.embedded import EmbeddedBroker
 from monitor.intake.produce import Producer
 from monitor.reference.build import build
 from monitor.reference.file import write
+from monitor.reference.profile import Reference
 from monitor.verdict import Verdict
 from monitor.window.grid import next_end
 
 PARTITIONS = 3
 DAYS = 20
+RETRAINED = 12
+"""The day of February that the new version takes over on: the harm of the 8th is known on the 10th."""
 PATIENCE = 90.0
 """Seconds until the demo gives up on a step; each takes about one."""
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the demo plays with."""
+
+    daemon: Daemon
+    broker: EmbeddedBroker
+    receiver: Receiver
+    registry: Registry
+    folder: Path
+    reference: Reference
+    say: Say
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +98,15 @@ def staged(say: Say, *, days: int = DAYS) -> Iterator[tuple[Daemon, Outcome]]:
             broker.create_topic(topic, partitions=PARTITIONS)
         receiver = stack.enter_context(Receiver())
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-        config = _configure(folder, january, model, broker=broker, receiver=receiver, secret=secret)
+        registry = stack.enter_context(Registry())
+        reference = _reference(folder, january, model, name="2013-01")
+        registry.promote(VERSION, (folder / "2013-01.ref").read_bytes())
+        text = render(
+            brokers=broker.bootstrap, reference=str(folder / "2013-01.ref"), state=str(folder / "state"),
+            receiver=receiver.url, registry=registry.url, secret=secret,
+        )  # fmt: skip
+        config = folder / "driftline.yaml"
+        config.write_text(text, encoding="utf-8")
         daemon = Daemon([str(config)], clock=SystemClock())
         stack.callback(daemon.stop)
         daemon.start()
@@ -89,62 +114,70 @@ def staged(say: Say, *, days: int = DAYS) -> Iterator[tuple[Daemon, Outcome]]:
         say(
             f"streaming {len(february):,} predictions of 1–{days} February 2013 through Kafka, and labels as they land"
         )
-        _stream(daemon, broker, february, encode(february, model), say)
+        _stream(Stage(daemon, broker, receiver, registry, folder, reference, say), january, february, model)
         _wait(daemon, lambda: _counted(daemon) >= len(february), what="every record to be in a verdict")
         _wait(daemon, lambda: len(measured(daemon)) >= days, what="every day to be measured by its labels")
         requests = _await_deliveries(daemon, receiver)
         yield daemon, _outcome(daemon, requests, sent=len(february), real=real, secret=secret)
 
 
-def _configure(
-    folder: Path,
-    january: Sequence[Flight],
-    model: DelayModel,
-    *,
-    broker: EmbeddedBroker,
-    receiver: Receiver,
-    secret: str,
-) -> Path:
+def _reference(
+    folder: Path, known: Sequence[Flight], model: DelayModel, *, name: str, bins: Reference | None = None
+) -> Reference:
+    """Written to a file of its name; in the `bins` of another one."""
     reference = build(
-        table(january, model),
+        table(known, model),
         model=MODEL,
-        name="2013-01",
+        name=name,
         features=FEATURES,
         created=SystemClock().now_ms(),
-        origin={"source": "flights of January 2013"},
+        origin={"source": f"flights until {name}"},
+        bins=bins,
     )
-    path = folder / "flight-delay.ref"
-    write(reference, path)
-    config = folder / "driftline.yaml"
-    text = render(
-        brokers=broker.bootstrap,
-        reference=str(path),
-        state=str(folder / "state"),
-        receiver=receiver.url,
-        secret=secret,
-    )
-    config.write_text(text, encoding="utf-8")
-    return config
+    write(reference, folder / f"{name}.ref")
+    return reference
 
 
-def _stream(
-    daemon: Daemon, broker: EmbeddedBroker, sent: Sequence[Flight], records: Sequence[bytes], say: Say
-) -> None:
+def _stream(stage: Stage, january: Sequence[Flight], sent: Sequence[Flight], model: DelayModel) -> None:
     """Send day by day, in order of time, and what landed meanwhile. A day is judged when the next one has moved the
     watermark."""
+    daemon, version, before = stage.daemon, VERSION, -1
     (spec,) = daemon.assembly.models[MODEL].plan.windows
-    numbered = list(enumerate(zip(sent, records, strict=True)))
     landed = deque(sorted(zip(landings(sent), labels(sent), strict=True)))
-    before = -1
-    with Producer({"bootstrap.servers": broker.bootstrap}) as producer:
-        for _, day in itertools.groupby(numbered, key=lambda item: item[1][0].day):
-            for number, (flight, record) in day:
+    _wait(daemon, lambda: version in _versions(daemon), what="the registry to name a version")
+    with Producer({"bootstrap.servers": stage.broker.bootstrap}) as producer:
+        for day, own in itertools.groupby(sent, key=lambda flight: flight.day):
+            flights_of = list(own)
+            if day == RETRAINED:
+                model = _retrain(stage, [*january, *(flight for flight in sent if flight.day < day)])
+                version = NEXT
+            records = encode(flights_of, model, version=version)
+            for number, (flight, record) in enumerate(zip(flights_of, records, strict=True)):
                 producer.send(TOPIC, record, timestamp=flight.time, partition=number % PARTITIONS)
             _land(producer, landed, flight.time)
-            _tell(daemon, before, say)
+            _tell(daemon, before, stage.say)
             before = next_end(spec, flight.time)
         _land(producer, landed, landed[-1][0])
-    _tell(daemon, before, say)
+    _tell(daemon, before, stage.say)
+
+
+def _retrain(stage: Stage, known: Sequence[Flight]) -> DelayModel:
+    """Do what was asked for: fit a model, and promote it with a reference of its own."""
+    daemon, receiver = stage.daemon, stage.receiver
+    _wait(daemon, lambda: bool(_hooks(receiver.requests)), what="a request for retraining")
+    reason = _hooks(receiver.requests)[0].json()["data"]["reason"]
+    model = fit(known)
+    _reference(stage.folder, known, model, name="2013-02", bins=stage.reference)
+    stage.registry.promote(NEXT, (stage.folder / "2013-02.ref").read_bytes())
+    _wait(
+        daemon,
+        lambda: NEXT in _versions(daemon),
+        what="the new version to be known",
+    )
+    stage.say(
+        f"retraining was asked for by {reason}: fitted anew on {len(known):,} flights, {NEXT} takes over from {VERSION}"
+    )
+    return model
 
 
 def _land(producer: Producer, landed: deque[tuple[int, bytes]], until: int) -> None:
@@ -210,7 +243,7 @@ def _await_deliveries(daemon: Daemon, receiver: Receiver) -> list[Received]:
 def _outcome(daemon: Daemon, requests: Sequence[Received], *, sent: int, real: bool, secret: str) -> Outcome:
     view = daemon.view().models[0]
     verdicts = daemon.evaluate.verdicts(MODEL)
-    hooks = [request for request in requests if request.path == "/hooks/retrain"]
+    hooks = _hooks(requests)
     alerts: dict[tuple[object, ...], dict[str, object]] = {}
     for request in requests:
         if request.path.endswith("/alerts"):
@@ -227,6 +260,15 @@ def _outcome(daemon: Daemon, requests: Sequence[Received], *, sent: int, real: b
         request=hooks[0] if hooks else None,
         signed=bool(hooks) and hooks[0].is_signed(secret, now_ms=SystemClock().now_ms()),
     )
+
+
+def _versions(daemon: Daemon) -> list[str]:
+    """Those that the registry has named, as records name them."""
+    return [reign.version for model in daemon.view().models for reign in model.reigns]
+
+
+def _hooks(requests: Sequence[Received]) -> list[Received]:
+    return [request for request in requests if request.path == "/hooks/retrain"]
 
 
 def _wait(daemon: Daemon, done: Callable[[], bool], *, what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from monitor.demo.records import LANDINGS, MODEL, TOPIC
+from monitor.demo.registry import RELEASE
 
 BUDGET = "2 per 30d"
 HARM = "accuracy < 0.8"
@@ -10,9 +11,16 @@ TIMEZONE = "America/New_York"
 
 
 def render(
-    *, brokers: str, reference: str, state: str, receiver: str, secret: str, listen: str = "127.0.0.1:0"
+    *,
+    brokers: str,
+    reference: str,
+    state: str,
+    receiver: str,
+    registry: str,
+    secret: str,
+    listen: str = "127.0.0.1:0",
 ) -> str:
-    """YAML for one model, daily windows, labels, an Alertmanager and a retraining target on loopback."""
+    """YAML for one model, daily windows, labels, a registry, an Alertmanager and a retraining target on loopback."""
     return f"""\
 version: 1
 kafka:
@@ -21,11 +29,7 @@ kafka:
 sources:
   {TOPIC}:
     topic: {TOPIC}
-    fields:
-      id: id
-      time: {{path: ts, unit: ms}}
-      model: model
-      version: version
+    fields: {{id: id, time: {{path: ts, unit: ms}}, model: model, version: version}}
     idle: 5s
   {LANDINGS}:
     topic: {LANDINGS}
@@ -35,6 +39,7 @@ models:
   {MODEL}:
     source: {TOPIC}
     reference: {{file: "{reference}"}}
+    registry: {{url: "{registry}", version_tag: {RELEASE}, every: 1s, insecure_http: true, allow_private: [127.0.0.0/8]}}
     budget: {BUDGET}                          # false pages that are acceptable
     windows:
       1d: {{size: 24h, timezone: {TIMEZONE}}}
