@@ -32,7 +32,9 @@ def test_the_demo_finds_the_blizzard_and_nothing_before_it():
     assert (blizzard[3], harm[3]) == ("missing(dep_delay)", "accuracy")
     assert re.search(r"^  08 Feb  \d+ of \d+ landed, accuracy 0\.[67]", done.stdout, re.MULTILINE)
     assert '"reason": "rule harm"' in done.stdout
-    assert re.search(r"asked for by rule harm: fitted anew on [\d,]+ flights, 2013.02 takes over", done.stderr)
+    assert re.search(
+        r"asked for by rule harm: fitted anew on [\d,]+ flights, 2013.02 takes over", done.stderr
+    )
     assert [one for one in incidents if int(one[0]) > 9] == []
     if is_installed():
         assert sent == "17,602"
