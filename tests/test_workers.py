@@ -18,7 +18,7 @@ def test_what_shares_a_story_stays_on_one_worker(tmp_path):
     (tmp_path / story).parent.mkdir(parents=True)
     for file in (story, other):
         (tmp_path / file).write_text(
-            "import pytest\n@pytest.mark.parametrize('n', range(12))\ndef test_it(n):\n    pass\n"
+            "import time, pytest\n@pytest.mark.parametrize('n', range(12))\ndef test_it(n):\n    time.sleep(0.05)\n"
         )
     (tmp_path / "conftest.py").write_text("from tests.workers import pytest_xdist_make_scheduler\n")
     command = [

@@ -54,9 +54,9 @@ ALERTS = AlertsPlan(pagerduty=PagerDutyPlan(routing_key=Secret("key")))
 WEIGHTS = np.arange(1, LAYOUT.slots + 1)
 
 
-def drift(judgement: Judgement, spec: WindowSpec, window: Window) -> Verdict:
+def drift(_: Judgement, spec: WindowSpec, window: Window, context: Context) -> Verdict:
     """A verdict that any row more or less turns into another one."""
-    verdict = monitor.judgement.judge_without_reference(window, judgement.plan, spec)
+    verdict = monitor.judgement.judge_without_reference(window, context.plan, spec)
     if not window.rows:
         return verdict
     state = State.DRIFT if int(WEIGHTS @ window.counts) % 5 < 3 else State.OK
@@ -233,7 +233,7 @@ class WholeRun:
         except StateError:
             return None
 
-    def _verdict(self, judgement: Judgement, spec: WindowSpec, window: Window) -> Verdict:
+    def _verdict(self, judgement: Judgement, spec: WindowSpec, window: Window, context: Context) -> Verdict:
         """Who judges a window while it speaks for the model, or believes it does, has all of it.
 
         Unless old sketches are not kept for so long. One that was fenced in the same turn has no sketches any more.
@@ -244,7 +244,7 @@ class WholeRun:
             raise Wrong(f"judged before it was whole - {window.model} to {window.end} - {window.rows} rows")
         if window.revision:
             raise Wrong(f"revised - {window.model} to {window.end}")
-        return drift(judgement, spec, window)
+        return drift(judgement, spec, window, context)
 
     def _entry(self, model: str, kind: str, name: str) -> Any:
         return next(
