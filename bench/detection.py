@@ -49,7 +49,7 @@ class Sizes(NamedTuple):
     changes: int
 
 
-FULL, SMOKE = Sizes(8, 8, 40, 100), Sizes(1, 1, 1, 1)
+FULL, SMOKE = Sizes(8, 8, 24, 100), Sizes(1, 1, 1, 1)
 
 
 class Told(NamedTuple):

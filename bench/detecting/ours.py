@@ -31,7 +31,6 @@ BEGIN = 1_760_054_400_000
 BUDGET = "2 per 30d"
 WINDOWS: Mapping[str, str] = {
     "12 and 24 hours every 6": "{12h: {size: 12h, step: 6h}, 1d: {size: 24h, step: 6h}}",
-    "24 hours every 6": "{1d: {size: 24h, step: 6h}}",
     "days, looked into every 6 hours": "{1d: {size: 24h}}",
 }
 """Ways to configure it, and its windows then; the first is held against others."""
