@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from inspect import isawaitable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -14,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from monitor.labels.provisional import Provisional
+from monitor.verdict import Verdict
 from monitor.view import ModelView, View
 from monitor.web import compared, figures, picture, reply, shape
 from monitor.web.lifecycle import Actions
@@ -21,6 +23,7 @@ from monitor.web.registered import registry
 from monitor.web.security import refusal
 from monitor.web.settings import WebSettings
 
+Ended = TypeVar("Ended", Verdict, Provisional)
 BODY_BYTES = 16_384
 """Largest body of a request: it holds a name."""
 NAME_CHARACTERS = 200
@@ -154,27 +157,11 @@ class Api:
 
     def _performance(self, request: Request) -> list[dict[str, Any]]:
         """Windows whose labels are in, newest first."""
-        window = request.query_params.get("window", "")
-        own = [
-            one
-            for name, history in self._model(request).performance.items()
-            if window in {"", name}
-            for one in history
-        ]
-        newest = sorted(own, key=lambda one: -one.end)
-        return [figures.performance(one) for one in newest[: _limit(request, 100)]]
+        return [figures.performance(one) for one in _newest(request, self._model(request).performance)]
 
     def _provisional(self, request: Request) -> list[dict[str, Any]]:
         """Windows whose labels have not all come, newest first."""
-        window = request.query_params.get("window", "")
-        own = [
-            one
-            for name, found in self._model(request).provisional.items()
-            if window in {"", name}
-            for one in found
-        ]
-        newest = sorted(own, key=lambda one: -one.end)
-        return [figures.provisional(one) for one in newest[: _limit(request, 100)]]
+        return [figures.provisional(one) for one in _newest(request, self._model(request).provisional)]
 
     def _consistency(self, request: Request) -> dict[str, Any]:
         window = request.query_params.get("window", "")
@@ -260,6 +247,13 @@ def _history(model: ModelView, feature: str) -> list[dict[str, Any]]:
             shown = {key: body[key] for key in ("window", "start", "end", "state", "rows")}
             rows.append({**shown, "tests": tests, "scores": scores})
     return rows
+
+
+def _newest(request: Request, found: Mapping[str, Sequence[Ended]]) -> list[Ended]:
+    """Of windows by name those that are asked for."""
+    window = request.query_params.get("window", "")
+    own = [one for name, several in found.items() if window in {"", name} for one in several]
+    return sorted(own, key=lambda one: -one.end)[: _limit(request, 100)]
 
 
 def _limit(request: Request, default: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,7 +27,7 @@ def said(status: int, body: Any = None) -> Answer:
 
 
 @dataclass
-class Pipeline:
+class Pipeline(ABC):
     """A server that starts runs. `starts` has one entry for each run it has started."""
 
     token: str = "t0ken"
@@ -48,11 +49,13 @@ class Pipeline:
     def authorized(self, got: Received) -> bool:
         return got.headers.get("authorization") == f"Bearer {self.token}"
 
+    @abstractmethod
     def routes(self) -> list[tuple[str, str, Callable[..., Answer]]]:
-        raise NotImplementedError
+        """Method, pattern of the path, and what answers."""
 
+    @abstractmethod
     def plan(self, url: str) -> TargetPlan:
-        raise NotImplementedError
+        """How driftline asks it."""
 
 
 def unknown(body: Body, *known: str) -> set[str]:

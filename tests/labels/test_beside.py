@@ -19,8 +19,8 @@ from monitor.plan import FeaturePlan, JoinPlan, Kind, SourcePlan
 from monitor.state.codec import decode_sketch, encode
 from monitor.state.log import Checkpoint, Ledger
 from monitor.window.completeness import Patience
+from tests.labels.hourly import heard_until
 from tests.labels.rows import naive_binary, naive_multiclass
-from tests.labels.test_limits import heard_until
 from tests.labels.test_outcomes import MINUTE, PLAN, START
 
 END = START + 5 * MINUTE

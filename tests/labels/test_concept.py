@@ -8,19 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from monitor.incident.model import latest_incidents
 from monitor.incident.text import annotate
-from monitor.incident.track import stand
 from monitor.judge.catalogue import OF_ERRORS
 from monitor.judge.record import from_json, to_json
-from monitor.labelled import KIND, Labelled
+from monitor.labelled import KIND
 from monitor.labels.concept import EPOCH, Concept, told
 from monitor.plan import ConceptPlan, JoinPlan, WindowSpec
-from monitor.state.log import Ledger
 from monitor.verdict import State, Verdict
-from monitor.window.completeness import Patience
-from tests.labels.test_limits import BAD, BEGIN, HOUR, HOURLY, HOURS, heard_until, sketches
-from tests.labels.test_outcomes import PLAN, WAIT
+from tests.labels.hourly import BAD, BEGIN, HOUR, HOURLY, HOURS, followed, sketches
+from tests.labels.test_outcomes import PLAN
 
 SPEC = WindowSpec("1h", HOUR, HOUR)
 ROWS = 400
@@ -134,37 +130,14 @@ def test_from_labels_to_an_incident_across_restarts(monkeypatch):
     """Restarted before each of 40 windows, with everything read anew, a rise opens one incident in the same window as
     without any restart, with its rule and since when."""
     plan = replace(HOURLY, harm=(), concept=ConceptPlan(("adwin", "ddm"), "page"))
-    stored, opened = sketches(monkeypatch), []
-    for restarts in (False, True):
-        entries: dict[str, dict[str, dict]] = {}
-        incidents, found, labelled = {}, [], None
-        for hour in range(HOURS):
-            if labelled is None or restarts:
-                labelled = Labelled(plan, patience=Patience())
-                labelled.restore(Ledger("m", 0, entries))
-                labelled.observe(stored)
-                incidents = latest_incidents(entries.get("incident", {}))
-            end = BEGIN + (hour + 1) * HOUR
-            due = labelled.due(
-                lambda now=incidents: now, judged={"1h": end}, heard=heard_until(end + WAIT), now=end + WAIT
-            )
-            one = next(due)
-            for entry in labelled.entries(one):
-                entries.setdefault(entry.kind, {})[entry.id] = json.loads(json.dumps(entry.body))
-            for transition in one.transitions:
-                body = json.loads(json.dumps(transition.incident.to_json()))
-                entries.setdefault("incident", {})[transition.incident.id] = body
-                found.append((str(transition.kind), transition.incident.rule, end))
-            incidents = stand(incidents, one.transitions)
-            labelled.accept(one)
-        opened.append([item for item in found if item[0] == "open"])
-        assert len(entries[KIND]) == HOURS
-    assert opened[0] == opened[1]
-    assert {rule for _, rule, _ in opened[0]} == {"concept/adwin", "concept/ddm"}
-    assert len(opened[0]) == 2
-    assert all(BEGIN + (BAD + 1) * HOUR <= end <= BEGIN + (BAD + 12) * HOUR for _, _, end in opened[0])
+    stored = sketches(monkeypatch)
+    whole, cut = (followed(plan, stored, restarts=restarts) for restarts in (False, True))
+    assert whole.opened == cut.opened
+    assert len(whole.entries[KIND]) == len(cut.entries[KIND]) == HOURS
+    assert sorted(rule for rule, _ in cut.opened) == ["concept/adwin", "concept/ddm"]
+    assert all(BEGIN + (BAD + 1) * HOUR <= end <= BEGIN + (BAD + 12) * HOUR for _, end in cut.opened)
     for rule in ("concept/adwin", "concept/ddm"):
-        incident = incidents[rule]
+        incident = cut.incidents[rule]
         assert incident.firing
         assert abs(incident.onset - (BEGIN + BAD * HOUR)) <= HOUR
         texts = annotate(incident, external_url="http://x")

@@ -17,7 +17,7 @@ from monitor.plan import WindowSpec
 from monitor.state.log import Ledger, Progress
 from monitor.window.completeness import Patience
 from monitor.window.heard import Heard
-from tests.labels.test_limits import BEGIN, HOUR, heard_until
+from tests.labels.hourly import BEGIN, HOUR, heard_until
 from tests.labels.test_outcomes import LABELS, PLAN, sketches_of
 
 WAIT, HOURS, ROWS = 24 * HOUR, 40, 800

@@ -13,7 +13,7 @@ import pytest
 from monitor.labelled import KIND, Labelled
 from monitor.state.log import Ledger
 from monitor.window.completeness import Patience
-from tests.labels.test_limits import heard_until
+from tests.labels.hourly import heard_until
 from tests.labels.test_outcomes import MINUTE, PLAN, START, WAIT, logs_of, sketches_of
 
 END = START + 5 * MINUTE

@@ -16,7 +16,7 @@ from monitor.names import Source
 from monitor.novel import hash64
 from monitor.window.completeness import Patience
 from tests.labels import test_outcomes as outcomes
-from tests.labels.test_limits import heard_until
+from tests.labels.hourly import heard_until
 from tests.labels.test_outcomes import MINUTE, PLAN, START, WAIT, sketches_of
 
 WIDTH = width_of(CLASS, 2)
