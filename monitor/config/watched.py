@@ -28,8 +28,8 @@ from monitor.config.fields import (
 from monitor.config.intake import DAY, HOUR, MINUTE, SECOND, Span
 from monitor.config.labelled import Labels
 from monitor.config.limited import Limit
+from monitor.config.maintenance import format_maintenance, parse_maintenance
 from monitor.config.quantity import format_budget, format_duration, parse_budget
-from monitor.config.quiet import format_maintenance, parse_maintenance
 from monitor.config.referenced import ReferenceSource
 from monitor.config.registered import Registry
 from monitor.config.retraining import Retrain

@@ -10,7 +10,7 @@ from monitor.labels.join import KINDS
 from monitor.labels.outcomes import cohort_span
 from monitor.plan import ModelPlan
 from monitor.segments import names
-from monitor.window.waiting import panes_waiting
+from monitor.window.kept_ids import panes_waiting
 
 OPEN_BYTES, LABEL_BYTES = 24, 32
 """Of a prediction that waits for its label, in the table of whoever judges the model, and of a label that has come for it."""

@@ -28,8 +28,8 @@ from monitor.segments import WHOLE, by_code, part_layout
 from monitor.sketch import NOVEL_KEPT, Sketch
 from monitor.window.beside_label import count, width
 from monitor.window.dense import DenseCells
+from monitor.window.kept_ids import KeptIds
 from monitor.window.sampling import Sampler
-from monitor.window.waiting import Waiting
 
 GROUPS_PER_PANE = 64
 """Distinct (version, variant) per pane, each with all of its segments; the rest share two, one for the
@@ -103,7 +103,7 @@ class OpenCells:
         self._pairs = _Pairs()
         self._sampler = Sampler(plan, layout, source)
         has_open = plan.join is not None and not plan.join.is_label and bool(plan.join.source) and segment < 0
-        self._waiting = Waiting(plan) if has_open else None
+        self._kept_ids = KeptIds(plan) if has_open else None
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -158,8 +158,8 @@ class OpenCells:
             if cell.place >= 0:
                 self._dense.give(cell.place)
                 del self._awake[key]
-        if self._waiting is not None:
-            self._waiting.forget(live)
+        if self._kept_ids is not None:
+            self._kept_ids.forget(live)
         for cell in list(self._awake.values()):
             if not cell.is_touched:
                 self._settle(cell)
@@ -189,8 +189,8 @@ class OpenCells:
             return
         found = unpack(data)
         cell.joinable, cell.level = [found.rows], found.level
-        if self._waiting is not None:
-            self._waiting.restore(cell.key[1], found.level, len(found.rows))
+        if self._kept_ids is not None:
+            self._kept_ids.restore(cell.key[1], found.level, len(found.rows))
 
     def _keep(
         self, rows: NDArray[np.void], panes: NDArray[np.int64], marks: NDArray[np.int64], number: NDArray[np.int32],
@@ -199,10 +199,10 @@ class OpenCells:
         """Add rows that have an id to the cells they belong to."""
         ids = np.ascontiguousarray(rows["id"])
         own = np.where(ids != 0, number, -1)
-        if self._waiting is not None:
-            is_kept = self._waiting.take(ids, panes, marks)
+        if self._kept_ids is not None:
+            is_kept = self._kept_ids.take(ids, panes, marks)
             for at in np.unique(own[own >= 0]).tolist():
-                cells[at].level = self._waiting.level(cells[at].key[1])
+                cells[at].level = self._kept_ids.level(cells[at].key[1])
             own = np.where(is_kept, own, -1)
         for at, cell in enumerate(cells):
             mine = rows[own == at] if len(cells) > 1 or (own < 0).any() else rows

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from monitor.config.quiet import format_maintenance, parse_maintenance
+from monitor.config.maintenance import format_maintenance, parse_maintenance
 from monitor.incident.model import DRIFT
 from monitor.incident.severity import is_quiet
 from monitor.incident.text import description

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from monitor.intake.joined import hash64
 from monitor.joinable import DEEPEST, is_kept, unpack
 from monitor.names import Source
-from monitor.window.waiting import Waiting, panes_waiting
+from monitor.window.kept_ids import KeptIds, panes_waiting
 from tests.labels import test_outcomes as outcomes
 from tests.labels.test_outcomes import MINUTE, PLAN, START, sketches_of
 
@@ -91,9 +91,9 @@ def test_panes_that_are_final_say_nothing_of_the_rate():
     """A burst of an hour ago is over: where it is forgotten or not depends on when checkpoints were made."""
     ids, panes = np.arange(1, 101, dtype=np.uint64), np.full(100, START)
     for is_forgotten in (False, True):
-        waiting = Waiting(BOUNDED)
-        waiting.take(ids, panes, panes)
+        kept = KeptIds(BOUNDED)
+        kept.take(ids, panes, panes)
         if is_forgotten:
-            waiting.forget(START + 30 * MINUTE)
-        waiting.take(ids, panes + 60 * MINUTE, panes + 59 * MINUTE)
-        assert waiting.level(START + 60 * MINUTE) == 0
+            kept.forget(START + 30 * MINUTE)
+        kept.take(ids, panes + 60 * MINUTE, panes + 59 * MINUTE)
+        assert kept.level(START + 60 * MINUTE) == 0

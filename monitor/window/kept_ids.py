@@ -14,7 +14,7 @@ from monitor.plan import ModelPlan
 from monitor.window.grid import floor_pane
 
 
-class Waiting:
+class KeptIds:
     """What of the predictions of one model on one source partition is kept. One thread at a time."""
 
     def __init__(self, plan: ModelPlan) -> None:
