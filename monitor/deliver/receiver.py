@@ -39,7 +39,8 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the receiver says. `act` replaces all of it: it is given the raw connection to misuse."""
+    """What the receiver says. `act` replaces all of it: it is given the raw connection to misuse, whose `received` is the
+    request. `Receiver.requests[-1]` may be another one, that came meanwhile."""
 
     status: int = 200
     body: bytes = b""
@@ -116,6 +117,7 @@ class Receiver:
 
         class Connection(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            received: Received
 
             def do_POST(self) -> None:
                 length = min(int(self.headers.get("Content-Length") or 0), BODY_LIMIT)
@@ -124,7 +126,8 @@ class Receiver:
                 if len(body) < length:  # the sender died in the middle: nothing has arrived
                     self.close_connection = True
                     return
-                answer = receiver._take(Received(self.command, self.path, headers, body))
+                self.received = Received(self.command, self.path, headers, body)
+                answer = receiver._take(self.received)
                 self.close_connection = True
                 try:
                     self._reply(answer)

@@ -11,7 +11,7 @@ from typing import Any
 
 from monitor.consistency.plan import ServerPlan
 from monitor.deliver.plan import HttpPlan
-from monitor.deliver.receiver import Answer, Receiver
+from monitor.deliver.receiver import Answer, Received, Receiver
 from tests.deliver.pipelines import write
 
 VIEW = "driver_stats"
@@ -31,11 +31,11 @@ class FeatureServer:
         self.asked = 0
         self._features = features
         self._view = view
-        self._receiver = receiver
-        receiver.answer_always(Answer(act=lambda connection: write(connection, self.answer())))
+        receiver.answer_always(
+            Answer(act=lambda connection: write(connection, self.answer(connection.received)))
+        )
 
-    def answer(self) -> Answer:
-        got = self._receiver.requests[-1]
+    def answer(self, got: Received) -> Answer:
         if (got.method, got.path) != ("POST", "/get-online-features"):
             return _said(404, {"detail": "Not Found"})
         if got.headers.get("content-type") != "application/json":

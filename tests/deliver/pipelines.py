@@ -316,7 +316,7 @@ def target(preset: str, url: str, options: dict[str, str], **changes: Any) -> Ta
 def serve(receiver, pipeline: Pipeline) -> None:
     """Let the receiver answer as the pipeline does."""
     receiver.answer_always(
-        Answer(act=lambda connection: write(connection, pipeline.answer(receiver.requests[-1])))
+        Answer(act=lambda connection: write(connection, pipeline.answer(connection.received)))
     )
 
 

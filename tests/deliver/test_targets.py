@@ -108,9 +108,8 @@ def lose(receiver, pipeline, times: int = 1) -> None:
     left = [times]
 
     def act(connection):
-        got = receiver.requests[-1]
         before = len(pipeline.starts)
-        answer = pipeline.answer(got)
+        answer = pipeline.answer(connection.received)
         if len(pipeline.starts) > before and left[0]:
             left[0] -= 1
             connection.close_connection = True

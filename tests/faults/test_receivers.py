@@ -33,7 +33,7 @@ def refuse_one(receiver):
     """An Alertmanager that takes no batch with an alert of one rule in it."""
 
     def answer(connection):
-        is_bad = any(a["labels"].get("rule") == REFUSED for a in receiver.requests[-1].json())
+        is_bad = any(a["labels"].get("rule") == REFUSED for a in connection.received.json())
         connection.send_response(400 if is_bad else 200)
         connection.send_header("Content-Length", "0")
         connection.end_headers()

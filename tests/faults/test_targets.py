@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from dataclasses import replace
 
 import pytest
@@ -23,6 +25,7 @@ from tests.faults.world import BRISK, await_read, counted, is_exact, ledger_of
 from tests.incident.cases import plan, routes, verdict
 
 POINTS = ("claim.before", "claim.inside", "claim.after", "append.before", "append.inside", "append.after")
+ASKED = "asked"
 TROUBLE = (None, None, 401, 404, 429, 500, 503)
 """Statuses that are answered without anything being started; None: the answer gets lost."""
 
@@ -44,7 +47,7 @@ class World:
         receiver.answer_always(Answer(act=self._act))
 
     def _act(self, connection) -> None:
-        got, before = self.receiver.requests[-1], len(self.pipeline.starts)
+        got, before = connection.received, len(self.pipeline.starts)
         trouble = self.chance.choice(TROUBLE) if self.chance.random() < 0.3 else 0
         if trouble:
             write(connection, Answer(trouble))
@@ -113,18 +116,29 @@ def test_row_50_no_accident_makes_more_runs_a_day_than_are_permitted(preset, rec
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("preset", "starts"), [("airflow3", 1), ("github-dispatch", 1)])
-def test_row_48_killed_around_a_send_to_a_pipeline(make, receiver, preset, starts):
-    """The process dies before, inside and after the send: the pipeline has started one run. Where it knows no ids
-    the request waits for the next day, which is said and counted."""
+@pytest.mark.parametrize(
+    ("preset", "points", "starts"),
+    [
+        ("airflow3", ("append.after:5", "claim.after:1", ASKED), 1),
+        ("github-dispatch", (ASKED,), 1),
+        ("github-dispatch", ("claim.after:1",), 0),
+    ],
+)
+def test_row_48_killed_around_a_send_to_a_pipeline(make, receiver, preset, points, starts):
+    """The process dies before and inside the send: a pipeline that knows ids has started one run. Where it knows none,
+    nobody can tell whether it has, so the request waits for the next day, which is said and counted."""
     pipeline = PIPELINES[preset]()
-    serve(receiver, pipeline)
-    scene = make(**RETRAIN, targets={"pipeline": settings(pipeline.plan(receiver.url))})
+    made = make(**RETRAIN, targets={"pipeline": settings(pipeline.plan(receiver.url))})
     sent = stream(range(4), drifting=(2, 3))
-    scene.send(sent)
-    for point in ("append.after:5", "send.inside:1"):
-        killed_at(scene, point)
-    with scene.process(module=BRISK) as life:
+    made.send(sent)
+    for point in points:
+        if point == ASKED:
+            killed_when_asked(made, receiver, pipeline)
+        else:
+            serve(receiver, pipeline)
+            killed_at(made, point)
+    serve(receiver, pipeline)
+    with made.process(module=BRISK) as life:
         await_read(life, sent)
         if preset == "airflow3":
             until(lambda: counted(life, "outbox_pending", "pipeline") == 0, "the request to be taken")
@@ -137,9 +151,27 @@ def test_row_48_killed_around_a_send_to_a_pipeline(make, receiver, preset, start
         assert life.end() == 0, life.output
     assert len(pipeline.starts) == starts
     if preset == "airflow3":
-        (outcome,) = (body for body in ledger_of(scene, "outcome").values() if body["action"] == "retrain")
+        (outcome,) = (body for body in ledger_of(made, "outcome").values() if body["action"] == "retrain")
         assert outcome["run"]["id"] == pipeline.starts[0]["dag_run_id"]
-    is_exact(scene, sent)
+    is_exact(made, sent)
+
+
+def killed_when_asked(made, receiver, pipeline):
+    """The process dies when the pipeline has started a run and before it says so."""
+    lives = []
+
+    def act(connection):
+        before = len(pipeline.starts)
+        answer = pipeline.answer(connection.received)
+        if len(pipeline.starts) > before:
+            os.kill(lives[0].process.pid, signal.SIGKILL)
+        else:
+            write(connection, answer)
+
+    receiver.answer_always(Answer(act=act))
+    with made.process() as life:
+        lives.append(life)
+        assert life.process.wait(90) == -signal.SIGKILL, life.output
 
 
 def settings(target) -> dict:

@@ -26,10 +26,11 @@ class Recorder:
     said: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.receiver.answer_always(Answer(act=lambda connection: write(connection, self._pass())))
+        self.receiver.answer_always(
+            Answer(act=lambda connection: write(connection, self._pass(connection.received)))
+        )
 
-    def _pass(self) -> Answer:
-        got = self.receiver.requests[-1]
+    def _pass(self, got: Received) -> Answer:
         headers = {name: text for name, text in got.headers.items() if name in PASSED}
         answer = request(
             got.method, self.server + got.path, plan=LOOPBACK, headers=headers, body=got.body or None
@@ -54,10 +55,12 @@ class Player:
 
     def __post_init__(self) -> None:
         self._left = iter(self.said)
-        self.receiver.answer_always(Answer(act=lambda connection: write(connection, self._answer())))
+        self.receiver.answer_always(
+            Answer(act=lambda connection: write(connection, self._answer(connection.received)))
+        )
 
-    def _answer(self) -> Answer:
-        got, expected = asked(self.receiver.requests[-1]), next(self._left, None)
+    def _answer(self, received: Received) -> Answer:
+        got, expected = asked(received), next(self._left, None)
         if expected is None or got != {name: expected[name] for name in got}:
             self.wrong.append(f"{got} - where the server was asked {expected}")
             return Answer(400)

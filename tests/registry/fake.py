@@ -35,7 +35,9 @@ class FakeMlflow:
     fetched: int = 0
 
     def __post_init__(self) -> None:
-        self.receiver.answer_always(Answer(act=lambda connection: write(connection, self._answer())))
+        self.receiver.answer_always(
+            Answer(act=lambda connection: write(connection, self._answer(connection.received)))
+        )
 
     def add(self, number: str, content: bytes | None = None, **tags: str) -> None:
         self.tags[number] = tags
@@ -50,8 +52,7 @@ class FakeMlflow:
         }  # fmt: skip
         return RegistryPlan(**(given | more))
 
-    def _answer(self) -> Answer:
-        got = self.receiver.requests[-1]
+    def _answer(self, got: Received) -> Answer:
         if self.down:
             return Answer(self.down, b"<html>no</html>")
         if got.headers.get("authorization") != f"Bearer {self.token}":
