@@ -30,6 +30,7 @@ import math
 
 import numpy as np
 
+from kernels.foreign import expect
 from kernels.jit import inline, kernel
 from kernels.layout import Array
 
@@ -44,6 +45,8 @@ OVER = (1 << 63) - 1
 _TINY = 1.0 / (1 << 24)
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _HALF = np.uint64(32)
+_LINE = 64
+"""Bytes that the processor fetches together."""
 
 
 def width_of(kind: int, classes: int) -> int:
@@ -112,15 +115,46 @@ def add_pair(
 
 
 @inline
-def _place(ids: Array, own: int) -> int:
-    """Where an id is, or would be."""
+def _first(ids: Array, own: int) -> int:
+    """From where on an id is looked for."""
     spread = (own ^ (own >> _HALF)) * _SPREAD
-    at = np.int64(((spread >> _HALF) * np.uint64(len(ids))) >> _HALF)
+    return np.int64(((spread >> _HALF) * np.uint64(len(ids))) >> _HALF)
+
+
+@inline
+def _place(ids: Array, own: int, at: int) -> int:
+    """Where an id is, or would be, that is not between `_first` and `at`."""
     while ids[at] != 0 and ids[at] != own:
         at += 1
         if at == len(ids):
             at = 0
     return at
+
+
+@inline
+def _seek(
+    ids: Array, cell: Array, value: Array, label: Array, own_id: Array, begin: int, end: int, places: Array
+) -> None:
+    """For own_id[begin:end] where each is, or from where on it will be when those before it are put in; at most as many as
+    `places`.
+
+    A place is in no cache, and waiting for one after the other is most of the time that a join takes: here the processor
+    fetches those of all at the same time.
+    """
+    of_id, of_cell, of_value, of_label = (
+        ids.ctypes.data, cell.ctypes.data, value.ctypes.data, label.ctypes.data,
+    )  # fmt: skip
+    for row in range(begin, end):
+        at = _first(ids, own_id[row])
+        expect(of_id + 8 * at)
+        expect(of_id + 8 * at + _LINE)
+        places[row - begin] = at
+    for row in range(begin, end):
+        at = _place(ids, own_id[row], places[row - begin])
+        expect(of_cell + 4 * at)
+        expect(of_value + 4 * at)
+        expect(of_label + 4 * at)
+        places[row - begin] = at
 
 
 @inline
@@ -149,7 +183,7 @@ def _best(
     "const int64[::1], const int64[::1], const uint64[::1], const int32[:, ::1], int64[:, ::1], "
     "int64, int64, float64, float64, "
     "const uint64[::1], const int32[::1], const float32[::1], "
-    "uint64[::1], int32[::1], float32[::1], int64[::1])"
+    "uint64[::1], int32[::1], float32[::1], int64[::1], int64[::1])"
 )
 def add_predictions(
     ids: Array, cell: Array, value: Array, label: Array,
@@ -157,7 +191,7 @@ def add_predictions(
     opening: Array, deadline: Array, rank: Array, parts: Array, sums: Array,
     kind: int, classes: int, threshold: float, scale: float,
     own_id: Array, own_cell: Array, own_value: Array,
-    other_id: Array, other_cell: Array, other_value: Array, others: Array,
+    other_id: Array, other_cell: Array, other_value: Array, others: Array, places: Array,
 ) -> int:  # fmt: skip
     """Take predictions and count their pairs; how many places of the table became used.
 
@@ -169,10 +203,14 @@ def add_predictions(
     own_value  float32[rows]
     other_id, other_cell, other_value   [rows]: predictions that do not count because of one with an earlier deadline
     others     int64[1]       how many these are
+    places     int64[any]     room for as many that are looked for at the same time
     """
     used = 0
     for row in range(len(own_id)):
-        at = _place(ids, own_id[row])
+        ahead = row % len(places)
+        if ahead == 0:
+            _seek(ids, cell, value, label, own_id, row, min(row + len(places), len(own_id)), places)
+        at = _place(ids, own_id[row], places[ahead])
         new, taken = own_cell[row], own_value[row]
         if ids[at] == 0:
             ids[at] = own_id[row]
@@ -219,14 +257,14 @@ def add_predictions(
     "float32[::1], int64[::1], int64[::1], int64[::1], int32[::1], "
     "const int64[::1], const int64[::1], const int32[:, ::1], int64[:, ::1], "
     "int64, int64, float64, float64, "
-    "const uint64[::1], int64, int64, int64[::1])"
+    "const uint64[::1], int64, int64, int64[::1], int64[::1])"
 )
 def add_labels(
     ids: Array, cell: Array, value: Array, label: Array,
     label_value: Array, stamp: Array, offset: Array, mark: Array, next_label: Array,
     opening: Array, deadline: Array, parts: Array, sums: Array,
     kind: int, classes: int, threshold: float, scale: float,
-    own_id: Array, begin: int, end: int, late: Array,
+    own_id: Array, begin: int, end: int, late: Array, places: Array,
 ) -> int:  # fmt: skip
     """Take the labels [begin, end) of the lists, which stand there but are in none yet; places that became used.
 
@@ -235,12 +273,17 @@ def add_labels(
     opening, deadline, parts, sums   the cells
     own_id  uint64[end - begin]   none is 0
     late    int64[1]   how many come behind the deadline of their prediction is added
+    places  int64[any]   room for as many that are looked for at the same time
     """
     used = 0
     for own in range(begin, end):
-        at = _place(ids, own_id[own - begin])
+        row = own - begin
+        ahead = row % len(places)
+        if ahead == 0:
+            _seek(ids, cell, value, label, own_id, row, min(row + len(places), len(own_id)), places)
+        at = _place(ids, own_id[row], places[ahead])
         if ids[at] == 0:
-            ids[at] = own_id[own - begin]
+            ids[at] = own_id[row]
             cell[at] = -1
             value[at] = 0.0
             label[at] = -1
@@ -340,7 +383,7 @@ def move(
             of = np.int64(next_label[of])
         if own < 0 and head < 0:
             continue
-        to = _place(new_ids, ids[at])
+        to = _place(new_ids, ids[at], _first(new_ids, ids[at]))
         new_ids[to] = ids[at]
         new_cell[to] = own
         new_value[to] = value[at] if own >= 0 else 0.0

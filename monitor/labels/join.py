@@ -19,6 +19,8 @@ LOAD = 0.9
 """Of the table at most: 22.2 to 24 bytes for an open prediction. One more that is looked for then costs 50 places at most."""
 GROWTH = 1.08
 SMALLEST = 1024
+AHEAD = 64
+"""Ids that are looked for at the same time. Of ten million: 371 ns a label one by one, 160 with 64, 188 with 256, 244 with 1,024."""
 
 
 class Group(NamedTuple):
@@ -81,6 +83,7 @@ class Join:
 
     def __init__(self, plan: JoinPlan) -> None:
         self._kind = KINDS[plan.kind], len(plan.classes), plan.threshold, plan.scale
+        self._places = np.zeros(AHEAD, np.int64)
         self.width = width_of(self._kind[0], self._kind[1])
         self._table = _table(SMALLEST)
         self._labels = _labels(SMALLEST)
@@ -158,7 +161,7 @@ class Join:
         places = (self._opening, self._deadline, rank, self._parts, self._sums)
         others, count = _Predictions(*map(np.empty_like, (ids, cell, value))), np.zeros(1, np.int64)
         self.used += add_predictions(
-            *self._table, *self._labels, *places, *self._kind, ids, cell, value, *others, count
+            *self._table, *self._labels, *places, *self._kind, ids, cell, value, *others, count, self._places
         )  # fmt: skip
         if count[0]:
             self._others.append(others.only(np.arange(len(ids)) < count[0]))
@@ -172,7 +175,9 @@ class Join:
         places = (self._opening, self._deadline, self._parts, self._sums)
         ids = np.ascontiguousarray(rows["id"])
         late = np.zeros(1, np.int64)
-        self.used += add_labels(*self._table, *self._labels, *places, *self._kind, ids, begin, end, late)
+        self.used += add_labels(
+            *self._table, *self._labels, *places, *self._kind, ids, begin, end, late, self._places
+        )
         self.labels = end
         self.late += int(late[0])
 
@@ -241,14 +246,13 @@ class Join:
 
     def _room(self, ids: int, labels: int) -> None:
         capacity, held = len(self._table.ids), len(self._labels.value)
-        wanted = int((self.used + ids) / LOAD) + 1
-        if wanted <= capacity and self.labels + labels <= held:
-            return
-        if wanted > capacity:
-            capacity = max(wanted, int(capacity * GROWTH))
         if self.labels + labels > held:
             held = max(self.labels + labels, int(held * 1.5))
-        self._rebuild(capacity, held, np.zeros(max(self._cells, 1), np.bool_), np.iinfo(np.int64).min)
+            self._labels = _Labels(*(_longer(array[: self.labels], held) for array in self._labels))
+        wanted = int((self.used + ids) / LOAD) + 1
+        if wanted > capacity:
+            capacity = max(wanted, int(capacity * GROWTH))
+            self._rebuild(capacity, held, np.zeros(max(self._cells, 1), np.bool_), np.iinfo(np.int64).min)
 
     def _rebuild(self, capacity: int, held: int, is_over: NDArray[np.bool_], oldest: int) -> None:
         table, labels, unknown = _table(capacity), _labels(held), np.zeros(1, np.int64)
@@ -261,6 +265,12 @@ class Join:
 def _table(capacity: int) -> _Table:
     none: Any = np.full(capacity, -1, np.int32)
     return _Table(np.zeros(capacity, np.uint64), none, np.zeros(capacity, np.float32), none.copy())
+
+
+def _longer(array: NDArray[Any], room: int) -> NDArray[Any]:
+    longer = np.empty(room, array.dtype)
+    longer[: len(array)] = array
+    return longer
 
 
 def _labels(room: int) -> _Labels:

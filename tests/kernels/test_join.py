@@ -145,6 +145,39 @@ def test_moving_to_another_table_changes_nothing(events, room):
     np.testing.assert_array_equal(found, twin("score", events))
 
 
+@settings(max_examples=100, deadline=None)
+@given(events, st.integers(1, 70), st.booleans())
+def test_looking_for_many_at_a_time_changes_nothing(events, ahead, labels_first):
+    """Ids that are new, or the same, or in each other's way, within one call."""
+    events = [(kind, own + turn, *rest) for turn in range(5) for kind, own, *rest in events if own < 2**63]
+    join = join_of("score")
+    join._places = np.zeros(ahead, np.int64)
+    rows = np.array([event[1:] for event in events if event[0] == "label"], dtype_of(LABELS, 0))
+    columns = list(zip(*(event[1:] for event in events if event[0] == "prediction"), strict=True))
+    if labels_first:
+        join.label(rows)
+    if columns:
+        dtypes = (np.uint64, np.int32, np.float32)
+        join.predict(*(np.array(column, dtype) for column, dtype in zip(columns, dtypes, strict=True)))
+    if not labels_first:
+        join.label(rows)
+    sums = np.array([join.sums(join._parts[cell, 0]) for cell in range(len(CELLS))])
+    np.testing.assert_array_equal(sums, twin("score", events))
+
+
+def test_lists_of_labels_grow_without_the_table():
+    """What was found stays where it was, and no place of the table is moved."""
+    join, _ = run("score", [("prediction", 9, 1, 0.5)])
+    table = join._table.ids
+    rows = np.zeros(1_200, dtype_of(LABELS, 0))
+    rows["id"], rows["value"], rows["offset"] = 9, 1.0, np.arange(len(rows))
+    for part in np.array_split(rows, 12):
+        join.label(part)
+    assert join._table.ids is table
+    assert join.labels == len(rows)
+    assert join.sums(join._parts[1, 0])[-1] == 1
+
+
 def test_what_is_over_is_let_go():
     """Predictions of a cell with their labels, and labels that nobody waits for; sums stand, and the cell is free."""
     events = [("prediction", 1, 0, 0.5), ("label", 1, 1.0, 1, 10, 0), ("prediction", 2, 3, 0.5)]
