@@ -146,6 +146,7 @@ class Api:
             "kind": reference["kind"] if reference else None,
             "latest": latest,
             "histograms": counts,
+            "consistency": compared.of_feature(model, feature),
             "history": _history(model, feature),
         }
 

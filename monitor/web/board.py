@@ -11,6 +11,7 @@ from monitor.plan import Kind
 from monitor.verdict import State, Test, Verdict
 from monitor.view import ModelView, View
 from monitor.web import shape
+from monitor.web.compared import beside_store
 from monitor.web.measured import ESTIMATED
 from monitor.web.performing import performing
 from monitor.web.picture import Bar, counts_of
@@ -109,6 +110,7 @@ def _card(model: ModelView) -> dict[str, Any]:
         "compat": _compat(verdict),
         "estimate": _estimate(verdict),
         "performing": performing(model),
+        "store": beside_store(model),
         "spent": _spent(shaped["budget"]),
         "proof": _proof(verdict),
     }

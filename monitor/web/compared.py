@@ -1,4 +1,4 @@
-"""How far a model agrees with the online store, for the API and for `/metrics`."""
+"""How far a model agrees with the online store, for the API, for the page and for `/metrics`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from monitor.web.series import Samples
 from monitor.web.shape import moment
 
 COUNTS = ("compared", "mismatched", "moved")
+SHOWN = 8
+"""Features of a window on the page; all of them are at `/api/v1/models/<m>/consistency`."""
+X_FULL = 0.1
+"""Ratio at which a bar is full: limits are a few percent, and a tenth is a wrong pipeline."""
 
 
 def consistency(model: ModelView, window: str, limit: int) -> dict[str, Any]:
@@ -50,6 +54,57 @@ def _figures(scores: Mapping[str, float]) -> dict[str, Any]:
     names = {"ratio": FEATURE_MISMATCH, "low": f"{FEATURE_MISMATCH}_low", "high": f"{FEATURE_MISMATCH}_high"}
     return {shown: scores.get(name) for shown, name in names.items()} | {
         name: int(scores.get(name, 0)) for name in COUNTS
+    }
+
+
+def of_feature(model: ModelView, feature: str) -> dict[str, Any]:
+    """Of one feature, by window name, what the newest window that was compared says; empty where it is not asked for."""
+    return {
+        name: {"end": moment(history[-1].end), **_figures(history[-1].scores[feature])}
+        for name, history in model.consistency.items()
+        if feature in history[-1].scores
+    }
+
+
+def beside_store(model: ModelView) -> dict[str, Any]:
+    """What the page shows; empty without a store."""
+    if model.plan.store is None:
+        return {}
+    newest = [history[-1] for history in model.consistency.values() if history]
+    asked = model.store or {"answered": -1, "error": "", "outcomes": {}}
+    return {
+        "answered": moment(asked["answered"]),
+        "error": asked["error"],
+        "outcomes": [(name, count) for name, count in asked["outcomes"].items() if count],
+        "windows": [_compared(model, one) for one in newest],
+        "broken": any(one.rules for one in newest),
+    }
+
+
+def _compared(model: ModelView, one: Verdict) -> dict[str, Any]:
+    """One window: its whole records first, then its features, those that differ most before others."""
+    assert model.plan.store is not None
+    named = model.plan.store.features
+    rows = [
+        {
+            "feature": feature,
+            "stored": named.get(feature, ""),
+            **(figures := _figures(scores)),
+            "width": min((figures["ratio"] or 0.0) / X_FULL, 1.0) * 100,
+            "broken": any(
+                rule.name in one.rules and rule.feature == feature for rule in model.plan.store.limits
+            ),
+        }
+        for feature, scores in one.scores.items()
+    ]
+    rows.sort(key=lambda row: (row["feature"] != RECORD, -(row["ratio"] or 0.0), row["feature"]))
+    return {
+        "name": one.window,
+        "end": moment(one.end),
+        "detail": one.detail,
+        "rules": one.rules,
+        "rows": rows[: SHOWN + 1],
+        "hidden": max(len(rows) - SHOWN - 1, 0),
     }
 
 
