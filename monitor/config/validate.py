@@ -24,6 +24,7 @@ _STAND_INS: dict[str, Any] = {
     "sources": {STAND_IN: {"topic": "none"}},
     "models": {STAND_IN: {}},
 }
+_BROKERS = ("kafka", "brokers")
 _TYPES = {
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
@@ -177,6 +178,9 @@ def _value(data: Any, steps: Steps) -> Any:
 def _prune(data: dict[str, Any], steps: Steps, kind: str) -> Steps:
     """Take the broken part out of `data`; what was taken."""
     if kind == "missing":
+        if steps == _BROKERS:  # else all that is wrong beside them would go unseen with them
+            data["kafka"]["brokers"] = list(_STAND_INS["kafka"]["brokers"])
+            return steps
         if len(steps) <= 1:
             data[str(steps[0])] = copy.deepcopy(_STAND_INS.get(str(steps[0]), {}))
             return steps

@@ -56,6 +56,22 @@ def test_properties_that_driftline_owns() -> None:
         ]
 
 
+@pytest.mark.parametrize("brokers", ["brokers: []", "brokers: [nowhere]", "", "brokers: {}"])
+def test_brokers_that_are_none_hide_nothing_beside_them(brokers: str) -> None:
+    """What else is wrong in their section, and in all others, is told at once."""
+    rest = "properties: {group.id: x}, secret_properties: {a: {}}"
+    text = (HEAD + TAIL).replace(
+        '{brokers: ["localhost:9092"]}', f"{{{', '.join(filter(None, [brokers, rest]))}}}"
+    )
+    found = findings_of(text.replace("s: {topic: t}", "s: {topic: 'a b'}"))
+    assert {f.path for f in found if f.path.startswith("kafka.")} == {
+        "kafka.brokers",
+        'kafka.properties["group.id"]',
+        "kafka.secret_properties.a",
+    }
+    assert "sources.s.topic" in {f.path for f in found}
+
+
 def test_models_without_a_reference_say_what_they_watch() -> None:
     """Without a reference, features need a path and a kind, and rules may only name them."""
     text = with_model("features: {a: {}}\nrules: {r: psi(b) > 1}").replace("    reference: m.ref\n", "")
