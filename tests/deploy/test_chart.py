@@ -84,6 +84,16 @@ REFUSED = {
         [*MINIMAL, "--set", "keda.enabled=true,keda.maxReplicas=13"],
         ("more pods than the 12 partitions - keda.maxReplicas",),
     ),
+    "KEDA that falls back to more than it may": (
+        [*MINIMAL, "--set", "keda.enabled=true,keda.maxReplicas=2,keda.minReplicas=3"],
+        (
+            "above keda.maxReplicas - keda.fallbackReplicas - at most 2",
+            "above keda.maxReplicas - keda.minReplicas - at most 2",
+        ),
+    ),
+    "KEDA without a bound": ([*MINIMAL, "--set", "keda.maxReplicas=null"], ("'/keda'", "'maxReplicas'")),
+    "no port to Kafka": ([*MINIMAL, "--set", "networkPolicy.kafkaPorts=null"], ("'/networkPolicy'", "'kafkaPorts'")),
+    "no service": ([*MINIMAL, "--set", "service=null"], ("missing property 'service'",)),
     "KEDA that would stop everything": ([*MINIMAL, "--set", "keda.minReplicas=0"], ("/keda/minReplicas",)),
     "local state without a volume": (
         [*MINIMAL, "--set", "config.state.log=local"],
@@ -146,6 +156,43 @@ def test_defaults_can_be_taken_away(programs):
     )
     assert "log:\n  format" not in text
     assert float(yaml.safe_load(text)["metrics"]["max_series"]) == 5_000_000
+
+
+OPTIONAL = {
+    "keda": ("ScaledObject", "keda.enabled=true"),
+    "networkPolicy": ("NetworkPolicy", "networkPolicy.enabled=true"),
+    "podDisruptionBudget": ("PodDisruptionBudget", "podDisruptionBudget.enabled=true"),
+    "podMonitor": ("PodMonitor", "podMonitor.enabled=true"),
+    "prometheusRule": ("PrometheusRule", "prometheusRule.enabled=true"),
+    "grafana": ("ConfigMap", "grafana.dashboards.enabled=true"),
+    "persistence": ("StatefulSet", "staticMembership=true"),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_a_part_that_is_null_is_off(programs, name):
+    """Whoever sets a part that can be left out to null gets the chart without it."""
+    kind, on = OPTIONAL[name]
+    off = {"persistence": "persistence.enabled=false", "grafana": "grafana.dashboards.enabled=false"}
+    with_null = template(*MINIMAL, "--set", f"{name}=null")
+    assert with_null.returncode == 0, with_null.stderr
+    assert with_null.stdout == template(*MINIMAL, "--set", off.get(name, f"{name}.enabled=false")).stdout
+    assert f"kind: {kind}\n" in template(*MINIMAL, "--set", on).stdout
+
+
+VALUES_OF_PARTS = sorted(path for path in paths(VALUES) if "." in path)
+
+
+@pytest.mark.parametrize("path", VALUES_OF_PARTS)
+def test_a_value_that_is_null_is_left_out_or_refused_by_name(programs, path):
+    """No bare error of a template, and no document without what it needs."""
+    done = template(*MINIMAL, "--set", f"{path}=null")
+    section, _, name = path.rpartition(".")
+    if done.returncode:
+        assert f"'/{section.replace('.', '/')}'" in done.stderr
+        assert f"missing property '{name}'" in done.stderr
+    else:
+        assert "nil" not in done.stdout
 
 
 def test_a_changed_configuration_replaces_the_pods(programs):

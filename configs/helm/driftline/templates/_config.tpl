@@ -45,30 +45,33 @@
 {{- $wrong = append $wrong "no model - config.models - {churn: {reference: {file: /ref/churn.ref}}}" -}}
 {{- end -}}
 {{- $member := get (dig "kafka" "properties" (dict) $config) "group.instance.id" | toString -}}
-{{- if and $member (not (contains "${" $member)) (or .Values.keda.enabled (gt $replicas 1)) -}}
+{{- if and $member (not (contains "${" $member)) (or (.Values.keda).enabled (gt $replicas 1)) -}}
 {{- $wrong = append $wrong (printf "pods would shut each other out as %s - config.kafka.properties.group.instance.id - leave it out, or staticMembership: true" $member) -}}
 {{- end -}}
 {{- $log := dig "state" "log" "local" $config -}}
-{{- if and (eq $log "local") (not .Values.persistence.enabled) -}}
+{{- if and (eq $log "local") (not (.Values.persistence).enabled) -}}
 {{- $wrong = append $wrong "local state would go with the pod - config.state.log - kafka, or persistence.enabled: true" -}}
 {{- end -}}
-{{- if and (ne $log "local") .Values.persistence.enabled -}}
+{{- if and (ne $log "local") (.Values.persistence).enabled -}}
 {{- $wrong = append $wrong (printf "a volume that nothing is kept on - persistence.enabled - false, as config.state.log is %s" $log) -}}
 {{- end -}}
 {{- end -}}
-{{- if .Values.persistence.enabled -}}
-{{- if .Values.keda.enabled -}}
+{{- if (.Values.persistence).enabled -}}
+{{- if (.Values.keda).enabled -}}
 {{- $wrong = append $wrong "local state is one process - keda.enabled - false, or config.state.log: kafka" -}}
 {{- else if ne $replicas 1 -}}
 {{- $wrong = append $wrong (printf "local state is one process, not %d - replicas - 1, or config.state.log: kafka" $replicas) -}}
 {{- end -}}
 {{- end -}}
-{{- if .Values.keda.enabled -}}
+{{- if (.Values.keda).enabled -}}
 {{- if gt (int .Values.keda.maxReplicas) $most -}}
 {{- $wrong = append $wrong (printf "more pods than the %d partitions - keda.maxReplicas - %d, or another inputPartitions" $most $most) -}}
 {{- end -}}
 {{- if gt (int .Values.keda.minReplicas) (int .Values.keda.maxReplicas) -}}
-{{- $wrong = append $wrong "above keda.maxReplicas - keda.minReplicas - at most as many" -}}
+{{- $wrong = append $wrong (printf "above keda.maxReplicas - keda.minReplicas - at most %d" (int .Values.keda.maxReplicas)) -}}
+{{- end -}}
+{{- if gt (int .Values.keda.fallbackReplicas) (int .Values.keda.maxReplicas) -}}
+{{- $wrong = append $wrong (printf "above keda.maxReplicas - keda.fallbackReplicas - at most %d" (int .Values.keda.maxReplicas)) -}}
 {{- end -}}
 {{- else if gt $replicas $most -}}
 {{- $wrong = append $wrong (printf "more pods than the %d partitions - replicas - %d, or another inputPartitions" $most $most) -}}

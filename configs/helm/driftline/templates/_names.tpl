@@ -63,7 +63,7 @@ release: {{ . | quote }}
 {{- end -}}
 
 {{- define "driftline.isStateful" -}}
-{{- if or .Values.staticMembership .Values.persistence.enabled }}true{{ end -}}
+{{- if or .Values.staticMembership (.Values.persistence).enabled }}true{{ end -}}
 {{- end -}}
 
 {{- define "driftline.kind" -}}

@@ -117,7 +117,7 @@ spec:
                 - key: driftline.yaml
                   path: driftline.yaml
           {{- end }}
-    {{- if not .Values.persistence.enabled }}
+    {{- if not (.Values.persistence).enabled }}
     - name: state
       emptyDir: {}
     {{- end }}
