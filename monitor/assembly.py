@@ -16,8 +16,9 @@ from monitor.clock import Clock
 from monitor.config.effective import render
 from monitor.config.finding import Problem
 from monitor.config.load import load, refusal
-from monitor.config.plans import build_plans, plan_topics, reference_paths
+from monitor.config.plans import build_plans, reference_paths
 from monitor.config.settings import Settings
+from monitor.config.topics import plan_beside, plan_topics
 from monitor.config.values import Plans
 from monitor.context import Context
 from monitor.intake.dead_letter import DeadLetters
@@ -29,9 +30,12 @@ from monitor.plan import ConceptPlan, FeaturePlan, Kind, ModelPlan, SourcePlan
 from monitor.reference.file import read
 from monitor.reference.profile import Reference
 from monitor.reference.vector import plain_vector, stacked
+from monitor.state.kafka.topics import TopicSpec
 from monitor.state.local import LocalLog
 from monitor.state.log import StateLog
 from monitor.steps import Input, Offer
+from monitor.web.settings import PerFeature, WebSettings
+from monitor.window.completeness import Patience
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +62,37 @@ class Assembly:
     def topics(self) -> dict[str, str]:
         """Source name → topic."""
         return {source.name: source.topic for source in self.plans.sources}
+
+    @property
+    def own_topics(self) -> tuple[TopicSpec, ...]:
+        """Those that have to be there."""
+        return plan_topics(self.settings)
+
+    @property
+    def topics_beside(self) -> tuple[TopicSpec, ...]:
+        """Somebody else's that we write to."""
+        return plan_beside(self.settings)
+
+    @property
+    def patience(self) -> Patience:
+        return Patience(
+            idle=max(source.idle for source in self.plans.sources),
+            stall=self.plans.state.stall,
+            max_hold=self.plans.state.max_hold,
+        )
+
+    def web(self, *, files: Sequence[str], revision: str) -> WebSettings:
+        plans = self.plans
+        return WebSettings(
+            enable_lifecycle=plans.web.enable_lifecycle,
+            token=plans.web.token,
+            per_feature=PerFeature(plans.metrics.per_feature),
+            top_k=plans.metrics.top_k,
+            max_series=plans.metrics.max_series,
+            route_prefix=plans.web.route_prefix,
+            flags={"config": ",".join(files)},
+            revision=revision,
+        )
 
     def without_labels(self) -> Assembly:
         """The same for one who reads predictions alone: nothing is joined, and ids are not read. Limits on performance

@@ -32,13 +32,12 @@ from monitor.intake.incarnation import Incarnations
 from monitor.intake.rotation import Rotation
 from monitor.names import content_id
 from monitor.registry.start import poller
+from monitor.state.kafka.watch import TopicWatch
 from monitor.steps import Cadence, Input
 from monitor.version import read_version
 from monitor.view import View
 from monitor.web.app import create
 from monitor.web.serve import Server
-from monitor.web.settings import PerFeature, WebSettings
-from monitor.window.completeness import Patience
 
 log = structlog.get_logger(__name__)
 
@@ -84,6 +83,13 @@ class Daemon:
         self._config_loaded = self._started
         self._checks = Checks(clock)
         self._expected = Expected(clock)
+        self._topics = TopicWatch(
+            self.assembly.plans.kafka.client,
+            lambda: self.assembly.own_topics,
+            clock=clock,
+            refusal=lambda: self.ingest.refusal,
+            beside=lambda: self.assembly.topics_beside,
+        )
         self._threads: list[threading.Thread] = []
         self._delivery_stop = threading.Event()
         self._deliveries: list[threading.Thread] = []
@@ -106,7 +112,7 @@ class Daemon:
             state=self.state,
             clock=self.clock,
             alerts=plans.alerts,
-            patience=self._patience(),
+            patience=self.assembly.patience,
             expected=self._expected.of,
             topics=self.assembly.topics,
             was_asked=self._registries.was_asked,
@@ -121,15 +127,15 @@ class Daemon:
             stop=self.stopping.set,
         )
         self._notices = Notices(self.state, self.clock, stall=plans.state.stall, tallies=self._checks.tallies)
-        app = create(self.view, decisions, settings=self._web_settings(), alive=self.stuck)
+        app = create(
+            self.view,
+            decisions,
+            settings=self.assembly.web(files=self._files, revision=self._revision),
+            alive=self.stuck,
+        )
         self.server = Server(app, plans.web.host, plans.web.port)
         self._notices.replica = f"{socket.gethostname()}:{self.server.port}"
-        for name, loop in (("ingest", self._run_ingest), ("evaluate", self._run_evaluate)):
-            thread = threading.Thread(target=loop, name=name, daemon=True)
-            thread.start()
-            self._threads.append(thread)
-        # not waited for at the end: it writes nothing itself, and a registry may take its time
-        self._registries.start(self.stopping)
+        self._begin()
         self._deliver()
         self._checks.renew(plans.models, plans.stores)
         backend = self.assembly.backend
@@ -225,12 +231,15 @@ class Daemon:
             warm_seconds=self._warm_seconds,
             elsewhere=self._notices.of(self.assembly.models.keys() - {*spoken, *refused}),
             refused=refused,
+            lacking=self._topics.lacking,
             registries=dict(self._registries.views),
         )
 
     def _not_ready(self) -> str:
         if self.stopping.is_set():
             return "stopping"
+        if lacking := sorted(self._topics.lacking):
+            return f"topics are missing, or not as they have to be: {', '.join(lacking)}; the log says what to run"
         if why := self._expected.why_not(self.assembly.topics.values()):
             return why
         if not self.ingest.consumer.joined:
@@ -239,7 +248,7 @@ class Daemon:
             return f"the state of {self.ingest.recovering} partitions is being recovered"
         if not self.evaluate.is_restored:
             return "state is being restored"
-        return ""
+        return f"nothing is made durable: {self.ingest.refusal}" if self.ingest.refusal else ""
 
     # Building
 
@@ -266,19 +275,6 @@ class Daemon:
             identify=self._incarnations.of,
         )
 
-    def _web_settings(self) -> WebSettings:
-        plans = self.assembly.plans
-        return WebSettings(
-            enable_lifecycle=plans.web.enable_lifecycle,
-            token=plans.web.token,
-            per_feature=PerFeature(plans.metrics.per_feature),
-            top_k=plans.metrics.top_k,
-            max_series=plans.metrics.max_series,
-            route_prefix=plans.web.route_prefix,
-            flags={"config": ",".join(self._files)},
-            revision=self._revision,
-        )
-
     def _connect(self, ingest: Ingest) -> Consumer:
         kafka = self.assembly.plans.kafka
         starts = {source.topic: source.start for source in self.assembly.plans.sources}
@@ -297,14 +293,6 @@ class Daemon:
             skips=lambda topic: (
                 (topic, "skip") in {(s.topic, s.unreadable) for s in self.assembly.plans.sources}
             ),
-        )
-
-    def _patience(self) -> Patience:
-        plans = self.assembly.plans
-        return Patience(
-            idle=max(source.idle for source in plans.sources),
-            stall=plans.state.stall,
-            max_hold=plans.state.max_hold,
         )
 
     def _prepare_metrics(self) -> None:
@@ -351,7 +339,7 @@ class Daemon:
                 lambda: self.evaluate.renew(
                     self._checks.contexts(assembly.contexts),
                     alerts=assembly.plans.alerts,
-                    patience=self._patience(),
+                    patience=self.assembly.patience,
                     topics=assembly.topics,
                 ),
             )
@@ -365,6 +353,15 @@ class Daemon:
         self._checks.renew(assembly.plans.models, assembly.plans.stores)
 
     # Loops
+
+    def _begin(self) -> None:
+        for name, loop in (("ingest", self._run_ingest), ("evaluate", self._run_evaluate)):
+            thread = threading.Thread(target=loop, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        # not waited for at the end: they write nothing themselves, and brokers and registries may take their time
+        self._topics.start(self.stopping)
+        self._registries.start(self.stopping)
 
     def _run_ingest(self) -> None:
         try:

@@ -135,6 +135,11 @@ class Ingest:
         return opened
 
     @property
+    def refusal(self) -> str:
+        """Why nothing becomes durable, "" where it does; from any thread."""
+        return self._stalled
+
+    @property
     def recovering(self) -> int:
         """Partitions that are assigned and not ready yet."""
         return len(self._recovery.waiting)

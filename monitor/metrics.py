@@ -232,6 +232,10 @@ SQLITE_BYTES = _gauge("sqlite_bytes", "Memory that the state log's SQLite holds,
 MODELS_REFUSED = _gauge(
     "models_refused", "Models that nobody judges until somebody helps; the reason is on the status page."
 )
+TOPICS_LACKING = _gauge(
+    "topics_lacking",
+    "Topics of driftline that are missing or not as they have to be; the log has what to run.",
+)
 OUTBOX_PENDING = _gauge("outbox_pending", "Intents not yet delivered.", "integration")
 
 CONSUMER_LAG_RECORDS = _gauge(

@@ -136,3 +136,5 @@ class View:
     """Of the models that this process speaks for and that are in one, by model."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Models that nobody judges until somebody helps, and why."""
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    """Topics of ours that are missing, or not as they have to be, and the command that mends that."""

@@ -53,7 +53,8 @@ def examine(settings: Settings, *, network: bool) -> Iterator[Line]:
     from monitor.cli.sampled import check_sample
     from monitor.cli.seasons import check_seasons
     from monitor.cli.segmented import check_segments
-    from monitor.config.plans import build_plans, plan_topics
+    from monitor.config.plans import build_plans
+    from monitor.config.topics import plan_topics
 
     yield Line(Sign.OK, "configuration", _inventory(settings))
     yield from (doubtful("configuration", _place(finding)) for finding in settings.warnings)

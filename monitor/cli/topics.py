@@ -37,7 +37,7 @@ def command(*, config: tuple[str, ...], create: bool, principal: str, output: st
     Exit codes: 0 all are as they have to be, 1 some are not, 78 the configuration is invalid.
     """
     from monitor.config.load import load
-    from monitor.config.plans import plan_topics
+    from monitor.config.topics import plan_topics
 
     keep_log_quiet()
     settings = load(config)

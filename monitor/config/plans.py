@@ -42,7 +42,6 @@ from monitor.plan import (
 )
 from monitor.reference.profile import Reference
 from monitor.segments import PREDICTION
-from monitor.state.kafka.topics import TopicSpec, specs
 
 
 def reference_paths(settings: Settings) -> dict[str, Path]:
@@ -125,34 +124,6 @@ def plan_state(settings: Settings) -> StatePlan:
         stall=state.stall,
         max_hold=state.max_hold,
         kafka=TopicsPlan(topics.prefix, topics.partitions, topics.model_partitions, topics.replication),
-    )
-
-
-def plan_topics(settings: Settings) -> tuple[TopicSpec, ...]:
-    """Our own topics, and those of dead letters among them; none where the state is local.
-
-    Sketches are kept as long as the longest window needs them, so the specs change with the windows.
-    """
-    if settings.state.log != "kafka":
-        return ()
-    carrying = [name for name in settings.sources if settings.carried_by(name)]
-    spans = [
-        window.size
-        + model.allowed_lateness
-        + (model.labels.wait if model.labels and model.labels.source else 0)
-        for model in settings.models.values()
-        for window in model.windows.values()
-    ]
-    kafka = settings.state.kafka
-    return specs(
-        kafka.prefix,
-        partitions=kafka.partitions,
-        model_partitions=kafka.model_partitions,
-        replication=kafka.replication,
-        retention=max(spans, default=0),
-        dead_letters=[
-            settings.dead_letter_topic(name) for name in carrying if settings.dead_letter_to(name) == "topic"
-        ],
     )
 
 

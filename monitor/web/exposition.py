@@ -93,6 +93,7 @@ def _daemon(samples: Samples, view: View, revision: str) -> None:
     samples[m.KERNEL_BACKEND_INFO].append(((backend, device or "cpu"), 1))
     samples[m.KERNEL_WARM_SECONDS].append(((), view.warm_seconds))
     samples[m.MODELS_REFUSED].append(((), float(len(view.refused))))
+    samples[m.TOPICS_LACKING].append(((), float(len(view.lacking))))
     samples[m.READY].append(((), float(view.ready)))
     samples[m.CONFIG_LAST_RELOAD_SUCCESSFUL].append(((), float(view.config_ok)))
     if view.config_loaded >= 0:

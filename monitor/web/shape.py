@@ -323,6 +323,7 @@ def runtime(view: View) -> dict[str, Any]:
         "models": len(view.models),
         "modelsElsewhere": [one.model for one in view.elsewhere],
         "modelsRefused": dict(view.refused),
+        "topicsLacking": dict(view.lacking),
         "partitions": len(view.partitions),
         "outbox": dict(view.outbox),
     }

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from monitor.cli.check import command as check
 from monitor.cli.topics import command, describe
-from monitor.config.plans import plan_topics
+from monitor.config.topics import plan_topics
 from monitor.errors import StateError, UsageError
 from monitor.state.kafka.admin import Standing
 from monitor.state.kafka.topics import TopicState

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.config.plans import build_plans, plan_topics
+from monitor.config.plans import build_plans
+from monitor.config.topics import plan_topics
 from tests.config.cases import HEAD, TAIL, findings_of, settings_of, with_model
 
 KAFKA = "state: {log: kafka}\n"

@@ -31,7 +31,7 @@ def _brisk(monkeypatch):
     """The daemon inside this process checkpoints, judges and settles more often than the settings allow."""
     monkeypatch.setattr("monitor.daemon.EVALUATE_EVERY", 0.1)
     monkeypatch.setattr("monitor.daemon.Cadence", lambda checkpoint: Cadence(checkpoint=0.2, poll=0.1))
-    monkeypatch.setattr("monitor.daemon.Patience", functools.partial(Patience, settle=400))
+    monkeypatch.setattr("monitor.assembly.Patience", functools.partial(Patience, settle=400))
 
 
 @pytest.fixture

@@ -186,6 +186,14 @@ def test_models_that_nobody_judges_are_told_with_the_reason(start):
     assert site.ask("/-/ready").status == 200
 
 
+def test_topics_that_are_lacking_are_told_with_the_command(start):
+    """In the API with what to run, and as a metric."""
+    site = start(replace(view(), lacking={"p.dlq": "kafka-topics.sh --create"}))
+    told = json.loads(site.ask("/api/v1/status/runtimeinfo").body)["data"]
+    assert told["topicsLacking"] == {"p.dlq": "kafka-topics.sh --create"}
+    assert "driftline_topics_lacking 1.0" in site.ask("/metrics").text
+
+
 def test_static_files_are_served(site):
     """Style sheet, script and icon come from the package with their types."""
     types = {"driftline.css": "text/css", "refresh.js": "javascript", "icon.svg": "image/svg+xml"}

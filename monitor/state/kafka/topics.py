@@ -85,8 +85,16 @@ def specs(
         spec("progress", 1, "one partition", **_EAGER),
     )
     rejects = sorted({name for name in dead_letters if name.startswith(f"{prefix}.")})
-    dead = {"cleanup.policy": "delete", **_durable(replication)}
-    return (*ours, *(TopicSpec(name, partitions, replication, dead) for name in rejects))
+    return (
+        *ours,
+        *(spec_of_rejects(name, partitions=partitions, replication=replication) for name in rejects),
+    )
+
+
+def spec_of_rejects(name: str, *, partitions: int, replication: int) -> TopicSpec:
+    """A topic of dead letters."""
+    config = {"cleanup.policy": "delete", **_durable(replication)}
+    return TopicSpec(name, partitions, replication, config)
 
 
 def missing(wanted: Iterable[TopicSpec], found: Mapping[str, TopicState]) -> tuple[TopicSpec, ...]:
