@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,9 @@ from confluent_kafka import KafkaError, KafkaException
 log = structlog.get_logger(__name__)
 
 PARTITION_END = KafkaError._PARTITION_EOF  # noqa: SLF001 the library's public name
+_OF_ANOTHER_KIND = re.compile(r"is a (consumer|producer) property and will be ignored by this \w+ instance")
+"""`kafka.properties` are given to clients of every kind, so that each refuses what is wrong with any of them. That one
+of them has no use for a property is nothing that an operator could mend."""
 OUT_OF_RANGE = frozenset(
     {
         KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001
@@ -120,7 +124,8 @@ class Listener:
 
     def _note_line(self, level: int, text: str, *arguments: Any) -> None:
         line = text % arguments if arguments else text
-        log.log(max(level, logging.DEBUG), "kafka_client", text=line)
+        least = logging.DEBUG if _OF_ANOTHER_KIND.search(line) else level
+        log.log(max(least, logging.DEBUG), "kafka_client", text=line)
 
 
 def client_properties(properties: Mapping[str, Any], listener: Listener) -> dict[str, Any]:
