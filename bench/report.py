@@ -31,6 +31,7 @@ GOALS = (
     ("recovery", "recovery of state from a real Kafka", "≥ 50 MB of state per second"),
     ("checkpoint", "checkpoints at the default interval, state in topics", "< 3 % of CPU"),
     ("replicas", "two replicas beside one on the same topic", "≥ 1.8 × where cores are free"),
+    ("rolling", "three replicas replaced one by one, under load", "no partition stands still for 10 s, no page caused by it"),
     ("start", "start", "warm start to ready under 5 s; cold start measured"),
     ("soak", "RSS over a 30-minute soak at full speed", "slope zero within noise"),
     ("vectors", "embedding features", "figures"),
@@ -54,7 +55,7 @@ GOALS = (
 TITLES = {
     "decode": "Bytes to counts", "binning": "Binning", "counting": "Counting, other products",
     "stream": "From a real Kafka", "replay": "Replay", "drift": "Whole drift runs", "memory": "Memory", "scaling": "Cost against size",
-    "recovery": "Recovery from Kafka", "checkpoint": "Checkpoints", "replicas": "Replicas", "start": "Start", "soak": "Soak", "vectors": "Vectors", "groups": "Groups",
+    "recovery": "Recovery from Kafka", "checkpoint": "Checkpoints", "replicas": "Replicas", "rolling": "Rolling restart", "start": "Start", "soak": "Soak", "vectors": "Vectors", "groups": "Groups",
     "judging": "Judging a window", "diagnosis": "Kinds of change, named", "where": "Conditions, named",
     "early": "Early alarms and onsets", "errors": "A doubled error rate", "join": "Join of labels",
     "estimate": "Estimates without labels", "censored": "While labels come",

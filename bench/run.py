@@ -64,6 +64,7 @@ GROUPS = {
     "recovery": Group("bench.recovery", 600),
     "checkpoint": Group("bench.checkpoint", 900, smoke=False),
     "replicas": Group("bench.replicas", 1800, smoke=False),
+    "rolling": Group("bench.rolling", 3600, smoke=False),
     "start": Group("bench.start", 900, smoke=False),
     "gpu": Group("bench.gpu", 900),
     "diagnosis": Group("bench.diagnosis", 3600, usual=False),

@@ -49,9 +49,12 @@ class Pool:
             for version in ("1", "2")
         }
 
-    def records_of(self, window: int, partition: int, rows: int) -> Iterator[tuple[bytes, int]]:
-        """(value, timestamp) of the records of one window and partition, in log order."""
-        ends = self._ends[is_drifting(window), "1" if window < 20 else "2"]
+    def records_of(
+        self, window: int, partition: int, rows: int, *, drifting: bool | None = None
+    ) -> Iterator[tuple[bytes, int]]:
+        """(value, timestamp) of the records of one window and partition, in log order; `drifting` None: some windows are."""
+        drifting = is_drifting(window) if drifting is None else drifting
+        ends = self._ends[drifting, "1" if window < 20 else "2"]
         rng = np.random.default_rng((window, partition, rows))
         picks = rng.integers(0, POOL, rows).tolist()
         jitter = rng.integers(0, 15_000, rows)
