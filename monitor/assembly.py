@@ -170,6 +170,19 @@ def _others(plan: ModelPlan, reference: Reference | None) -> dict[str, Neighbour
     return {name: rebinned(read(path), reference) for name, path in plan.beside.items() if path}
 
 
+def settled(assembly: Assembly, clock: Clock) -> Assembly:
+    """With `group.protocol: auto` the brokers are asked, once for both groups: they must not speak differently."""
+    kafka = assembly.plans.kafka
+    if not kafka.is_protocol_open:
+        return assembly
+    from monitor.intake.protocol import decide
+
+    groups = [f"{kafka.group}.{name}" for name in ("ingest", "eval")]
+    topic, trial = assembly.plans.sources[0].topic, f"{kafka.group}.trial"
+    choice = decide(kafka.client(), groups, topic=topic, trial=trial, clock=clock)
+    return replace(assembly, plans=replace(assembly.plans, kafka=kafka.speaking(choice.protocol)))
+
+
 def open_state(assembly: Assembly, *, clock: Clock, accept_loss: bool = False) -> StateLog:
     """The state log that the configuration names; topics that are missing are created.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from monitor import metrics
-from monitor.assembly import Assembly, assemble, open_state
+from monitor.assembly import Assembly, assemble, open_state, settled
 from monitor.clock import Clock
 from monitor.config.diff import diff
 from monitor.config.values import Plans
@@ -69,7 +69,7 @@ class Daemon:
         """
         self.clock = clock
         self.stopping = threading.Event()
-        self.assembly: Assembly = assemble(files)
+        self.assembly: Assembly = settled(assemble(files), clock)
         self.state = open_state(self.assembly, clock=clock, accept_loss=accept_loss)
         self.ingest: Ingest
         self.evaluate: Evaluate

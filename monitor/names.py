@@ -60,3 +60,15 @@ class SketchKey(NamedTuple):
 def content_id(*parts: object) -> str:
     """A stable id derived from `parts`, so that every replica and every retry agrees on it."""
     return str(uuid.uuid5(NAMESPACE, "|".join(str(part) for part in parts)))
+
+
+PROTOCOL = "group.protocol"
+"""The client property that says how the members of a consumer group and the brokers share partitions out."""
+CLASSIC, CONSUMER, AUTO = "classic", "consumer", "auto"
+PROTOCOLS = (CLASSIC, CONSUMER, AUTO)
+"""Its values; `auto` is ours, and decided before a client is made."""
+CLASSIC_ONLY = (
+    *("session.timeout.ms", "heartbeat.interval.ms"),
+    *("partition.assignment.strategy", "group.protocol.type"),
+)
+"""Properties that the client library refuses beside the newer protocol, in which the brokers decide on them."""

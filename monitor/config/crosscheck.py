@@ -9,12 +9,13 @@ from collections.abc import Set as AbstractSet
 
 from monitor.config.crosscheck_model import check_model
 from monitor.config.crosscheck_out import check_out
-from monitor.config.finding import Level, Problem
+from monitor.config.finding import Level, Problem, nearest
 from monitor.config.grouped import check_groups
 from monitor.config.intake import DeadLetter
 from monitor.config.registered import check_registries
 from monitor.config.segmented import check_segments
 from monitor.config.settings import Settings
+from monitor.names import CLASSIC, CLASSIC_ONLY, CONSUMER, PROTOCOL, PROTOCOLS
 
 CLEAR = re.compile(r"password|secret|\.pem$|jaas", re.IGNORECASE)
 OWNED = {
@@ -66,6 +67,7 @@ def _kafka(settings: Settings) -> Iterator[Problem]:
                 at_key=True,
                 help="move it to kafka.secret_properties",
             )
+    yield from _protocol(settings)
     for key, secret in settings.kafka.secret_properties.items():
         steps = ("kafka", "secret_properties", key)
         if bool(secret.file) == bool(secret.value):
@@ -78,6 +80,24 @@ def _kafka(settings: Settings) -> Iterator[Problem]:
         if key in OWNED:
             yield Problem(
                 "owned-property", steps, f"kafka.secret_properties: {key} is set by driftline", at_key=True
+            )
+
+
+def _protocol(settings: Settings) -> Iterator[Problem]:
+    """The protocol of the groups is one that there is, and what it leaves to the brokers is not set beside it."""
+    properties, steps = settings.kafka.properties, ("kafka", "properties", PROTOCOL)
+    protocol = properties.get(PROTOCOL, CLASSIC)
+    if protocol not in PROTOCOLS:
+        text = f"kafka.properties: {PROTOCOL} is {' | '.join(PROTOCOLS)}, got `{protocol}`"
+        yield Problem("bad-value", steps, text, suggestion=nearest(protocol, PROTOCOLS))
+    for key in CLASSIC_ONLY if protocol == CONSUMER else ():
+        if key in properties:
+            yield Problem(
+                "conflict",
+                ("kafka", "properties", key),
+                f"kafka.properties: {key} is not of the consumer protocol, in which the brokers decide on it",
+                at_key=True,
+                help=f"leave it out, or {PROTOCOL}: {CLASSIC}",
             )
 
 

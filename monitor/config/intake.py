@@ -83,7 +83,8 @@ class Kafka(Group):
     )
     properties: dict[str, Text] = Field(
         default_factory=dict,
-        description="Any librdkafka property of the consumer.",
+        description="Any librdkafka property of the clients. group.protocol: classic (cooperative-sticky, the default), "
+        "consumer (KIP-848), or auto: consumer where all brokers have it and no member speaks classic; the log says why.",
         examples=[{"security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512"}],
     )
     secret_properties: dict[str, Annotated[SecretProperty, expand(SecretProperty)]] = Field(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from monitor.consistency.plan import ServerPlan
 from monitor.deliver.plan import AlertsPlan
+from monitor.names import AUTO, PROTOCOL
 from monitor.plan import ModelPlan, SourcePlan
 from monitor.registry.plan import RegistryPlan
 from monitor.secret import Secret
@@ -28,7 +29,19 @@ class KafkaPlan:
         Raises OSError when the file of a secret cannot be read.
         """
         revealed = {key: secret.reveal() for key, secret in self.secrets.items()}
-        return {"bootstrap.servers": ",".join(self.brokers), **self.properties, **revealed}
+        given = dict(self.properties)
+        if self.is_protocol_open:
+            del given[PROTOCOL]  # until it is decided, clients have the one that every broker has
+        return {"bootstrap.servers": ",".join(self.brokers), **given, **revealed}
+
+    @property
+    def is_protocol_open(self) -> bool:
+        """Whether the brokers are to be asked for the protocol of the groups."""
+        return self.properties.get(PROTOCOL) == AUTO
+
+    def speaking(self, protocol: str) -> KafkaPlan:
+        """The same, with the protocol of the groups decided."""
+        return replace(self, properties={**self.properties, PROTOCOL: protocol})
 
 
 @dataclass(frozen=True, slots=True)

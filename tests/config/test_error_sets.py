@@ -48,6 +48,14 @@ def test_properties_that_driftline_owns() -> None:
     for key in ("group.id", "bootstrap.servers", "enable.auto.commit", "auto.offset.reset"):
         assert [f.code for f in findings_of(with_kafka(f"properties: {{{key}: x}}"))] == ["owned-property"]
     assert [f.code for f in findings_of(with_kafka("secret_properties: {a: {}}"))] == ["missing-value"]
+    (found,) = findings_of(with_kafka("properties: {group.protocol: consumr}"))
+    assert (found.code, "consumer" in found.suggestion) == ("bad-value", True)
+    newer = with_kafka("properties: {group.protocol: consumer, session.timeout.ms: 6000}")
+    assert [(f.code, f.path) for f in findings_of(newer)] == [
+        ("conflict", 'kafka.properties["session.timeout.ms"]')
+    ]
+    for protocol in ("classic", "auto"):
+        assert settings_of(newer.replace("protocol: consumer", f"protocol: {protocol}"))
     both = with_kafka("properties: {a: b}, secret_properties: {a: c}")
     assert [f.code for f in findings_of(both)] == ["conflict"]
     for broken in ("localhost", "a:0", "a:99999", ":9092", "a:b"):

@@ -88,6 +88,7 @@ def acl_commands(
         *(Command(f"{start} --operation Write --operation Describe --topic {name}") for name in beside),
         Command(f"{start} --operation Create {own}", "only if driftline is to create its topics itself"),
         Command(f"{start} --operation IdempotentWrite --cluster", "only for brokers before 2.8"),
+        Command(f"{start} --operation DescribeConfigs --cluster", "only for group.protocol: auto"),
         *(
             Command(f"{start} --operation Read --operation Describe --topic {name}", "only for driftline dlq")
             for name in beside

@@ -22,13 +22,15 @@ from monitor.columns import Reject
 from monitor.errors import IntakeError, StateError, StateMissing
 from monitor.intake.dead_read import TopicLetters
 from monitor.intake.dead_topic import TopicDeadLetters
+from monitor.intake.protocol import decide
 from monitor.intake.requeue import requeue
-from monitor.names import Reason, Source
+from monitor.names import CLASSIC, CONSUMER, Reason, Source
 from monitor.state.kafka.admin import ensure_topics
 from monitor.state.kafka.broker import Broker
 from monitor.state.kafka.commands import acl_commands, reach
 from monitor.state.kafka.logs import Place, Write
 from monitor.state.kafka.topics import HOUR, specs
+from tests.daemon.ask import until
 from tests.intake.records import batch
 from tests.kafka.broker import KafkaBroker, KafkaUnavailable, free_ports
 
@@ -68,13 +70,19 @@ def allow(administrator, command) -> None:
     pairs = list(pairwise(shlex.split(command)))
     given = dict(pairs)
     kind = ResourceType.TOPIC if "--topic" in given else ResourceType.GROUP
+    name = given.get("--topic") or given.get("--group", "")
+    if "--cluster" in command:
+        kind, name = (
+            ResourceType.BROKER,
+            "kafka-cluster",
+        )  # what the library calls a cluster, and Kafka names it
     pattern = ResourcePatternType[given.get("--resource-pattern-type", "literal").upper()]
     operations = [value for option, value in pairs if option == "--operation"]
     names = {"DescribeConfigs": AclOperation.DESCRIBE_CONFIGS}
     bindings = [
         AclBinding(
             kind,
-            given.get("--topic") or given["--group"],
+            name,
             pattern,
             given["--allow-principal"],
             "*",
@@ -142,6 +150,30 @@ def test_the_rights_are_those_of_our_own_groups(guarded):
     assert answer_of(principal, "driftline.ingest") == "a member"
     assert answer_of(principal, "driftline.eval") == "a member"
     assert "uthorization" in answer_of(principal, "driftline-staging.ingest")
+
+
+def test_the_right_to_ask_brokers_for_their_protocols(guarded):
+    """Without it `group.protocol: auto` is classic, and the line says what is lacking; with it, it is what they have."""
+    administrator, principal = guarded
+    client = AdminClient(administrator)
+    for answer in client.create_topics([NewTopic("asked-in", 1, 1)]).values():
+        answer.result(10)
+    commands = acl_commands(
+        "User:driftline", reach(administrator), prefix="asked", group="asked", inputs=["asked-in"]
+    )
+    for command in commands:
+        if not command.note:
+            allow(administrator, command.text)
+
+    def ask():
+        groups = ("asked.ingest", "asked.eval")
+        return decide(principal, groups, topic="asked-in", trial="asked.trial", clock=SystemClock())
+
+    without = ask()
+    assert (without.protocol, "DescribeConfigs of the cluster" in without.why) == (CLASSIC, True), without
+    (asking,) = [command.text for command in commands if "group.protocol" in command.note]
+    allow(administrator, asking)
+    until(lambda: ask().protocol == CONSUMER, "the right to be known")
 
 
 def test_the_rights_to_send_dead_letters_back_are_printed_apart(guarded):
