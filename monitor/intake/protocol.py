@@ -136,6 +136,7 @@ def _protocols(entries: Mapping[str, Any]) -> Collection[str] | None:
 
 
 def _spoken(client: AdminClient, groups: Collection[str]) -> dict[str, str]:
+    """To be asked once the client knows all brokers: it asks those that it knows."""
     listed: Iterable[Any] = _answer(client.list_consumer_groups(request_timeout=ANSWER_SECONDS)).valid
     return {
         one.group_id: CLASSIC if one.type == ConsumerGroupType.CLASSIC else CONSUMER
