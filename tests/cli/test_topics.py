@@ -101,7 +101,7 @@ def test_rights_are_printed_for_a_principal(kafka, run):
     assert "error: no answer" in shut.stderr
     data = json.loads(shut.stdout)
     assert {topic["text"] for topic in data["topics"]} == {"not known"}
-    assert len(data["commands"]) == 5 + 6
+    assert len(data["commands"]) == 5 + 7
     assert isinstance(run(text_of("cli.rights", "127.0.0.1:1")).exception, StateError)
 
 
