@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.figure import absent, compare, figure, say, spent
 from bench.machine import one_core
 from bench.peers.process import NotInstalled, Peer, PeerFailed
 from kernels.fold import fold
-from kernels.layout import BELOW, FIRST_BIN, allocate, no_rules
+from kernels.layout import BELOW, FIRST_BIN, Layout, allocate, no_rules
+from kernels.lookup import lookup
 from monitor.labels.estimate import Calibration, Scored, calibrate, estimate, positive_shares
 from monitor.plan import Kind
 from monitor.reference.build import build
@@ -35,10 +37,12 @@ WHOLE, ALONE = "fit and estimate", "estimate"
 
 
 class Fitted(NamedTuple):
-    """A reference, and what its scores are worth."""
+    """A reference, and what the daemon makes of it once, when it is loaded."""
 
     reference: Reference
+    layout: Layout
     calibration: Calibration
+    positive: NDArray[np.float64]
 
 
 def figures(*, smoke: bool) -> list[dict[str, Any]]:
@@ -58,8 +62,8 @@ def _of(peer: Peer, name: str, *, smoke: bool) -> list[dict[str, Any]]:
         scores, labels, current = (
             np.load(Path(folder) / f"{f}.npy") for f in ("scores", "labels", "current")
         )
-    known = fitted(scores, labels)
-    theirs, mine = peer.ask("run")["figures"], estimates(known, current, SETS[name])
+    known = fitted(scores, labels, SETS[name])
+    theirs, mine = peer.ask("run")["figures"], estimates(known, current)
     against = f"{peer.label}: CBPE"
     found = []
     for their, our in OURS.items():
@@ -72,8 +76,8 @@ def _of(peer: Peer, name: str, *, smoke: bool) -> list[dict[str, Any]]:
             )
         )  # fmt: skip
     runs = {
-        ALONE: (lambda: estimates(known, current, SETS[name]), ">= 50"),
-        WHOLE: (lambda: estimates(fitted(scores, labels), current, SETS[name]), ""),
+        ALONE: (lambda: estimates(known, current), ">= 50"),
+        WHOLE: (lambda: estimates(fitted(scores, labels, SETS[name]), current), ""),
     }
     for what, (ours, goal) in runs.items():
         rounds = 1 if smoke else 7
@@ -98,18 +102,19 @@ def reference_of(scores: np.ndarray, labels: np.ndarray) -> Reference:
     return build(table, model="m", name="reference", features=features)
 
 
-def fitted(scores: np.ndarray, labels: np.ndarray) -> Fitted:
+def fitted(scores: np.ndarray, labels: np.ndarray, threshold: float) -> Fitted:
     reference = reference_of(scores, labels)
     own = calibrate(reference.calibration[0])
     assert own is not None
-    return Fitted(reference, own)
+    layout = reference.layout()
+    lookup(layout)  # the tables that values are counted by, kept with it
+    return Fitted(reference, layout, own, positive_shares(reference.features[0].edges, threshold))
 
 
-def estimates(known: Fitted, scores: np.ndarray, threshold: float) -> list[dict[str, float]]:
+def estimates(known: Fitted, scores: np.ndarray) -> list[dict[str, float]]:
     """Of each chunk: figure → value."""
-    reference, own = known
+    reference, layout, own, positive = known
     profile = reference.features[0]
-    positive, layout = positive_shares(profile.edges, threshold), reference.layout()
     chunks = max(len(scores) // CHUNK, 1)
     chunk = np.full(len(scores), chunks - 1, np.int32)
     whole = np.repeat(np.arange(chunks, dtype=np.int32), CHUNK)

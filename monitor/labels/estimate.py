@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from monitor.labels.cells import Array, Counts
 from monitor.labels.figures import CATALOGUE, Figure
-from monitor.labels.smooth import of_bins
+from monitor.labels.smooth import stacked
 
 ASSUMES = "P(y | x) stable"
 LEAST = 200
@@ -93,15 +93,17 @@ def estimate(parts: Sequence[Scored], positive: Array) -> dict[str, Figure]:
     Figures that are not defined, of no rows or of no positive ones, are left out.
     """
     table = sum((_table(part) for part in parts[1:]), start=_table(parts[0]))
-    found = of_bins(table, positive, confusion=True)
-    if not found:
+    names, values, gradients = stacked(table, positive, confusion=True)
+    if not names:
         return {}
-    moved = np.array([smooth.gradient[:, 1] - smooth.gradient[:, 0] for smooth in found.values()])
-    half = _Z * np.sqrt(np.sum([_variances(part, moved) for part in parts], axis=0))
+    moved = gradients[:, :, 1] - gradients[:, :, 0]
+    half = _Z * np.sqrt(
+        sum((_variances(part, moved) for part in parts[1:]), start=_variances(parts[0], moved))
+    )
     figures = {}
-    for (name, smooth), wide in zip(found.items(), half.tolist(), strict=True):
+    for name, value, wide in zip(names, values, half.tolist(), strict=True):
         low, high = (CATALOGUE[name].low, CATALOGUE[name].high) if name in CATALOGUE else (0.0, 1.0)
-        figures[name] = Figure(smooth.value, max(smooth.value - wide, low), min(smooth.value + wide, high))
+        figures[name] = Figure(value, max(value - wide, low), min(value + wide, high))
     return figures
 
 

@@ -6,6 +6,7 @@ over rows: Σ rows · (weight · gradient)² (delta method; of the AUC that is D
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,29 +66,47 @@ def of_scores(table: Array, threshold: float) -> dict[str, Smooth]:
     return of_bins(table, positive) | {name: smooth for name, smooth in found.items() if smooth is not None}
 
 
-def of_bins(table: Array, positive: Array, *, confusion: bool = False) -> dict[str, Smooth]:
-    """Figures of bins of any score by label; `positive` float64[bins] is the share of each that is predicted 1.
+def of_bins(table: Array, positive: Array) -> dict[str, Smooth]:
+    """Figures of bins of any score by label; `positive` float64[bins] is the share of each that is predicted 1."""
+    return {name: Smooth(*one) for name, *one in zip(*stacked(table, positive), strict=True)}
+
+
+def stacked(
+    table: Array, positive: Array, *, confusion: bool = False
+) -> tuple[list[str], list[float], Array]:
+    """The figures of `of_bins`: names, values and gradients, float64[figures, bins, 2].
 
     With `confusion` the shares of all rows that they are made of, too.
     """
-    cells = np.zeros((len(CONFUSION), len(positive), 2))
-    cells[0, :, 1] = cells[1, :, 0] = positive
-    cells[2, :, 1] = cells[3, :, 0] = 1.0 - positive
-    flat = cells.reshape(len(CONFUSION), -1)
+    flat = _cells(np.ascontiguousarray(positive, np.float64).tobytes())
     used = len(_OF_CELLS) if confusion else len(_OF_CELLS) - len(CONFUSION)
     sums = flat @ table.ravel()
     above, below = _ABOVE[:used], _BELOW[:used]
     lower = below @ sums
     size = np.where(lower > 0, lower, 1.0)
     values = above @ sums / size
-    gradients = ((above - values[:, None] * below) / size[:, None]) @ flat
-    found = {
-        name: Smooth(float(values[at]), gradients[at].reshape(-1, 2))
-        for at, name in enumerate(_OF_CELLS)
-        if at < used and lower[at] > 0
-    }
-    auc = _auc(table)
-    return found if auc is None else found | {"auc": auc}
+    gradients = np.empty((used + 1, *table.shape))
+    np.matmul((above - values[:, None] * below) / size[:, None], flat, out=gradients[:-1].reshape(used, -1))
+    found = [at for at, name in enumerate(_OF_CELLS) if at < used and lower[at] > 0]
+    names, shares = list(_OF_CELLS), values.tolist()
+    auc = _auc(table, gradients[-1])
+    if auc is not None:
+        found, names[used:], shares = [*found, used], ["auc"], [*shares, auc]
+    return (
+        [names[at] for at in found], [shares[at] for at in found],
+        gradients if len(found) == len(gradients) else gradients[found],
+    )  # fmt: skip
+
+
+@functools.lru_cache(maxsize=16)
+def _cells(positive: bytes) -> Array:
+    """Share of each bin and label that is in each cell of CONFUSION: float64[4, 2 * bins]."""
+    share = np.frombuffer(positive)
+    cells = np.zeros((len(CONFUSION), len(share), 2))
+    cells[0, :, 1] = cells[1, :, 0] = share
+    cells[2, :, 1] = cells[3, :, 0] = 1.0 - share
+    cells.flags.writeable = False
+    return cells.reshape(len(CONFUSION), -1)
 
 
 def losses_of(threshold: float) -> tuple[Array, Array, Array]:
@@ -141,15 +160,14 @@ def _macro(hit: Array, right: Array, predicted: Array, labels: Array) -> Smooth 
     return Smooth(float(own[used].mean()), gradient / used.sum())
 
 
-def _auc(table: Array) -> Smooth | None:
-    """The chance that a row of label 1 has the higher score; within a bin one half."""
+def _auc(table: Array, gradient: Array) -> float | None:
+    """The chance that a row of label 1 has the higher score; within a bin one half. Writes its gradient."""
     summed = table.cumsum(axis=0)
     zeros, ones = summed[-1].tolist()
     if not (zeros > 0 and ones > 0):
         return None
     middle = summed - table / 2
-    value = float(middle[:, 0] @ table[:, 1]) / (zeros * ones)
-    gradient = np.empty(table.shape)
+    value: float = float(middle[:, 0] @ table[:, 1]) / (zeros * ones)
     gradient[:, 0] = (1.0 - value - middle[:, 1] / ones) / zeros
     gradient[:, 1] = (middle[:, 0] / zeros - value) / ones
-    return Smooth(value, gradient)
+    return value
