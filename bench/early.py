@@ -15,7 +15,7 @@ from scipy.stats import ncx2, norm
 
 from bench.figure import figure, say
 from kernels.layout import FIRST_BIN
-from monitor.judge.early import WIDTH, Ball, log_e, uncertainty
+from monitor.judge.early import WIDTH, Ball, log_e, see, uncertainty
 from monitor.judge.onset import contributions, likeliest
 from tests.judge import early_pages, pages
 
@@ -60,7 +60,8 @@ def _delay(psi: float, m: int, runs: int) -> dict:
     for _ in range(runs):
         counts = np.zeros((50, 1, WIDTH), np.int64)
         counts[:, 0, FIRST_BIN + 1 :] = rng.multinomial(EVERY, p, size=50).cumsum(axis=0)
-        hit = np.flatnonzero(log_e(counts, _ball(rng, m, tolerance=0.01))[:, 0] >= -np.log(ALPHA))
+        ball = _ball(rng, m, tolerance=0.01)
+        hit = np.flatnonzero(log_e(see(counts, ball), ball)[:, 0] >= -np.log(ALPHA))
         found.append((hit[0] + 1) * EVERY if len(hit) else np.inf)
     share, middle = float(np.mean(np.isfinite(found))), float(np.median(found))
     return figure(

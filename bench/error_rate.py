@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.figure import figure, say
-from monitor.judge.early import WIDTH, Ball, log_e
+from monitor.judge.early import WIDTH, Ball, log_e, see
 
 BEFORE, AFTER = 0.05, 0.10
 BLOCK = 50
@@ -77,7 +77,8 @@ def table(rows: int) -> NDArray[np.float64]:
     shares = np.zeros((1, WIDTH))
     shares[0, :2] = BEFORE, 1.0 - BEFORE
     one = np.ones(1)
-    return log_e(counts, Ball(shares, shares > 0, one, one * np.inf, one * 0.0))[:, 0]
+    ball = Ball(shares, shares > 0, one, one * np.inf, one * 0.0)
+    return log_e(see(counts, ball), ball)[:, 0]
 
 
 def summed(tables: Sequence[NDArray[np.float64]], errors: Counts) -> NDArray[np.float64]:

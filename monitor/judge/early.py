@@ -16,7 +16,8 @@ panes before do not dilute those after.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,10 +102,56 @@ class Ball:
     design: Array
     size: Array
     radius: Array
+    _known: list[_Prior] = field(default_factory=list)
+    """What `prior` has worked out; of the same shares."""
 
     def take(self, rows: NDArray[np.int64]) -> Ball:
         """The ball of some rows alone."""
         return Ball(self.shares[rows], self.used[rows], self.design[rows], self.size[rows], self.radius[rows])
+
+    def wider(self, by: Array) -> Ball:
+        """The same with `by` float64[rows] more of √ε."""
+        return replace(self, radius=self.radius + by)
+
+    @property
+    def prior(self) -> _Prior:
+        """What does not depend on counts: worked out once."""
+        if not self._known:
+            self._known.append(_prior(self))
+        return self._known[0]
+
+
+class _Prior(NamedTuple):
+    """Of a ball, whatever the counts are.
+
+    dirichlets  both of the average: parameters float64[rows, WIDTH], ln Γ of them, their sum and ln Γ of that
+    log         float64[rows, WIDTH]  ln q, 0 where unused
+    """
+
+    dirichlets: tuple[tuple[Array, Array, Array | float, Array | float], ...]
+    log: Array
+
+
+class Seen(NamedTuple):
+    """Counts as they are held against a ball, however wide it is.
+
+    counts    float64[..., rows, WIDTH]  effective
+    marginal  float64[..., rows]         logarithm of the average of both DM of them
+    likely    float64[..., rows]         Σ c ln q
+    """
+
+    counts: Array
+    marginal: Array
+    likely: Array
+
+    @property
+    def at_most(self) -> Array:
+        """What `log_e` is at most, however wide the ball: that against q alone. A tenth of its work."""
+        return self.marginal - self.likely
+
+    def take(self, some: Any) -> Seen:
+        """Of some counts, by an index of all but the last axis."""
+        return Seen(self.counts[some], self.marginal[some], self.likely[some])
 
 
 def build_slots(frame: Frame, *, novel_apart: bool = False) -> Slots:
@@ -193,14 +240,28 @@ def _moved(share: Array, ratio: Array) -> Array:
     return np.asarray(rel_entr(share, larger) + rel_entr(1.0 - share, 1.0 - larger))
 
 
-def log_e(counts: NDArray[np.int64], ball: Ball, widened: float = 1.0) -> Array:
-    """log E of plain counts: [..., rows, WIDTH] → float64[..., rows]; -inf stands for what is below 0.
+def see(counts: NDArray[np.int64], ball: Ball) -> Seen:
+    """Plain counts int64[..., rows, WIDTH] beside q."""
+    from scipy.special import gammaln
+
+    prior = ball.prior
+    c = counts / ball.design[:, None]
+    n = c.sum(axis=-1)
+    found = []
+    for own, of_own, whole, of_whole in prior.dirichlets:
+        marginal = np.where(ball.used, gammaln(c + own) - of_own, 0.0).sum(axis=-1)
+        found.append(marginal + of_whole - gammaln(n + whole))
+    return Seen(c, np.logaddexp(*found) - np.log(2.0), np.asarray((c * prior.log).sum(axis=-1)))
+
+
+def log_e(seen: Seen, ball: Ball, widened: float = 1.0) -> Array:
+    """log E of what was seen: float64[..., rows]; -inf stands for what is below 0.
 
     E below 1 hardly counts in an average that must reach 1/α, and those are nearly all: the price of
     ε is only sought where the counts are unlikely under q itself. `widened` multiplies √ε.
     """
-    c, marginal = _marginal(counts, ball)
-    unlikely = marginal > _likelihood(c, ball)
+    c, marginal, likely = seen
+    unlikely = marginal > likely
     row = np.broadcast_to(np.arange(len(ball.size)), unlikely.shape)[unlikely]
     largest = _largest(c[unlikely], ball.shares[row], (ball.radius[row] * widened) ** 2)
     found = np.full(unlikely.shape, -np.inf)
@@ -208,28 +269,17 @@ def log_e(counts: NDArray[np.int64], ball: Ball, widened: float = 1.0) -> Array:
     return np.where(found > 0, found, -np.inf)
 
 
-def at_most(counts: NDArray[np.int64], ball: Ball) -> Array:
-    """What `log_e` is at most, however wide the ball: that against q alone. A tenth of its work."""
-    c, marginal = _marginal(counts, ball)
-    return marginal - _likelihood(c, ball)
-
-
-def _marginal(counts: NDArray[np.int64], ball: Ball) -> tuple[Array, Array]:
-    """Effective counts, and the logarithm of the average of both DM of them."""
+def _prior(ball: Ball) -> _Prior:
     from scipy.special import gammaln
 
-    c = counts / ball.design[:, None]
-    n, slots = c.sum(axis=-1), np.maximum(ball.used.sum(axis=1), 1)
     found = []
-    for prior, whole in ((np.full_like(ball.shares, 0.5), slots / 2.0), (NEAR * ball.shares, NEAR)):
+    for prior, whole in (
+        (np.full_like(ball.shares, 0.5), np.maximum(ball.used.sum(axis=1), 1) / 2.0),
+        (NEAR * ball.shares, NEAR),
+    ):
         own = np.where(ball.used, prior, 1.0)
-        marginal = np.where(ball.used, gammaln(c + own) - gammaln(own), 0.0).sum(axis=-1)
-        found.append(marginal + gammaln(whole) - gammaln(n + whole))
-    return c, np.logaddexp(*found) - np.log(2.0)
-
-
-def _likelihood(c: Array, ball: Ball) -> Array:
-    return np.asarray((c * np.log(np.where(ball.used, ball.shares, 1.0))).sum(axis=-1))
+        found.append((own, gammaln(own), whole, gammaln(whole)))
+    return _Prior(tuple(found), np.log(np.where(ball.used, ball.shares, 1.0)))
 
 
 def _largest(c: Array, q: Array, epsilon: Array) -> Array:

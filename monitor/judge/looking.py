@@ -11,7 +11,7 @@ nothing is known of parts of windows: then there are no looks, and the whole bud
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,9 +97,10 @@ def look(seen: NDArray[np.int64], blocks: int, early_: Early) -> Look | None:
     between = np.add.reduceat(seen, open_, axis=0)
     sums = np.cumsum(between[::-1], axis=0)[::-1]
     cells = len(starts) * early_.slots.rows
-    if early.average(early.at_most(sums, early_.ball), cells) < early_.limit:
+    counted = early.see(sums, early_.ball)
+    if early.average(counted.at_most, cells) < early_.limit:
         return None
-    found = early.log_e(sums, early_.ball, early_.widened)
+    found = early.log_e(counted, early_.ball, early_.widened)
     total = early.average(found, cells)
     if total < early_.limit:
         return None
@@ -130,9 +131,8 @@ def prepare_early(
     every_nth = -(-len(windows) // LEARNT)
     moved = np.array([_moved(windows[i], balls[i], step) for i in range(0, len(windows), every_nth)])
     learnt = np.maximum(exceeded_by(moved), 0.0)
-    balls = [replace(ball, radius=ball.radius + learnt) for ball in balls]
-    ball = early.build_ball(slots, tolerance / 2, ratio=ratio)
-    ball = replace(ball, radius=ball.radius + learnt)
+    balls = [ball.wider(learnt) for ball in balls]
+    ball = early.build_ball(slots, tolerance / 2, ratio=ratio).wider(learnt)
     needed = np.array([_widening(w, own, step, alpha) for w, own in zip(windows, balls, strict=True)])
     widened, proven = critical_widening(needed, alpha, tests=slots.rows)
     return Early(alpha, every, slots, ball, widened, proven)
@@ -263,15 +263,15 @@ def _widening(window: NDArray[np.int64], ball: Ball, step: int, alpha: float) ->
     """The least widening, at least 1, with which no look at the window would have been an alarm."""
     limit, cells, worst = -np.log(alpha), len(starts_of(len(window))) * len(ball.size), 1.0
     looks = _parts(window, step)
-    most = early.at_most(np.concatenate(looks), ball)
+    seen = early.see(np.concatenate(looks), ball)
     first = 0
     for sums in looks:
-        own, first = most[first : first + len(sums)], first + len(sums)
-        if early.average(own, cells) < limit:
+        own, first = seen.take(slice(first, first + len(sums))), first + len(sums)
+        if early.average(own.at_most, cells) < limit:
             continue
-        found = early.log_e(sums, ball, worst)
+        found = early.log_e(own, ball, worst)
         start, row = np.nonzero(np.isfinite(found))
-        counts, part = sums[start, row], ball.take(row)
-        while early.average(early.log_e(counts, part, worst), cells) >= limit and worst < WIDEST:
+        part, of = own.take((start, row)), ball.take(row)
+        while early.average(early.log_e(part, of, worst), cells) >= limit and worst < WIDEST:
             worst *= FINENESS
     return worst

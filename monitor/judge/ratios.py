@@ -22,6 +22,8 @@ STEPS = 60
 """Most evaluations of p for a threshold; 6 are usual, and halving a bracket needs 50."""
 FEW = 4.0
 """x, or n - x, below which p is not integrated by parts."""
+MANY = 4096
+"""Ratios of which what was worked out is kept: those of one window of a model, not all of its reference's."""
 _TINY = 1e-290
 
 
@@ -40,9 +42,22 @@ def p_value(x: Array, n: Array, y: Array, m: Array, tau: Array) -> Array:
 def threshold(level: float, n: Array, y: Array, m: Array, tau: Array) -> Array:
     """The difference to the reference's ratio at which p is `level`; inf where n or m is 0.
 
-    Above 1 - y/m (more than can happen) where even n of n is no evidence.
+    Above 1 - y/m (more than can happen) where even n of n is no evidence. Not to be written to.
     """
-    n, y, m, tau = _columns(n, y, m, tau)
+    given = np.stack(_columns(n, y, m, tau))
+    return _kept(level, given.tobytes()) if given.shape[1] <= MANY else _threshold(level, *given)
+
+
+@functools.lru_cache(maxsize=64)
+def _kept(level: float, given: bytes) -> Array:
+    """`_threshold`, by the bytes of float64[4, ratios]: windows with many rows have the same n, as many as the reference
+    allows (`monitor.judge.extract.CAP`), and so the same thresholds."""
+    found = _threshold(level, *np.frombuffer(given).reshape(4, -1))
+    found.flags.writeable = False
+    return found
+
+
+def _threshold(level: float, n: Array, y: Array, m: Array, tau: Array) -> Array:
     out = np.full(len(n), np.inf)
     known = (n > 0) & (m > 0)
     if not known.any():
@@ -150,9 +165,9 @@ class _Tail:
     """
 
     def __init__(self, n: Array, y: Array, m: Array, tau: Array) -> None:
-        cases, case = np.unique(np.stack([y, m, tau]), axis=1, return_inverse=True)
-        self.case = case.ravel()
-        self._known = _posterior(cases.tobytes())
+        given = np.stack([y, m, tau])
+        cases, self.case = _cases(given.tobytes()) if len(n) <= MANY else _distinct(given)
+        self._known = _posterior(cases)
         self._n = n
         self._plain = (n > m) | (self._known.plain[self.case] > 0)
 
@@ -180,6 +195,18 @@ class _Tail:
         log_density -= betaln(x, n - x + 1.0)[:, None]
         inside = (np.exp(log_density) * self._known.above[case]).sum(axis=1)
         return np.asarray(betainc(x, n - x + 1.0, self._known.low[case]) + inside)
+
+
+@functools.lru_cache(maxsize=64)
+def _cases(given: bytes) -> tuple[bytes, NDArray[np.intp]]:
+    """`_distinct`, by the bytes of float64[3, ratios]; the same for all windows that one reference judges."""
+    return _distinct(np.frombuffer(given).reshape(3, -1))
+
+
+def _distinct(given: Array) -> tuple[bytes, NDArray[np.intp]]:
+    """The cases among (y, m, tau) as `_posterior` takes them, and the case of each."""
+    cases, case = np.unique(given, axis=1, return_inverse=True)
+    return cases.tobytes(), case.ravel()
 
 
 @functools.lru_cache(maxsize=4)

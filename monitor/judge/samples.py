@@ -39,7 +39,7 @@ def distance_samples(windows: Extract, frame: Frame) -> tuple[Array, Array, Arra
 def ratio_samples(windows: Extract, frame: Frame) -> tuple[Array, Array, Array, Array]:
     """x of n and y of m, effective rows, of every ratio: float64[windows, ratios]."""
     y, m = windows.base[:, 0], windows.base[:, 1]
-    design = np.array([frame.design[r.owner] if r.owner >= 0 else 1.0 for r in frame.ratios])
+    design = np.where(frame.owner >= 0, frame.design[frame.owner], 1.0) if len(frame.design) else 1.0
     n = np.minimum(windows.trials, CAP * m) / design
     with np.errstate(invalid="ignore", divide="ignore"):
         x = np.nan_to_num(windows.hits * (n / windows.trials))

@@ -51,12 +51,13 @@ def windows_of(prepared: Prepared) -> str:
 def more_rows(window: Window, prepared: Prepared) -> str:
     """What is lacking before this window could be called ok; "" when nothing is."""
     needed = prepared.rows
+    if needed.window <= window.rows:
+        return ""
+    if not (np.isfinite(needed.window) or np.isfinite(needed.reference)):
+        return "reference too small: it has no values to compare with"
     what = f"to see a PSI of {prepared.interest:.2g}"
     if np.isfinite(needed.window):
-        lacking = needed.window - window.rows
-        return f"{_count(lacking)} more rows are needed {what}" if lacking > 0 else ""
-    if not np.isfinite(needed.reference):
-        return "reference too small: it has no values to compare with"
+        return f"{_count(needed.window - window.rows)} more rows are needed {what}"
     lacking = max(needed.reference - prepared.frame.rows, 1)
     return f"reference too small: {_count(lacking)} more rows are needed {what}"
 

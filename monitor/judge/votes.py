@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor.judge import catalogue as names
 from monitor.judge.extract import Counts
@@ -10,6 +11,8 @@ from monitor.judge.prepare import Prepared
 from monitor.judge.weigh import Evidence
 from monitor.reference.vector import mean_words
 from monitor.verdict import State, Test, Window
+
+_STATES = State.OK, State.WARN, State.DRIFT
 
 
 def counts_of(window: Window, prepared: Prepared) -> Counts:
@@ -36,23 +39,34 @@ def ranked_tests(evidence: Evidence, prepared: Prepared, *, most: int = 1 << 30)
     order = fit[np.argsort(-x[fit], kind="stable")]
     telling = min(1.0, prepared.warn_critical / scale)
     order = order[: max(most, int(np.count_nonzero(x[fit] > telling)))]
-    columns = [evidence.score[0], evidence.threshold[0], x, p]
+    threshold = evidence.threshold[0] * [
+        scale**2 if test in names.QUADRATIC else scale for test in evidence.tests
+    ]
+    columns = [evidence.score[0], threshold, x, p]
     columns += [values[0] for values in (evidence.n, evidence.m, evidence.tolerance, evidence.effect)]
-    found = []
-    for i, row in zip(order.tolist(), np.stack(columns, axis=1)[order].tolist(), strict=True):
-        feature, test = evidence.features[i], evidence.tests[i]
-        score, threshold, ratio, probability, n, m, tolerance, effect = row
-        threshold *= scale ** (2 if test in names.QUADRATIC else 1)
-        state = _state(ratio, probability, prepared)
-        found.append(
-            Test(feature, test, score, threshold, ratio, probability, n, m, tolerance, effect, state)
+    rows = np.stack(columns, axis=1)[order].tolist()
+    states = _states(x[order], p[order], prepared)
+    return tuple(
+        Test(
+            evidence.features[i],
+            evidence.tests[i],
+            score,
+            limit,
+            ratio,
+            probability,
+            n,
+            m,
+            tolerance,
+            effect,
+            state,
         )
-    return tuple(found)
+        for i, (score, limit, ratio, probability, n, m, tolerance, effect), state in zip(
+            order.tolist(), rows, states, strict=True
+        )
+    )
 
 
-def _state(x: float, p: float, prepared: Prepared) -> State:
-    if x > 1.0 and p <= prepared.alpha and prepared.alpha > 0.0:
-        return State.DRIFT
-    if x * prepared.critical > prepared.warn_critical and p <= prepared.warn_p:
-        return State.WARN
-    return State.OK
+def _states(x: NDArray[np.float64], p: NDArray[np.float64], prepared: Prepared) -> list[State]:
+    pages = (x > 1.0) & (p <= prepared.alpha) & (prepared.alpha > 0.0)
+    warns = (x * prepared.critical > prepared.warn_critical) & (p <= prepared.warn_p)
+    return [_STATES[at] for at in np.where(pages, 2, warns).tolist()]

@@ -121,9 +121,13 @@ def _divergence(windows: Extract, frame: Frame, tolerances: Tolerances, level: f
 
 def _distance_x(windows: Extract, frame: Frame, tolerances: Tolerances, level: float) -> tuple[Array, Array]:
     """Threshold and x."""
+    d, scale, _, _ = distance_samples(windows, frame)
+    return _far(d, scale, frame, tolerances, level)
+
+
+def _far(d: Array, scale: Array, frame: Frame, tolerances: Tolerances, level: float) -> tuple[Array, Array]:
     from scipy.special import kolmogi
 
-    d, scale, _, _ = distance_samples(windows, frame)
     with np.errstate(divide="ignore"):
         noise = np.where(scale > 0, (kolmogi(level) - frame.shift) / scale, np.inf)
     return tolerances.distance + noise, d / (tolerances.distance + noise)
@@ -133,7 +137,7 @@ def _distance(windows: Extract, frame: Frame, tolerances: Tolerances, level: flo
     from scipy.special import kolmogorov
 
     d, scale, n, m = distance_samples(windows, frame)
-    threshold, x = _distance_x(windows, frame, tolerances, level)
+    threshold, x = _far(d, scale, frame, tolerances, level)
     beyond = d - tolerances.distance
     p = np.where((scale > 0) & (beyond > 0), kolmogorov(scale * np.maximum(beyond, 0.0) + frame.shift), 1.0)
     return d, threshold, x, p, n, m, np.broadcast_to(tolerances.distance, d.shape), d
@@ -184,6 +188,8 @@ def _detectors_x(windows: Extract, tolerances: Tolerances, level: float) -> tupl
 def _detectors(
     windows: Extract, frame: Frame, tolerances: Tolerances, level: float, past: Array
 ) -> tuple[Array, ...]:
+    if not frame.detectors:
+        return _nothing(windows)
     score, threshold, x = _detectors_x(windows, tolerances, level)
     past = past.reshape(len(past), score.shape[1])
     above = (past[None, :, :] >= score[:, None, :]).sum(axis=1)
@@ -205,9 +211,16 @@ def _joint_x(windows: Extract, frame: Frame, tolerances: Tolerances, level: floa
 
 
 def _joint(windows: Extract, frame: Frame, tolerances: Tolerances, level: float) -> tuple[Array, ...]:
+    if not frame.joints:
+        return _nothing(windows)
     x, y, limit, df, nc, n, m = _joint_x(windows, frame, tolerances, level)
     k = variance(n, m)
     threshold = np.where(np.isfinite(limit), k * np.where(np.isfinite(limit), limit, 0.0), np.inf)
     p = np.where(k > 0, chi.sf(y, df, nc), 1.0)
     tolerance = np.broadcast_to(tolerances.joint, y.shape)
     return k * y, threshold, x, p, n, m, tolerance, np.maximum(k * (y - df), 0.0)
+
+
+def _nothing(windows: Extract) -> tuple[Array, ...]:
+    """Of a kind of test that there is none of: float64[windows, 0] for each of `Evidence`."""
+    return (np.empty((len(windows), 0)),) * 8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from kernels.layout import Layout
 from monitor.names import SketchKey
@@ -51,10 +51,7 @@ class PaneStore:
         if old is not None and old.applied > sketch.applied:
             return False
         held[sketch.key] = sketch.compact()
-        for version in (None, sketch.key.version):
-            for level in range(HIGHEST + 1):
-                self._sums.pop((version, level, pane // self._pane >> level), None)
-            self._rows.pop((version, pane), None)
+        self._drop(pane, (None, sketch.key.version))
         return True
 
     def oldest(self) -> int | None:
@@ -138,12 +135,17 @@ class PaneStore:
         """Drop panes that start before `before`."""
         gone = bisect_left(self._starts, before)
         for pane in self._starts[:gone]:
-            del self._panes[pane]
+            self._drop(pane, {None, *(key.version for key in self._panes.pop(pane))})
         del self._starts[:gone]
-        for key in [key for key in self._rows if key[1] < before]:
-            del self._rows[key]
-        for block in [block for block in self._sums if (block[2] << block[1]) * self._pane < before]:
-            del self._sums[block]
+        if gone:
+            self._rows = {key: rows for key, rows in self._rows.items() if key[1] >= before}
+
+    def _drop(self, pane: int, versions: Iterable[str | None]) -> None:
+        """Forget what was made with sketches of this pane and of these versions."""
+        for version in versions:
+            for level in range(HIGHEST + 1):
+                self._sums.pop((version, level, pane // self._pane >> level), None)
+            self._rows.pop((version, pane), None)
 
     def _within(self, start: int, end: int) -> list[int]:
         return self._starts[bisect_left(self._starts, start) : bisect_left(self._starts, end)]

@@ -109,7 +109,12 @@ def weighed(extracted: Extract, frame: Frame) -> Evidence:
     features, numeric = len(frame.features), frame.layout.numeric
     nothing = np.full((features, 0), np.nan)
     size = len(extracted)
-    no_ratios = replace(frame, ratios=(), labels=tuple(names[: features + numeric] for names in frame.labels))
+    no_ratios = replace(
+        frame,
+        ratios=(),
+        owner=frame.owner[:0],
+        labels=tuple(names[: features + numeric] for names in frame.labels),
+    )
     shapes = replace(
         extracted, hits=np.empty((size, 0)), trials=np.empty((size, 0)), base=np.empty((size, 2, 0))
     )

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.judge.early import NEAR, WIDTH, Ball, at_most, average, build_slots, log_e, uncertainty
+from monitor.judge.early import NEAR, WIDTH, Ball, average, build_slots, log_e, see, uncertainty
 from monitor.judge.looking import critical_widening, interval, look, look_ends, starts_of
 from monitor.judge.policy import judge
 from monitor.judge.prepare import LEAST_EARLY, early_part, prepare, windows_needed
@@ -58,6 +58,10 @@ def naive(counts, shares, epsilon: float, *, steps: int = 400_000) -> float:
     return marginal - float((np.array(c)[:, None] * np.log(p[:, inside])).sum(axis=0).max())
 
 
+def e_of(counts, own: Ball):
+    return log_e(see(counts, own), own)
+
+
 @pytest.mark.parametrize(
     ("counts", "shares", "epsilon"),
     [
@@ -71,7 +75,7 @@ def naive(counts, shares, epsilon: float, *, steps: int = 400_000) -> float:
 )
 def test_evidence_is_what_the_formula_says(counts, shares, epsilon):
     """Bisection finds the largest likelihood of the ball that a fine grid finds, never less."""
-    found = float(log_e(row(counts), ball(shares, radius=epsilon**0.5))[0])
+    found = float(e_of(row(counts), ball(shares, radius=epsilon**0.5))[0])
     coarse = 0.002 if len(shares) == 2 else 0.4
     assert found == pytest.approx(naive(counts, shares, epsilon), abs=coarse)
     assert found <= naive(counts, shares, epsilon) + 1e-6
@@ -82,17 +86,43 @@ def test_evidence_is_what_the_formula_says(counts, shares, epsilon):
 def test_no_ball_makes_evidence_of_less(counts, radius):
     """What looks are passed over by is never below the evidence itself."""
     own = ball((0.4, 0.3, 0.2, 0.1), radius=radius)
-    assert at_most(row(counts), own)[0] >= log_e(row(counts), own)[0] - 1e-9
+    assert see(row(counts), own).at_most[0] >= e_of(row(counts), own)[0] - 1e-9
 
 
 def test_evidence_against_a_point_and_inside_of_the_ball():
     """Without tolerance it is the plain ratio to q; counts that lie in the ball say nothing."""
     counts, shares = (70, 20, 10), (0.3, 0.3, 0.4)
     exact = both(counts, shares) - sum(c * log(q) for c, q in zip(counts, shares, strict=True))
-    assert float(log_e(row(counts), ball(shares, radius=0.0))[0]) == pytest.approx(exact, abs=1e-4)
-    assert float(log_e(row((30, 30, 40)), ball(shares, radius=0.1))[0]) == -np.inf
-    halved = float(log_e(row([2 * c for c in counts]), ball(shares, radius=0.0, design=2.0))[0])
+    assert float(e_of(row(counts), ball(shares, radius=0.0))[0]) == pytest.approx(exact, abs=1e-4)
+    assert float(e_of(row((30, 30, 40)), ball(shares, radius=0.1))[0]) == -np.inf
+    halved = float(e_of(row([2 * c for c in counts]), ball(shares, radius=0.0, design=2.0))[0])
     assert halved == pytest.approx(exact, abs=1e-4)
+
+
+def test_what_is_remembered_of_a_ball_changes_no_bit():
+    """Evidence by what was worked out for other counts, or of a part of what was seen, is that of a new ball alone."""
+    rng, shares = np.random.default_rng(5), np.random.default_rng(6).dirichlet(np.ones(6), size=3)
+    own = np.zeros((3, WIDTH))
+    own[:, :6] = shares
+
+    def new(rows=slice(None)):
+        size = np.ones(3)[rows]
+        return Ball(own[rows], own[rows] > 0, 1.3 * size, 900 * size, 0.02 * size)
+
+    known, counts = new(), np.zeros((40, 3, WIDTH), np.int64)
+    counts[::2, :, :6] = rng.poisson(rng.gamma(2.0, 80.0, (20, 3, 6)))
+    counts[1::2, :, :6] = rng.multinomial(900, shares, (20, 3))
+    together = log_e(see(counts, known), known, 1.1)
+    assert np.isfinite(together).any()
+    assert not np.isfinite(together).all()
+    for at in range(40):
+        np.testing.assert_array_equal(together[at], log_e(see(counts[at], new()), new(), 1.1))
+    some = (rng.integers(0, 40, 20), rng.integers(0, 3, 20))
+    part = log_e(see(counts, known).take(some), known.take(some[1]), 1.1)
+    np.testing.assert_array_equal(part, together[some])
+    np.testing.assert_array_equal(part, log_e(see(counts[some], new(some[1])), new(some[1]), 1.1))
+    wider = known.wider(np.full(3, 0.01))
+    np.testing.assert_array_equal(wider.radius, 0.03 * np.ones(3))
 
 
 def test_rows_of_no_change_seldom_reach_the_limit_at_any_look():
@@ -103,7 +133,7 @@ def test_rows_of_no_change_seldom_reach_the_limit_at_any_look():
     radius = float((shares * np.log(shares / p)).sum()) ** 0.5
     counts = np.zeros((2000, 40, 1, WIDTH), np.int64)
     counts[:, :, 0, :5] = rng.multinomial(25, p, size=(2000, 40)).cumsum(axis=1)
-    found = log_e(counts, ball(shares, radius=radius))[..., 0]
+    found = e_of(counts, ball(shares, radius=radius))[..., 0]
     alpha = 0.05
     assert (found.max(axis=1) >= -log(alpha)).mean() <= alpha + 3 * (alpha / 2000) ** 0.5
     e = np.exp(found)

@@ -84,3 +84,19 @@ def test_the_tolerance_needed_silences_the_test(n, m, share, extra):
     tau = ratios.tolerance_needed(0.1, *(np.array([a]) for a in (x, n, y, m)))[0]
     assert 0.0 <= tau <= 1.0
     assert one(ratios.p_value, x, n, y, m, tau) > 0.03
+
+
+def test_what_is_kept_of_thresholds_changes_no_bit():
+    """Thresholds and p are the same the second time, and those of more ratios than anything is kept of."""
+    rng = np.random.default_rng(8)
+    m = rng.integers(100, 5_000, 40).astype(float)
+    y, n = np.floor(rng.random(40) * m), np.where(rng.random(40) < 0.2, 0.0, m / 4)
+    x, tau = np.floor(rng.random(40) * n), np.full(40, 0.01)
+    times = ratios.MANY // 40 + 1
+    many = [np.tile(one, times) for one in (x, n, y, m, tau)]
+    for _ in range(2):
+        found = ratios.threshold(1e-4, n, y, m, tau), ratios.p_value(x, n, y, m, tau)
+        anew = ratios.threshold(1e-4, *many[1:]), ratios.p_value(*many)
+        for one, own in zip(found, anew, strict=True):
+            np.testing.assert_array_equal(one, own[:40])
+            np.testing.assert_array_equal(one, own[-40:])

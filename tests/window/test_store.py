@@ -113,6 +113,27 @@ def test_panes_that_are_forgotten_leave_no_sum_behind() -> None:
     )
 
 
+def test_nothing_is_kept_of_panes_that_are_all_gone() -> None:
+    """Whatever version was asked for, and of panes with nothing of that version between them."""
+    store = PaneStore()
+    for number in range(40):
+        one = sketch_of(number, pane=(number + number // 20) * MINUTE)
+        store.put(replace(one, key=one.key._replace(version="12"[number % 3 == 0])))
+    plans = [replace(PLAN, version=version) for version in (None, "1", "2", "3")]
+    for before in (0, 7, 20, 21, 33):
+        store.forget(before * MINUTE)
+        for plan in plans:
+            found = window_of(
+                store.sums(before * MINUTE, 41 * MINUTE, plan=plan, layout=LAYOUT), plan=plan,
+                start=before * MINUTE, end=41 * MINUTE,
+            )  # fmt: skip
+            left = store.between(before * MINUTE, 41 * MINUTE)
+            assert same(found, window_of(left, plan=plan, start=before * MINUTE, end=41 * MINUTE))
+    assert store._sums
+    store.forget(41 * MINUTE)
+    assert not store._sums
+
+
 def test_a_store_sums_up_its_own_segment() -> None:
     """Sketches of other segments add nothing."""
     whole, own = PaneStore(), PaneStore("country=DE")
