@@ -89,6 +89,7 @@ class Daemon:
             clock=clock,
             refusal=lambda: self.ingest.refusal,
             beside=lambda: self.assembly.topics_beside,
+            renewed=lambda topics: self._on_ingest.call(lambda: self.state.store_anew(topics)),
         )
         self._threads: list[threading.Thread] = []
         self._delivery_stop = threading.Event()

@@ -334,7 +334,8 @@ class Ingest:
         """Why it was refused, "" when the partition is durable through its position."""
         partition = self.partitions[source]
         marker = self._markers.get(source)
-        if source not in self._begun or (marker is not None and marker.applied == partition.position):
+        is_stored = marker is not None and marker.applied == partition.position
+        if source not in self._begun or (is_stored and not self._state.lacks(source)):
             return ""
         sketches, marker = partition.checkpoint()
         try:

@@ -37,5 +37,11 @@ class Alone:
     def recovering(self: Recovers, sources: Collection[Source]) -> Iterator[Recovering]:
         return ((source, partial(self.recover, source)) for source in sources)
 
+    def store_anew(self, topics: Collection[str]) -> None:
+        """There are none."""
+
+    def lacks(self, source: Source) -> bool:
+        return False
+
     def release(self, source: Source) -> None:
         """Nothing is held."""

@@ -188,6 +188,17 @@ class StateLog(Protocol):
         """The partition is somebody else's now: forget what is held of it here."""
         ...
 
+    def store_anew(self, topics: Collection[str]) -> None:
+        """Topics of the state were made anew, and are empty: store once more what is held of what was there.
+
+        Called on the thread that checkpoints. Raises StateError, and may be repeated.
+        """
+        ...
+
+    def lacks(self, source: Source) -> bool:
+        """Whether nothing is stored of a source any more, and the next checkpoint is due though nothing has changed."""
+        ...
+
     def report(self, progress: Progress) -> None:
         """Publish how far a partition is. Need not be durable."""
         ...

@@ -167,6 +167,10 @@ class SimulatedBroker:
         log = self._log(place)
         self._keep(log, [at for at, time in enumerate(log.times) if time >= before])
 
+    def renew(self, place: Place) -> None:
+        """The topic was deleted and made anew."""
+        self._logs[place] = _Log()
+
     def forget(self, logs: SimulatedLogs) -> None:
         """The process is dead: it reads no more."""
         for reader in [reader for reader, owner in self._readers.items() if owner is logs]:

@@ -61,9 +61,9 @@ class TopicAdmin:
         )
         for name, answer in asked.items():
             try:
-                partitions = self._result(answer).partitions
-                replicas = [[node.id for node in one.replicas] for one in partitions]
-                found[name] = TopicState(len(partitions), replicas=replicas)
+                topic = self._result(answer)
+                replicas = [[node.id for node in one.replicas] for one in topic.partitions]
+                found[name] = TopicState(len(replicas), replicas=replicas, id=str(topic.topic_id or ""))
             except KafkaException as error:
                 code = error.args[0].code()
                 if code == KafkaError.TOPIC_AUTHORIZATION_FAILED:

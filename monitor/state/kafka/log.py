@@ -23,6 +23,7 @@ from monitor.state.kafka.installation import Installation
 from monitor.state.kafka.keys import WriterId, partition_of_model
 from monitor.state.kafka.ledger import unpack
 from monitor.state.kafka.logs import Logs, Place, Write
+from monitor.state.kafka.offices import Loss, Office
 from monitor.state.kafka.owner import LedgerOwner
 from monitor.state.kafka.recover import Recovered, markers, recover
 from monitor.state.kafka.shared import Shared, share
@@ -54,25 +55,6 @@ class Topics(NamedTuple):
     sketches: str
     progress: str
     ledger: str
-
-
-class _Office(NamedTuple):
-    """What this process has been given to judge: one partition of sketches and ledger."""
-
-    owner: LedgerOwner
-    generation: int
-
-
-class _Loss(NamedTuple):
-    """A partition that was taken from us, or could not be had; remembered until it is ours."""
-
-    until: float
-    """When it is tried again, by the monotonic clock."""
-    wait: float
-    is_foreign: bool
-    """Another installation took it."""
-    damage: str
-    """Why nobody can have it until somebody helps, "" where that is not so."""
 
 
 class KafkaLog:
@@ -113,8 +95,8 @@ class KafkaLog:
         self._lock = threading.Lock()
         self._writers: dict[Source, Writer] = {}
         self._expected: set[Source] = set()
-        self._offices: dict[int, _Office] = {}
-        self._losses: dict[int, _Loss] = {}
+        self._offices: dict[int, Office] = {}
+        self._losses: dict[int, Loss] = {}
         self._progress = ProgressReader(logs, Place(topics.progress, 0), clock=clock, stall=stall)
         self._divergences = Divergences()
         self._sketches = SketchReader(logs, topics.sketches, self._divergences)
@@ -183,6 +165,22 @@ class KafkaLog:
     def release(self, source: Source) -> None:
         with self._lock:
             self._writers.pop(source, None)
+
+    def store_anew(self, topics: Collection[str]) -> None:
+        with self._lock:
+            writers, offices = list(self._writers.values()), list(self._offices.values())
+        if {self._topics.state, self._topics.sketches} & set(topics):
+            for writer in writers:
+                writer.forget()
+        self._sketches.is_cut |= self._topics.sketches in topics
+        self._progress.is_cut |= self._topics.progress in topics
+        for office in offices if self._topics.ledger in topics else ():
+            with contextlib.suppress(StateFenced):  # whoever speaks for them does the same
+                office.owner.begin_anew(self._new_id())
+
+    def lacks(self, source: Source) -> bool:
+        writer = self._writers.get(source)
+        return writer is not None and writer.is_void
 
     def report(self, progress: Progress) -> None:
         key = keys.encode(keys.ProgressKey(progress.source))
@@ -372,17 +370,17 @@ class KafkaLog:
         log.info("models_taken_over", partition=number, term=owner.term)
         with self._lock:
             self._losses.pop(number, None)
-            self._offices[number] = _Office(owner, generation)
+            self._offices[number] = Office(owner, generation)
 
     def _lose(self, number: int, error: StateError) -> None:
         with self._lock:
-            before = self._losses.get(number, _Loss(0.0, 0.0, is_foreign=False, damage=""))
+            before = self._losses.get(number, Loss(0.0, 0.0, is_foreign=False, damage=""))
             is_foreign = before.is_foreign or isinstance(error, StateForeign)
             damage = str(error) if isinstance(error, StateDamaged) else before.damage
             wait = ASK_AGAIN if is_foreign else TAKE_AGAIN
             if before.damage:
                 wait = min(2 * before.wait, LOOK_AGAIN)
-            self._losses[number] = _Loss(self._clock.monotonic() + wait, wait, is_foreign, damage)
+            self._losses[number] = Loss(self._clock.monotonic() + wait, wait, is_foreign, damage)
         if isinstance(error, StateForeign):
             log.error("models_of_another_installation", partition=number, error=str(error))
         self._leave(number)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 import socket
+import sys
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from monitor.clock import Clock
-from monitor.errors import StateDamaged, StateError, StateFenced, StateForeign
+from monitor.errors import StateDamaged, StateError, StateFenced, StateForeign, StateUnsettled
 from monitor.failpoint import fail_point
 from monitor.state.kafka import keys
 from monitor.state.kafka.batch import LARGEST, Item, Owner, decode_owner, encode_batch, encode_owner, items_of
@@ -54,6 +55,8 @@ class LedgerOwner:
         self._next = 0
         self._seq = 0
         self._is_fenced = False
+        self._kept: list[tuple[str, list[Item]]] | None = None
+        """What stood in a ledger that is gone, until it is written once more."""
         self._checked = clock.monotonic()
         self._lock = threading.Lock()
 
@@ -144,6 +147,29 @@ class LedgerOwner:
             fail_point("claim.after")
             return is_free
 
+    def begin_anew(self, writer: WriterId) -> None:
+        """The ledger was made anew, and is empty: take it over once more, and write all that stood, under a term of the
+        new log. `writer` as for `take`. May be repeated where it raised; until it returned nothing else is done."""
+        with self._lock:
+            if self._kept is None:
+                self._refuse_fenced()
+                needs = self._view.needs(self._view.former(sys.maxsize).batches)
+                self._kept = [
+                    (model, portion) for model, items in needs.items() for portion in _portions(items)
+                ]
+            kept, self._kept = self._kept, None
+            self._writer, self._view, self._next = writer, LedgerView(), 0
+            try:
+                self._take(accept_loss=False)
+                self._meet(
+                    [self._write(model, portion, largest=LARGEST_REWRITTEN) for model, portion in kept]
+                )
+            except StateFenced:
+                raise
+            except BaseException:
+                self._kept = kept
+                raise
+
     def _take(self, *, accept_loss: bool) -> None:
         """1. what is written with a lower term from here on does not count
         2. read it all
@@ -199,8 +225,11 @@ class LedgerOwner:
     def _meet(self, written: Collection[BatchKey]) -> None:
         """Read on to what was written; it counts, or another process has taken over."""
         self._read_on()
-        if not all(self._view.counts(key) for key in written):
-            self._fence()
+        if all(self._view.counts(key) for key in written):
+            return
+        if self._logs.end(self._place) < self._next:
+            raise StateUnsettled(f"the ledger was made anew - {self._place} - it is written once more")
+        self._fence()
 
     def _read_on(self, *, accept_loss: bool = False) -> None:
         self._refuse_fenced()
@@ -225,6 +254,8 @@ class LedgerOwner:
         self._refuse_fenced()
 
     def _refuse_fenced(self) -> None:
+        if self._kept is not None:
+            raise StateUnsettled(f"the ledger was made anew - {self._place} - it is written once more")
         if self._is_fenced and self._foreign:
             raise StateForeign(
                 f"another installation, of kafka.group {self._foreign}, speaks for these models now - "

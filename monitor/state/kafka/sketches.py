@@ -36,9 +36,13 @@ class ProgressReader:
         self._stall = stall
         self.notices = Notices(place)
         self._next = 0
+        self.is_cut = False
+        """Set from outside where the topic was made anew: what was read is not in it, and its offsets begin again."""
 
     def read(self) -> tuple[Progress, ...]:
         """Read on to the end; all reports, by source. Raises StateError."""
+        if self.is_cut:
+            self.is_cut, self._next = False, 0
         for record in self._logs.read(self._place, self._next):
             self._next = record.offset + 1
             if record.key.startswith(keys.NOTICES):
@@ -73,6 +77,8 @@ class SketchReader:
         self._topic = topic
         self._divergences = divergences
         self._partitions: dict[int, _Partition] = {}
+        self.is_cut = False
+        """As of `ProgressReader`. What was handed out counts on: a sketch that comes once more is no newer."""
 
     def restart(self) -> None:
         """Hand out everything again."""
@@ -95,6 +101,10 @@ class SketchReader:
         """
         for number in self._partitions.keys() - set(partitions):
             del self._partitions[number]
+        if self.is_cut:
+            self.is_cut = False
+            for held in self._partitions.values():
+                held.next, held.joints = 0, Joints()
         try:
             return [sketch for number in sorted(partitions) for sketch in self._read(number, models)]
         except BaseException:

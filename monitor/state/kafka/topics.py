@@ -41,12 +41,14 @@ class TopicSpec:
 class TopicState:
     """A topic that is there. `config` is None where the credentials may not see it.
 
-    `replicas`: of each partition the ids of the brokers that hold it, the preferred leader first.
+    `replicas`: of each partition the ids of the brokers that hold it, the preferred leader first. `id`: which topic
+    it is of those that had the name, "" where brokers do not tell.
     """
 
     partitions: int
     config: Mapping[str, str] | None = None
     replicas: Sequence[Sequence[int]] = ()
+    id: str = ""
 
     @property
     def replication(self) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -39,9 +40,12 @@ class TopicWatch:
         clock: Clock,
         refusal: Callable[[], str] = lambda: "",
         beside: Callable[[], Sequence[TopicSpec]] = lambda: (),
+        renewed: Callable[[Collection[str]], None] = lambda _: None,
     ) -> None:
         """`refusal`: why nothing becomes durable, "" where it does. `beside` are topics that may not be there before
-        they are written to, as a broker may create them then: they are looked for while there is a refusal."""
+        they are written to, as a broker may create them then: they are looked for while there is a refusal.
+
+        `renewed` is told of topics that were made anew, and may raise StateError: then it is told again."""
         self.lacking: Mapping[str, str] = {}
         """Topic → the command that creates or mends it, or a sentence where none does. Replaced whole."""
         self._properties = properties
@@ -49,8 +53,11 @@ class TopicWatch:
         self._beside = beside
         self._refusal = refusal
         self._clock = clock
+        self._renewed = renewed
+        self._ids: dict[str, str] = {}
+        """Which topic each name stood for."""
         self._admin: TopicAdmin | None = None
-        self._looked = clock.monotonic()
+        self._looked = -math.inf
 
     def start(self, ended: threading.Event) -> None:
         """Look until `ended`. Nobody waits for the thread: it writes nothing."""
@@ -71,11 +78,23 @@ class TopicWatch:
         try:
             if self._admin is None:
                 self._admin = TopicAdmin(self._properties(), clock=self._clock)
-            lacking = _lacking(wanted, self._admin.look(wanted), self._admin.where)
+            standing = self._admin.look(wanted)
         except (StateError, OSError) as error:
             log.debug("topics_not_looked_at", reason=str(error))
             return
-        self._tell(lacking)
+        self._tell(_lacking(wanted, standing, self._admin.where))
+        self._note_renewed({name: state.id for name, state in standing.found.items() if state.id})
+
+    def _note_renewed(self, ids: Mapping[str, str]) -> None:
+        names = sorted(name for name, id_ in ids.items() if self._ids.get(name, id_) != id_)
+        if names:
+            log.warning("topics_made_anew", topics=names, text="what was in them is written once more")
+            try:
+                self._renewed(names)
+            except StateError as error:
+                log.warning("topics_not_written_yet", topics=names, error=str(error))
+                return
+        self._ids.update(ids)
 
     def _tell(self, lacking: Mapping[str, tuple[str, str]]) -> None:
         before, self.lacking = self.lacking, {name: command for name, (_, command) in lacking.items()}

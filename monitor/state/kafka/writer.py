@@ -39,6 +39,10 @@ FOREIGN_KEPT = 100_000
 time. Those that are forgotten here are found by the next who recovers."""
 
 
+_GONE = -2
+"""A slot: nothing of the sketch is in any topic."""
+
+
 class _Held(NamedTuple):
     """A live sketch as a marker refers to it."""
 
@@ -96,6 +100,8 @@ class Writer:
         self._chunks: dict[SketchKey, list[int]] = {}
         """Keys of ours that may hold a value: how many chunks of slot 0 and of slot 1."""
         self._round = 0
+        self.is_void = False
+        """Whether nothing is there of what was written."""
         self.id = new_id()
 
     def checkpoint(self, sketches: Sequence[Sketch], marker: Marker) -> None:
@@ -124,6 +130,12 @@ class Writer:
         self._settle(plan, place)
         fail_point("checkpoint.after")
 
+    def forget(self) -> None:
+        """The topics were made anew: write everything with the next checkpoint, and publish it, as if nothing had been."""
+        self._renew()
+        self.is_void = True
+        self._held = {key: held._replace(slot=_GONE) for key, held in self._held.items()}
+
     def _plan(self, changed: Mapping[SketchKey, Sealed], marker: Marker) -> _Plan:
         number = self._round + 1
         plan = _Plan({}, [], [], [])
@@ -131,8 +143,8 @@ class Writer:
             before = self._held.get(key)
             held = self._next(before, changed.get(key), number)
             is_written = held is not before
-            is_new = before is None or before.slot >= 0 or held.sealed is not before.sealed
-            if is_written and is_new:
+            is_there = before is not None and before.slot == -1 and held.sealed is before.sealed
+            if is_written and not is_there:
                 plan.published.append(held)
             if marker.keeps(key):
                 plan.held[key] = held
@@ -189,7 +201,7 @@ class Writer:
                 and before.sealed.applied == held.sealed.applied
             ):
                 self._divergences.note(key, held.sealed.applied)
-        self._held = plan.held
+        self._held, self.is_void = plan.held, False
         self._round += 1
         for sketch in plan.stale:
             del self._chunks[sketch]
@@ -201,7 +213,9 @@ class Writer:
         """Become another writer; what the one before has written is as foreign as anybody's."""
         slots = [key for sketch in self._chunks for key in self._slot_keys(sketch)]
         self._foreign = [encode(MarkerKey(self._source, self.id)), *self._foreign, *slots][:FOREIGN_KEPT]
-        self._held = {key: held._replace(slot=-1, round=0) for key, held in self._held.items()}
+        self._held = {
+            key: held._replace(slot=min(held.slot, -1), round=0) for key, held in self._held.items()
+        }
         self._chunks = {}
         self._round = 0
         self.id = self._new_id()

@@ -19,7 +19,7 @@ from monitor.state.kafka.logs import Write
 from monitor.state.kafka.owner import REWRITE, SLACK, TIDY_FROM, LedgerOwner
 from monitor.state.log import Entry
 from tests.state.cases import Died
-from tests.state.kafka.ledgers import PLACE, Broker, found, standing, take
+from tests.state.kafka.ledgers import MODELS, PLACE, Broker, found, standing, take
 
 
 def cursor(n: int, model: str = "1h") -> Entry:
@@ -250,3 +250,58 @@ def test_too_much_at_once_is_refused_and_what_was_taken_passes_on() -> None:
         first.append("fraud", [Entry("verdict", "a", {"x": text + text})])
     first.append("fraud", [Entry("verdict", "a", {"x": text}), Entry("verdict", "b", {"x": text[-20_000:]})])
     assert found(take(broker, 2)) == standing(broker.written)
+
+
+def test_a_ledger_that_was_made_anew_holds_what_stood() -> None:
+    """Whoever spoke before speaks on, under a term of the new log; an append in between counts for nothing and may be
+    repeated, and the next owner finds all of it."""
+    broker = Broker()
+    first = take(broker)
+    for n in range(40):
+        first.append("fraud", [cursor(n), Entry("verdict", str(n % 7), {"n": n})])
+    first.append("churn", [cursor(2)])
+    first.append("churn", [Entry("cursor", "1h", None), cursor(5, "2h")])
+    before = {model: first.entries(model, None) for model in MODELS}
+    broker.renew(PLACE)
+    with pytest.raises(StateUnsettled, match="made anew"):
+        first.append("fraud", [cursor(99)])
+    first.begin_anew(WriterId(7))
+    assert {model: first.entries(model, None) for model in MODELS} == before
+    first.append("fraud", [cursor(99)])
+    expected = {**before["fraud"]["cursor"], "1h": {"n": 99}}
+    for each in (first, take(broker, 8)):
+        assert each.entries("fraud", None)["cursor"] == expected
+        assert each.entries("fraud", None)["verdict"] == before["fraud"]["verdict"]
+        assert each.entries("churn", None) == before["churn"]
+
+
+def test_a_ledger_that_is_written_anew_may_break_off() -> None:
+    """At whatever write: until all of it stands nothing else is done, and the call may be repeated."""
+    for cut in range(6):
+        broker = Broker()
+        first = take(broker)
+        for n in range(5):
+            first.append("fraud", [cursor(n), Entry("verdict", str(n), {"n": n})])
+        first.append("churn", [cursor(2)])
+        before = {model: first.entries(model, None) for model in MODELS}
+        broker.renew(PLACE)
+        left = [cut]
+        write = broker.append
+
+        def failing(one: Write, write=write, left=left) -> int:
+            left[0] -= 1
+            if left[0] < 0:
+                raise StateUnsettled("not acknowledged")
+            return write(one)
+
+        broker.append = failing
+        try:
+            first.begin_anew(WriterId(7))
+        except StateUnsettled:
+            broker.append = write
+            with pytest.raises(StateUnsettled, match="made anew"):
+                first.entries("fraud", None)
+            first.begin_anew(WriterId(8))
+        broker.append = write
+        for each in (first, take(broker, 9)):
+            assert {model: each.entries(model, None) for model in MODELS} == before

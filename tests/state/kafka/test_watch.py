@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -21,7 +23,9 @@ class Cluster:
     where = WHERE
 
     def __init__(self):
-        self.found = {spec.name: TopicState(spec.partitions, dict(spec.config)) for spec in OWN}
+        self.found = {
+            spec.name: TopicState(spec.partitions, dict(spec.config), id=f"{spec.name} 1") for spec in OWN
+        }
         self.hidden = ()
         self.asked = []
         self.away = False
@@ -111,3 +115,30 @@ def test_without_topics_of_ours_nothing_is_asked(cluster):
     """State on a disk, and rejects too: Kafka is only read."""
     watch.TopicWatch(dict, lambda: (), clock=ManualClock()).look()
     assert cluster.asked == []
+
+
+def test_a_topic_that_was_made_anew_is_told_until_somebody_has_heeded_it(cluster):
+    """Whether it was seen to be missing or not; one that is first seen, and one that stays, is none."""
+    heard, refusing = [], [True]
+
+    def renewed(names):
+        heard.append(list(names))
+        if refusing[0]:
+            raise StateError("the loop was busy")
+
+    watched = watch.TopicWatch(dict, lambda: OWN, clock=ManualClock(), renewed=renewed)
+    watched.look()
+    watched.look()
+    assert heard == []
+    cluster.found["p.state"] = replace(cluster.found["p.state"], id="p.state 2")
+    gone = cluster.found.pop("p.ledger")
+    watched.look()
+    assert heard == [["p.state"]]
+    cluster.found["p.ledger"] = replace(gone, id="p.ledger 2")
+    refusing[0] = False
+    watched.look()
+    watched.look()
+    assert heard == [["p.state"], ["p.ledger", "p.state"]]
+    cluster.found = {name: replace(state, id="") for name, state in cluster.found.items()}
+    watched.look()  # brokers that tell no ids
+    assert len(heard) == 2

@@ -306,3 +306,29 @@ def test_another_source_is_refused():
             process.writer.checkpoint(*wrong)
     process.checkpoint()
     assert {s.key: cell_of(s) for s in world.recover().checkpoint.sketches}.keys() <= folded(A, 28)[1].keys()
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+@pytest.mark.parametrize("broken", [False, True])
+def test_topics_that_were_made_anew_hold_all_again(limits, broken):
+    """The next checkpoint is whole though nothing has changed, in both topics, also where the first try breaks off."""
+    world, process = scene(limits)
+    marker = process.checkpoint()
+    world.broker.records.clear()
+    world.broker.ends.clear()
+    process.writer.forget()
+    if broken:
+        process.logs.fault = Fault(2)
+        with pytest.raises(StateUnsettled):
+            process.checkpoint()
+        process.logs.fault = None
+    assert process.writer.is_void
+    process.checkpoint()
+    assert not process.writer.is_void
+    found = world.recover().checkpoint
+    check(found, A)
+    assert found.marker.applied == marker.applied
+    assert {sketch.key for sketch in found.sketches} == published(world.broker).keys()
+    process.fold.apply(5)
+    process.checkpoint()
+    check(world.recover().checkpoint, A)
