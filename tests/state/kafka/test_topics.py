@@ -212,6 +212,7 @@ def test_commands_name_everything():
         "--operation Write --operation Describe --topic beside",
         "--operation Create --topic p. --resource-pattern-type prefixed",
         "--operation IdempotentWrite --cluster",
+        "--operation DescribeConfigs --cluster",
         "--operation Read --operation Describe --topic beside",
         "--operation Write --operation Describe --topic in",
     ]
