@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import islice, takewhile
-from typing import Any
 
 from monitor.judge.kept import Kept
 from monitor.judge.record import to_json
@@ -46,10 +45,10 @@ class History:
         found = (kept.verdict() for kept in islice(before, count))
         return list(takewhile(lambda one: one.reference == (reference or one.reference), found))[::-1]
 
-    def estimate(self, name: str, end: int) -> Mapping[str, Any]:
-        """What was estimated of one window; empty where there was none, or it is not remembered any more."""
+    def said(self, name: str, end: int) -> Verdict | None:
+        """The verdict of one window; None where there was none, or it is not remembered any more."""
         found = next((kept for kept in reversed(self.of(name)) if kept.end == end), None)
-        return {} if found is None else found.verdict().estimate
+        return None if found is None else found.verdict()
 
     def remember(self, kept: Kept, plan: ModelPlan) -> None:
         """A verdict that is newer than all others of its window name, or the revision of one of them."""

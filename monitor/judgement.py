@@ -195,7 +195,7 @@ class Judgement:
         if self.labelled is not None and heard is not None:
             yield from self.labelled.due(
                 lambda: self.incidents, judged=self._cursor, heard=heard, now=now, passed=passed,
-                estimate=self._past.estimate,
+                said=self._past.said,
             )  # fmt: skip
         if self.consistency is not None:
             yield from self.consistency.due(lambda: self.incidents, judged=self._cursor, now=now)

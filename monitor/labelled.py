@@ -30,7 +30,7 @@ from monitor.labels.counted import Counted
 from monitor.labels.delays import Delays
 from monitor.labels.outcomes import Outcomes
 from monitor.labels.provisional import Provisional, newest_label, provisional
-from monitor.labels.runs import kept, run
+from monitor.labels.runs import dated, kept, run
 from monitor.labels.shares import Shares, cell_of, measure
 from monitor.labels.steps import delays_of, edges_of, finest, outcomes_of
 from monitor.names import CHAMPION
@@ -146,14 +146,14 @@ class Labelled:
         heard: Heard,
         now: int,
         passed: int = -1,
-        estimate: Callable[[str, int], Mapping[str, Any]] = lambda _name, _end: {},
+        said: Callable[[str, int], Verdict | None] = lambda _name, _end: None,
     ) -> Iterator[Measured]:
         """Measure every window whose labels are in, and those again that look otherwise than when they were, in the order of
         their ends; `judged`: how far windows are, by name.
 
-        `heard` is of the partitions of the labels, `passed` what those of the predictions are all past; `estimate` is what was
-        said of a window of this name and end before there were labels. The caller makes each result durable before it asks
-        for the next one; `incidents` gives them as they stand then.
+        `heard` is of the partitions of the labels, `passed` what those of the predictions are all past; `said` is the verdict
+        on a window of this name and end, before there were labels: what was estimated, and where its records are. The caller
+        makes each result durable before it asks for the next one; `incidents` gives them as they stand then.
         """
         while not self._wanted and (found := self._first()) is not None:
             spec, end = found
@@ -162,7 +162,7 @@ class Labelled:
             if not assess(end + self._wait, heard=heard, now=now, patience=self._patience).complete:
                 break
             if end > self._cursor.get(spec.name, -1):
-                yield self._measured(spec, end, incidents(), estimate(spec.name, end))
+                yield self._measured(spec, end, incidents(), said(spec.name, end))
                 self._looked = -LOOK
             elif revised := self._revised(spec, end, incidents):
                 yield revised
@@ -227,7 +227,7 @@ class Labelled:
         has_lost = new.predictions < before.rows or new.labelled < old.get("labels", 0)
         if has_lost or (new.predictions == before.rows and new.scores == old):
             return None
-        return self._measured(spec, end, incidents(), before.estimate, old=before)
+        return self._measured(spec, end, incidents(), before, old=before)
 
     def _shares(self, spec: WindowSpec, end: int, segment: str) -> Shares:
         variants = {self.plan.champion, CHAMPION}
@@ -238,13 +238,15 @@ class Labelled:
         spec: WindowSpec,
         end: int,
         incidents: Mapping[str, Incident],
-        estimate: Mapping[str, Any],
+        said: Verdict | None,
         *,
         old: Verdict | None = None,
     ) -> Measured:
         """`old`: what is revised. Detectors went by that, and begin anew with the next window."""
         plan, before = self.plan, [one for one in self.history.get(spec.name, ()) if one.end < end]
-        verdict = replace(self._verdict(spec, end, before), estimate=estimate)
+        verdict = self._verdict(spec, end, before)
+        if said is not None:
+            verdict = replace(verdict, estimate=said.estimate, offsets=said.offsets)
         changes = {}
         if old is not None:
             verdict, changes = replace(verdict, revision=old.revision + 1), recorded(old)
@@ -253,6 +255,7 @@ class Labelled:
         if changes:
             verdict = _changed(verdict, changes, [*before, verdict], plan)
         limits = plan.measured if ERRORS in verdict.outcomes else plan.harm
+        verdict = dated(verdict, spanned(plan.harm, spec), before)
         own = {rule.name for rule in limits}
         transitions = track(
             {rule: incident for rule, incident in incidents.items() if rule in own},

@@ -41,6 +41,7 @@ def _data(incident: Incident, alerts: AlertsPlan) -> dict[str, Any]:
         "incident": incident.id,
         "reason": "feature_drift" if incident.rule == DRIFT else f"rule {incident.rule}",
         "cause": incident.cause,
+        "rule": evidence.get("rule"),
         "onset": rfc3339(incident.onset),
         "window": {
             "name": window.get("name", incident.window),

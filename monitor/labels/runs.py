@@ -1,12 +1,15 @@
-"""How many windows on end have broken a limit: kept in the record of each, so that it outlasts what is remembered. Pure."""
+"""How many windows on end have broken a limit, kept in the record of each so that it outlasts what is remembered; and
+since when. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import dropwhile
 from typing import Any
 
 from monitor.judge.limits import Scores, breaks
+from monitor.names import Source
 from monitor.plan import RawRule
 from monitor.verdict import Verdict
 
@@ -32,6 +35,30 @@ def kept(limits: Sequence[RawRule], runs: Mapping[str, int]) -> dict[str, Any]:
         if runs.get(rule.name)
     }
     return {"runs": found} if found else {}
+
+
+def dated(verdict: Verdict, limits: Sequence[RawRule], before: Sequence[Verdict]) -> Verdict:
+    """With since when what holds in it has been so, as far as windows are remembered, and where the records are from there
+    on; `before`: oldest first. An onset that is known stays if it is earlier."""
+    if not verdict.rules:
+        return verdict
+    spans = [_span(rule, verdict, before) for rule in limits if rule.name in verdict.rules]
+    onset = min([verdict.changed_from, *(one.start for span in spans for one in span[:1])])
+    since: dict[Source, tuple[int, int]] = {}
+    for one in (*(one for one in before if one.end > onset), verdict):
+        for source, (first, last) in one.offsets.items():
+            low, high = since.get(source, (first, last))
+            since[source] = min(low, first), max(high, last)
+    return replace(verdict, onset=onset, since=since)
+
+
+def _span(rule: RawRule, verdict: Verdict, before: Sequence[Verdict]) -> list[Verdict]:
+    """The windows from the first one on that a rule holds by, with this one."""
+    if rule.of:
+        span = [*before[max(len(before) - rule.of + 1, 0) :], verdict]
+        return list(dropwhile(lambda one: not breaks(rule, one.scores), span))
+    count = int(verdict.outcomes.get("runs", {}).get(rule.name, {}).get("windows", 1))
+    return [*before[max(len(before) - count + 1, 0) :], verdict]
 
 
 def _limit(rule: RawRule) -> str:

@@ -14,8 +14,10 @@ from monitor.names import Source
 from monitor.plan import ModelPlan, RawRule, WindowSpec
 from monitor.sketch import Sketch
 from monitor.state.log import Ledger, Progress
+from monitor.verdict import Verdict
 from monitor.window.completeness import Patience
 from monitor.window.heard import Heard
+from tests.incident.cases import verdict as judged_as
 from tests.labels.test_outcomes import LABELS, PLAN, WAIT, sketches_of
 
 HOUR = 3_600_000
@@ -64,6 +66,14 @@ class Followed(NamedTuple):
     incidents: dict[str, Incident]
 
 
+def said(_name: str, end: int) -> Verdict:
+    """The judge's verdict on an hour: where its records are, 100 offsets of each of two partitions."""
+    hour = (end - BEGIN) // HOUR - 1
+    found = judged_as(state="ok", model="m")
+    offsets = {Source("p", at): (100 * hour + at, 100 * hour + at + 99) for at in range(2)}
+    return replace(found, start=end - HOUR, end=end, offsets=offsets)
+
+
 def followed(plan: ModelPlan, stored: Sequence[Sketch], *, restarts: bool) -> Followed:
     """Every hour is measured as soon as its labels are in; with `restarts` by a new process, which reads everything anew."""
     entries: dict[str, dict[str, dict[str, Any]]] = {}
@@ -77,8 +87,8 @@ def followed(plan: ModelPlan, stored: Sequence[Sketch], *, restarts: bool) -> Fo
             incidents = latest_incidents(entries.get("incident", {}))
         end = BEGIN + (hour + 1) * HOUR
         due = labelled.due(
-            lambda now=incidents: now, judged={"1h": end}, heard=heard_until(end + WAIT), now=end + WAIT
-        )
+            lambda now=incidents: now, judged={"1h": end}, heard=heard_until(end + WAIT), now=end + WAIT, said=said
+        )  # fmt: skip
         one = next(due)
         assert one.verdict.end == end
         for entry in labelled.entries(one):
