@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from monitor.retrain.rules import request_id
 from monitor.state.log import Entry, Ledger
 
 KEPT = 200
@@ -14,11 +15,13 @@ so that an outcome outlives its intent, and than the longest cool-down that make
 
 
 def forget(ledger: Ledger, now: int) -> tuple[Entry, ...]:
-    """Removals of finished entries older than RETENTION. Nothing open is ever removed."""
+    """Removals of finished entries older than RETENTION. Nothing open is ever removed, nor what an open incident has asked
+    for: it would ask again."""
+    asking = {request_id(name) for name, body in ledger.of("incident").items() if body["state"] != "resolved"}
     return (
         *_incidents(ledger, now),
-        *_deliveries(ledger, now),
-        *_requests(ledger, now),
+        *_deliveries(ledger, now, asking),
+        *_requests(ledger, now, asking),
         *_claims(ledger, now),
     )
 
@@ -35,17 +38,21 @@ def _incidents(ledger: Ledger, now: int) -> Iterator[Entry]:
             yield Entry("incident", identity, None)
 
 
-def _deliveries(ledger: Ledger, now: int) -> Iterator[Entry]:
+def _deliveries(ledger: Ledger, now: int, asking: Collection[str]) -> Iterator[Entry]:
     for identity, outcome in ledger.of("outcome").items():
-        if identity not in ledger.of("intent") and now - int(outcome["at"]) > RETENTION:
+        if (
+            identity not in ledger.of("intent")
+            and identity not in asking
+            and now - int(outcome["at"]) > RETENTION
+        ):
             yield Entry("outcome", identity, None)
 
 
-def _requests(ledger: Ledger, now: int) -> Iterator[Entry]:
-    waiting = {"suggested"}
+def _requests(ledger: Ledger, now: int, asking: Collection[str]) -> Iterator[Entry]:
     for identity, body in ledger.of("retrain").items():
-        decided = max(int(body["decided_at"]), int(body["created"]))
-        if body["state"] not in waiting and now - decided > RETENTION and identity not in ledger.of("intent"):
+        if body["state"] == "suggested" or identity in asking or identity in ledger.of("intent"):
+            continue
+        if now - max(int(body["decided_at"]), int(body["created"])) > RETENTION:
             yield Entry("retrain", identity, None)
 
 

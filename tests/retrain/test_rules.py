@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.errors import UsageError
+from monitor.incident.forget import RETENTION, forget
 from monitor.incident.model import Incident
 from monitor.plan import RetrainPlan
-from monitor.retrain.guards import DAY, Guard, RetrainClock, check_guards
+from monitor.retrain.guards import DAY, Guard, RetrainClock, check_guards, in_flight
 from monitor.retrain.rules import approve, ask, reject, request_id, requests
 from monitor.state.log import Entry
 from tests.incident.cases import (
@@ -99,6 +100,24 @@ def test_rejected_stays_rejected():
     assert [body["state"] for body in ledger.of("retrain").values()] == ["rejected"]
     with pytest.raises(UsageError, match="no such"):
         reject(ledger, "rt_unknown", by="ada", now=START)
+
+
+def test_a_decision_stands_for_as_long_as_its_incident():
+    """A drift of two months: who said no is not asked again after one, and who said yes has one request, not two; when it
+    is over both are forgotten."""
+    later = 2 * RETENTION
+    for decide, state in ((reject, "rejected"), (approve, "requested")):
+        ledger = run(drifting(1), auto(mode="suggest"))
+        (request,) = ledger.of("retrain")
+        ledger = with_entries(ledger, decide(ledger, request, by="ada", now=START))
+        if decide is approve:
+            ledger = sent(ledger, request)
+        ledger = with_entries(ledger, forget(ledger, START + later))
+        ledger = run(drifting(3, 1), auto(mode="suggest", cooldown=0), ledger, now=START + later)
+        assert [body["state"] for body in ledger.of("retrain").values()] == [state]
+        assert not in_flight(ledger, START + later)
+        ledger = run([verdict(4, "ok"), verdict(5, "ok")], auto(mode="suggest"), ledger, now=START + later)
+        assert {entry.kind for entry in forget(ledger, START + later)} >= {"retrain"}
 
 
 def test_suggestion_expires_with_its_incident():
