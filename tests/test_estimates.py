@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from monitor.assembly import assemble
+from monitor.cli.check_harm import check_harm
+from monitor.cli.check_line import Sign
 from monitor.cli.reference import command
 from monitor.incident.track import track
 from monitor.intake.lines import read_lines
@@ -18,7 +20,7 @@ from monitor.judge.kept import Kept
 from monitor.judge.record import from_json, to_json
 from monitor.labels.estimating import estimator_of
 from monitor.names import Source
-from monitor.plan import SegmentPlan
+from monitor.plan import JoinPlan, RawRule, SegmentPlan
 from monitor.reference.file import read
 from monitor.replay import Candidate, Feed, Replay, run
 from monitor.verdict import State
@@ -110,6 +112,27 @@ def test_a_replay_without_labels_pages_for_harm_as_the_daemon_does(folder):
         better = replace(told, state=State.DRIFT, estimate={})
         (opened,) = track({}, better, plan)
         assert str(opened.incident.severity) == ("warning" if harm else "critical")
+
+
+def test_check_says_whether_anything_can_tell_of_harm(folder):
+    """A model that pages for harm alone, without labels and by a reference that knows none, would never page: that is
+    doubtful. With either it is not, and nothing is said of one that pages for drift."""
+    (plan,) = assemble([str(folder / "m.yaml")]).plans.models
+    known = read(folder / "m.ref")
+    bare = replace(known, calibration=known.calibration[:0])
+    harm = RawRule("harm", "accuracy", "", "<", 0.9, 1, "ticket")
+    own = replace(plan, page_on_harm=True, harm=(harm,))
+    joined = replace(own, join=JoinPlan("l", "score", 1000, bytes(8)))
+    assert list(check_harm(plan, known)) == []
+    signs = {
+        name: [line.sign for line in check_harm(one, reference)]
+        for name, one, reference in (
+            ("estimated", own, known), ("neither", own, bare), ("no reference", own, None), ("labelled", joined, bare),
+        )
+    }  # fmt: skip
+    assert signs == {
+        "estimated": [Sign.OK], "neither": [Sign.DOUBTFUL], "no reference": [Sign.DOUBTFUL], "labelled": [Sign.OK],
+    }  # fmt: skip
 
 
 def test_a_label_for_estimates_is_not_watched(folder):

@@ -48,6 +48,7 @@ def command(config: tuple[str, ...], no_network: bool, strict: bool, output: str
 def examine(settings: Settings, *, network: bool) -> Iterator[Line]:
     """Every line of the check. Raises ConfigError when settings and references do not agree."""
     from monitor.cli import check_local as local
+    from monitor.cli.check_harm import check_harm
     from monitor.cli.check_network import check_kafka, check_topics
     from monitor.cli.grouped import check_groups
     from monitor.cli.sampled import check_sample
@@ -77,6 +78,7 @@ def examine(settings: Settings, *, network: bool) -> Iterator[Line]:
         yield local.check_memory(plans, references, partitions)
         yield local.check_series(plans)
     for plan in plans.models:
+        yield from check_harm(plan, references.get(plan.name))
         if plan.name in references:
             yield from local.check_beside(plan, references[plan.name])
             yield from local.check_compat(plan, references[plan.name])

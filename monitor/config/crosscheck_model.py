@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
 from monitor.config import pane
+from monitor.config.crosscheck_figures import check_figure
 from monitor.config.finding import Level, Problem, Steps, nearest
 from monitor.config.labelled import check_labels
-from monitor.config.limited import Limit
 from monitor.config.quantity import format_duration
 from monitor.config.rule import GrammarError, needs_feature, parse_test
 from monitor.config.settings import Settings
@@ -226,7 +226,7 @@ def _rules(model: Model, steps: Steps) -> Iterator[Problem]:
     for name, rule in model.rules.items():
         at = (*steps, "rules", name)
         if rule.when[0] in PERFORMANCE:
-            yield from _performance(model, rule, (*at, "when"))
+            yield from check_figure(model, rule, (*at, "when"))
         elif is_closed and needs_feature(rule.when) and rule.when.feature not in known_features(model):
             yield unknown_feature(rule.when.feature, (*at, "when"), known_features(model))
         if (
@@ -255,21 +255,6 @@ def _targeted(model: Model, at: Steps, what: str) -> Iterator[Problem]:
     if model.retrain.mode == "off" or not model.retrain.target:
         text = f"{what} asks for retraining, but none is set up"
         yield Problem("no-target", at, text, help=f"give models.{at[1]}.retrain a mode and a target")
-
-
-def _performance(model: Model, rule: Limit, at: Steps) -> Iterator[Problem]:
-    if model.labels is None and model.page_on != "harm":
-        yield Problem(
-            "missing-key", at, f"`{rule.when[0]}` needs labels, and the model has none",
-            help="say where they come from: labels: {source: outcomes, path: label}",
-        )  # fmt: skip
-    column, _, _ = rule.when[1].partition("=")
-    if column and column not in model.segments:
-        known = tuple(model.segments)
-        yield Problem(
-            "unknown-segment", at, f"there are no segments by `{column}`", suggestion=nearest(column, known),
-            help=f"a segment is written country=DE; segments by: {', '.join(known) or 'none'}",
-        )  # fmt: skip
 
 
 def unknown_feature(feature: str, steps: Steps, known: tuple[str, ...]) -> Problem:

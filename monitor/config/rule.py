@@ -58,7 +58,9 @@ def parse_limit(text: str) -> When:
     """
     match = _RULE.fullmatch(text)
     if match is None:
-        raise GrammarError("a rule is written like `psi(age) > 0.25 for 3 windows`")
+        raise GrammarError(
+            "a rule is written like `psi(age) > 0.25 for 3 windows`, or `accuracy < 0.92 for 24h`"
+        )
     score, feature = match["score"], match["feature"] or ""
     is_timed = score in TIMED
     if score not in SCORES and not is_timed:

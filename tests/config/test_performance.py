@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
+from monitor.config.crosscheck_figures import COVERAGE, FIGURES, SHARES
 from monitor.config.plans import build_plans
+from monitor.labels.cells import BINS, Binary, Multiclass, Regression
+from monitor.labels.figures import CATALOGUE, realise
 from monitor.plan import ConceptPlan
 from tests.config.cases import findings_of, settings_of
 
@@ -98,6 +102,62 @@ def test_rules_of_several_and_with_a_way_back() -> None:
 def test_rules_that_cannot_be(rule: Any, code: str, at: str) -> None:
     """A way back on the wrong side, columns without segments, and what nobody can read."""
     assert found(rules={"r": rule}) == [(code, f"models.m.rules.r.{at}")]
+
+
+def test_limits_that_could_never_hold() -> None:
+    """All at once: figures that this kind of prediction does not have, shares in percent, columns that are no segment,
+    values that have none; and what is right says nothing."""
+    rules = {
+        "kind": "rmse < 5",
+        "percent": "accuracy < 92",
+        "column": "accuracy(country) < 0.9",
+        "several": "accuracy(country=DE) < 0.9 in 2 segments",
+        "value": "accuracy(country=FR) < 0.9",
+        "losses": "log_loss > 2 for 24h",
+        "rest": "label_coverage(country=other) < 40%",
+    }
+    wrong = {"kind": "conflict", "percent": "out-of-range"}
+    wrong |= dict.fromkeys(("column", "several", "value"), "unknown-segment")
+    assert set(found(rules=rules)) == {(code, f"models.m.rules.{name}.when") for name, code in wrong.items()}
+    of = {"path": "score", "kind": "number"}
+    assert plan_of(prediction=of, rules={"kind": "rmse > 5"}).harm
+    classes = {"prediction": {"path": "score", "kind": "class"}, "labels": {"classes": ["a"]}}
+    assert found(**classes, rules={"macro": "macro_f1 < 0.5", "r": "auc < 0.5"}) == [
+        ("conflict", "models.m.rules.r.when")
+    ]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["log_loss > 1", "accuracy(country=DE) < 0.9", {"when": "accuracy < 0.9 for 24h", "do": "retrain"}],
+)
+def test_what_estimates_alone_cannot_tell(rule: Any) -> None:
+    """Without labels a limit is held against the estimate of the whole, in the figures that are estimated, and asks for
+    nothing."""
+    body = yaml.safe_load(with_(page_on="harm", rules={"r": rule, "plain": "f1 < 0.9"}))
+    del body["models"]["m"]["labels"]
+    body["models"]["m"]["retrain"] = {"mode": "auto", "target": "t"}
+    body["targets"] = {"t": {"preset": "webhook", "url": "https://ml.example/hook", "token_file": "/run/t"}}
+    assert [(f.code, f.path) for f in findings_of(yaml.safe_dump(body))] == [
+        ("missing-key", "models.m.rules.r.when")
+    ]
+
+
+def test_figures_of_each_kind_are_those_that_are_measured() -> None:
+    """What the configuration knows of figures is what labels are counted to, and within which bounds."""
+    assert {name for name, one in CATALOGUE.items() if (one.low, one.high) == (0, 1)} == set(SHARES) - {
+        COVERAGE
+    }
+    assert {name for own in FIGURES.values() for name in own} == set(CATALOGUE)
+    table = np.full((BINS, 2), 9)
+    sums = np.array([9, 9, 9])
+    cells = {
+        "score": Binary(0.5, table, sums, np.zeros(BINS, np.int64), 10_000),
+        "class": Multiclass(np.full((3, 3), 9), 100),
+        "number": Regression(1.0, np.array([50, 9 << 16, 9 << 16, 9 << 17, 5 << 16, 9 << 17]), 100),
+    }
+    for kind, cell in cells.items():
+        assert set(realise(cell).figures) == set(FIGURES[kind])
 
 
 def test_pages_for_harm_and_maintenance() -> None:
