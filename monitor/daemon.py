@@ -123,7 +123,7 @@ class Daemon:
             self.evaluate,
             clock=self.clock,
             alerts=lambda: self.assembly.plans.alerts,
-            models=lambda: self.assembly.models,
+            models=lambda: self.assembly.contexts,
             reload=self.reload,
             stop=self.stopping.set,
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from monitor.clock import Clock
+from monitor.context import Context
 from monitor.deliver.plan import AlertsPlan
 from monitor.errors import StateError, UsageError
 from monitor.evaluate import Evaluate
@@ -27,11 +28,12 @@ class Decisions:
         *,
         clock: Clock,
         alerts: Callable[[], AlertsPlan],
-        models: Callable[[], Collection[str]],
+        models: Callable[[], Mapping[str, Context]],
         reload: Callable[[], str | None],
         stop: Callable[[], None],
     ) -> None:
-        """`models` are those that are configured now, `alerts` where alerts go now."""
+        """`models` are those that are configured now, `alerts` where alerts go now. What is approved goes to the target that
+        the model has by then."""
         self.reload = reload
         self.quit = stop
         self._state = state
@@ -48,7 +50,12 @@ class Decisions:
 
     def approve(self, request: str, by: str) -> str | None:
         now = self._clock.now_ms()
-        return self._decide("retrain", request, lambda ledger: approve(ledger, request, by=by, now=now))
+        targets = {name: context.plan.retrain.target for name, context in self._models().items()}
+        return self._decide(
+            "retrain",
+            request,
+            lambda ledger: approve(ledger, request, by=by, now=now, target=targets.get(ledger.model)),
+        )
 
     def reject(self, request: str, by: str) -> str | None:
         now = self._clock.now_ms()

@@ -12,6 +12,7 @@ from monitor.deliver.follow import Follower
 from monitor.deliver.loop import Deliverer
 from monitor.deliver.pagerduty import PagerDuty
 from monitor.deliver.plan import AlertsPlan
+from monitor.deliver.stray import Strays
 from monitor.deliver.target import Target
 from monitor.deliver.watch import Watch
 from monitor.state.log import StateLog
@@ -40,7 +41,7 @@ def build_integrations(plan: AlertsPlan, watch: Watch, clock: Clock) -> list[Run
         runners.append(Deliverer(target, watch, clock))
         if target.preset.follow is not None:  # on a thread, and with a session, of its own
             runners.append(Follower(Target(one, plan, clock), watch, clock))
-    return runners
+    return [*runners, Strays(plan.targets, watch, clock)]
 
 
 def run_integrations(

@@ -96,12 +96,19 @@ def expire(incident: Incident, ledger: Ledger, *, now: int) -> tuple[Entry, ...]
     return (_decided(identity, body, RequestState.EXPIRED, by="", now=now),)
 
 
-def approve(ledger: Ledger, request: str, *, by: str, now: int) -> tuple[Entry, ...]:
+def approve(
+    ledger: Ledger, request: str, *, by: str, now: int, target: str | None = None
+) -> tuple[Entry, ...]:
     """Turn a suggestion into an intent. A person is not held back by guards, but is counted by them.
 
-    Raises UsageError when there is no such suggestion, or it was decided before.
+    `target`: that of the model now; None where nobody knows, then it is that of the suggestion. Raises UsageError when there
+    is none, when there is no such suggestion, or it was decided before.
     """
     body = _suggestion(ledger, request)
+    body = {**body, "target": body["target"] if target is None else target}
+    if not body["target"]:
+        where = f"models.{body['model']}.retrain.target"
+        raise UsageError(f"nobody would get the request - {request} - name one of `targets` in {where}")
     return (
         _decided(request, body, RequestState.REQUESTED, by=by, now=now),
         RetrainClock.of(ledger).requested(now).entry(),

@@ -91,6 +91,20 @@ def test_suggestion_waits_for_a_person():
         approve(ledger, request, by="bob", now=START + 6)
 
 
+def test_what_is_approved_goes_where_the_model_sends_it_by_then():
+    """A target that was renamed meanwhile is the new one; without any there is no request that nobody would deliver."""
+    ledger = run(drifting(3), auto(mode="suggest", target=""))
+    (request,) = ledger.of("retrain")
+    for target in (None, ""):
+        with pytest.raises(
+            UsageError, match=r"nobody would get the request.*models\.flights\.retrain\.target"
+        ):
+            approve(ledger, request, by="ada", now=START, target=target)
+    ledger = with_entries(ledger, approve(ledger, request, by="ada", now=START, target="airflow"))
+    assert ledger.of("intent")[request]["integration"] == "airflow"
+    assert ledger.of("retrain")[request]["target"] == "airflow"
+
+
 def test_rejected_stays_rejected():
     """The incident does not ask again after a no."""
     ledger = run(drifting(1), auto(mode="suggest"))

@@ -1,0 +1,77 @@
+"""Requests whose target the configuration has no more: nobody delivers them, and each holds back all that come after it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import structlog
+
+from monitor import metrics
+from monitor.clock import Clock
+from monitor.deliver.attempt import Attempt, Outcome
+from monitor.deliver.backoff import WEBHOOK
+from monitor.deliver.loop import count
+from monitor.deliver.watch import Watch
+from monitor.errors import DriftlineError
+from monitor.http import Failure
+from monitor.retrain.rules import is_request
+from monitor.state.log import Entry
+
+EVERY = 60.0
+"""Seconds between two looks."""
+
+log = structlog.get_logger(__name__)
+
+
+class Strays:
+    """Says that such requests wait, and gives them up once a target that does not answer would be: they may have been taken
+    out by mistake, or be known to the replica that comes next. `run` belongs to one thread."""
+
+    name = "strays"
+
+    def __init__(self, targets: Collection[str], watch: Watch, clock: Clock) -> None:
+        self._targets = frozenset(targets)
+        self._watch = watch
+        self._clock = clock
+        self._said: set[str] = set()
+
+    def run(self, stop: threading.Event) -> None:
+        while not self._clock.wait(stop, EVERY):
+            try:
+                self.tick()
+            except DriftlineError as error:
+                metrics.INTERNAL_ERRORS_TOTAL.labels("deliver").inc()
+                log.warning("delivery_waits", integration=self.name, reason=str(error))
+            except Exception:  # boundary: an entry that we cannot read must not end the thread
+                metrics.INTERNAL_ERRORS_TOTAL.labels("deliver").inc()
+                log.exception("delivery_broke", integration=self.name)
+
+    def tick(self) -> None:
+        """One look at what waits."""
+        now = self._clock.now_ms()
+        for model, ledger in self._watch.ledgers().items():
+            for identity, body in ledger.of("intent").items():
+                if not is_request(identity) or body["integration"] in self._targets:
+                    continue
+                if identity not in self._said:
+                    self._said.add(identity)
+                    log.warning(
+                        "target_unknown", integration=body["integration"], model=model, intent=identity
+                    )
+                if now - int(body["created"]) >= WEBHOOK.total * 1000:
+                    self._give_up(model, identity, body, ledger.of("outcome").get(identity, {}))
+
+    def _give_up(self, model: str, identity: str, body: Mapping[str, Any], last: Mapping[str, Any]) -> None:
+        detail = f"no target called {body['integration']} is configured any more"
+        outcome = {
+            "attempt": -1, "refused": [], **last, "state": str(Outcome.DEAD), "reason": str(Failure.OTHER), "detail": detail,
+            "at": self._clock.now_ms(), "next": -1, "integration": body["integration"], "action": body["action"],
+            "incident": body["incident"]["id"],
+        }  # fmt: skip
+        self._watch.append(model, [Entry("outcome", identity, outcome), Entry("intent", identity, None)])
+        count(body["integration"], Attempt(Outcome.DEAD, Failure.OTHER, detail), 0.0)
+        log.warning(
+            "delivery_dead", integration=body["integration"], model=model, intent=identity, detail=detail
+        )
