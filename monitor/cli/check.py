@@ -48,12 +48,7 @@ def command(config: tuple[str, ...], no_network: bool, strict: bool, output: str
 def examine(settings: Settings, *, network: bool) -> Iterator[Line]:
     """Every line of the check. Raises ConfigError when settings and references do not agree."""
     from monitor.cli import check_local as local
-    from monitor.cli.check_harm import check_harm
     from monitor.cli.check_network import check_kafka, check_topics
-    from monitor.cli.grouped import check_groups
-    from monitor.cli.sampled import check_sample
-    from monitor.cli.seasons import check_seasons
-    from monitor.cli.segmented import check_segments
     from monitor.config.plans import build_plans
     from monitor.config.topics import plan_topics
 
@@ -77,6 +72,20 @@ def examine(settings: Settings, *, network: bool) -> Iterator[Line]:
     if not unread:
         yield local.check_memory(plans, references, partitions)
         yield local.check_series(plans)
+    yield from _check_models(plans, references)
+    if network:
+        yield from _check_others(plans, references)
+
+
+def _check_models(plans: Plans, references: Mapping[str, Reference]) -> Iterator[Line]:
+    """What each model's reference, if it has one, is enough for."""
+    from monitor.cli import check_local as local
+    from monitor.cli.check_harm import check_harm
+    from monitor.cli.grouped import check_groups
+    from monitor.cli.sampled import check_sample
+    from monitor.cli.seasons import check_seasons
+    from monitor.cli.segmented import check_segments
+
     for plan in plans.models:
         yield from check_harm(plan, references.get(plan.name))
         if plan.name in references:
@@ -87,8 +96,6 @@ def examine(settings: Settings, *, network: bool) -> Iterator[Line]:
             yield from check_groups(plan, references[plan.name])
             yield from check_sample(plan, references[plan.name])
             yield from local.check_budget(plan, references[plan.name])
-    if network:
-        yield from _check_others(plans, references)
 
 
 def _check_others(plans: Plans, references: Mapping[str, Reference]) -> Iterator[Line]:
