@@ -27,11 +27,13 @@ POINTS = (
     "send.before",
     "send.inside",
     "send.after",
+    "swap.inside",
 )
 """Before, inside (after each write, before the commit) and after each durable step.
 
 `send.*` belong to the delivery threads: before the request, after it and before its outcome is
-known to the caller, after the outcome is recorded.
+known to the caller, after the outcome is recorded. `swap.inside`: the reference of a new version is durable, and the
+reign that names it is not.
 """
 
 

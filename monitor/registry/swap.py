@@ -8,6 +8,7 @@ import structlog
 
 from monitor import metrics
 from monitor.context import Context
+from monitor.failpoint import fail_point
 from monitor.judgement import Judgement
 from monitor.reigns import Reign, parts
 from monitor.state.log import StateLog
@@ -59,6 +60,7 @@ def swap(state: StateLog, judgement: Judgement, offer: Offer, *, now: int) -> No
         return  # a reload came between; the next poll offers it again
     for part in parts(offer.content, offer.digest):
         state.append(model, [part])
+    fail_point("swap.inside")
     state.append(model, [reign.entry(), *reigns.outdated()])
     reigns.begin(reign, context)
     metrics.REGISTRY_SWAPS_TOTAL.labels(model).inc()

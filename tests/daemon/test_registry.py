@@ -6,9 +6,7 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import pytest
 
@@ -18,46 +16,11 @@ from monitor.reference.file import digest_of
 from monitor.verdict import State
 from tests.conftest import _missing
 from tests.daemon.ask import api, samples, until
-from tests.daemon.build import MODEL, PARTITIONS, ROWS, START, WINDOW, verdicts
+from tests.daemon.build import MODEL, PARTITIONS, ROWS, verdicts
 from tests.pipelines.environment import NotInstalled
 from tests.pipelines.registry import mlflow
 from tests.registry.fake import FakeMlflow
-from tests.registry.versions import content_of, logged, sent
-
-NOW = 4
-"""The window of the stream that the wall clock is in when the alias moves."""
-SLICES = 6
-"""Parts of a window that are sent one after the other."""
-
-
-@dataclass
-class Served:
-    """A stream of prediction logs, around now: `switch` is the slice from which on version 8 answers."""
-
-    switch: int
-    shift: int = 0
-    count: int = 0
-
-    def __post_init__(self) -> None:
-        now = time.time_ns() // 1_000_000
-        self.shift = (now - START) // WINDOW * WINDOW - NOW * WINDOW
-
-    def part(self, number: int) -> list:
-        """One slice of a window, of all partitions."""
-        window, at = divmod(number, SLICES)
-        version = "8" if number >= self.switch else "7"
-        found = []
-        for partition in range(PARTITIONS):
-            rows = logged(window, partition, version)
-            own = rows[at * len(rows) // SLICES : (at + 1) * len(rows) // SLICES]
-            for row in own:
-                row["ts"] += self.shift
-            found += sent(own, partition)
-        self.count += len(found)
-        return found
-
-    def window(self, end: int) -> int:
-        return (end - START - self.shift) // WINDOW - 1
+from tests.registry.versions import NOW, SLICES, Served, content_of
 
 
 def settings(url: str, **more) -> dict:

@@ -64,7 +64,9 @@ class Replicas:
         self.folder = folder
         self.prefix = f"{topic}-own"
         self._bootstrap = bootstrap
-        self._module, self._environment = module, {**os.environ, **(environment or {})}
+        self.environment = {**os.environ, **(environment or {})}
+        """Of what is started from now on."""
+        self._module = module
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._stopped: set[int] = set()
         write(reference, folder / "scores.ref")
@@ -102,7 +104,7 @@ class Replicas:
         with (self.folder / f"replica-{number}.log").open("ab") as log:
             self._processes[number] = subprocess.Popen(
                 [sys.executable, "-m", self._module, "run", "--config", str(self.config)],
-                stdout=log, stderr=log, env={**self._environment, "DRIFTLINE_MEMBER": f"replica-{number}"},
+                stdout=log, stderr=log, env={**self.environment, "DRIFTLINE_MEMBER": f"replica-{number}"},
             )  # fmt: skip
 
     def signal(self, number: int, kind: signal.Signals) -> None:
@@ -148,8 +150,8 @@ class Look:
     def __exit__(self, *_: object) -> None:
         self._broker.close()
 
-    def ledger(self) -> Ledger:
-        return read_ledger(self._broker, self._topics, MODEL, kinds=None)
+    def ledger(self, model: str = MODEL) -> Ledger:
+        return read_ledger(self._broker, self._topics, model, kinds=None)
 
     def applied(self) -> int:
         """How many offsets are durable, over all partitions."""
