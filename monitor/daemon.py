@@ -118,24 +118,7 @@ class Daemon:
             topics=self.assembly.topics,
             was_asked=self._registries.was_asked,
         )
-        decisions = Decisions(
-            self.state,
-            self.evaluate,
-            clock=self.clock,
-            alerts=lambda: self.assembly.plans.alerts,
-            models=lambda: self.assembly.contexts,
-            reload=self.reload,
-            stop=self.stopping.set,
-        )
-        self._notices = Notices(self.state, self.clock, stall=plans.state.stall, tallies=self._checks.tallies)
-        app = create(
-            self.view,
-            decisions,
-            settings=self.assembly.web(files=self._files, revision=self._revision),
-            alive=self.stuck,
-        )
-        self.server = Server(app, plans.web.host, plans.web.port)
-        self._notices.replica = f"{socket.gethostname()}:{self.server.port}"
+        self._serve(plans)
         self._begin()
         self._deliver()
         self._checks.renew(plans.models, plans.stores)
@@ -252,6 +235,26 @@ class Daemon:
         return f"nothing is made durable: {self.ingest.refusal}" if self.ingest.refusal else ""
 
     # Building
+
+    def _serve(self, plans: Plans) -> None:
+        """The page and what comes through it; what replicas tell each other names it."""
+        decisions = Decisions(
+            self.state,
+            self.evaluate,
+            clock=self.clock,
+            alerts=lambda: self.assembly.plans.alerts,
+            models=lambda: self.assembly.contexts,
+            reload=self.reload,
+            stop=self.stopping.set,
+        )
+        self._notices = Notices(
+            self.state, self.clock, stall=plans.state.stall, tallies=self._checks.tallies,
+            prompts=self._registries.prompts,
+        )  # fmt: skip
+        settings = self.assembly.web(files=self._files, revision=self._revision)
+        app = create(self.view, decisions, settings=settings, alive=self.stuck, hear=self._registries.hear)
+        self.server = Server(app, plans.web.host, plans.web.port)
+        self._notices.replica = f"{socket.gethostname()}:{self.server.port}"
 
     def _inputs(self, assembly: Assembly) -> dict[str, Input]:
         plans = assembly.plans

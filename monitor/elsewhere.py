@@ -1,5 +1,5 @@
-"""Which replica judges which model, and what each compared with online stores, as they tell each other through the
-state log."""
+"""Which replica judges which model, what each compared with online stores, and which models it was prompted to ask
+registries for, as they tell each other through the state log."""
 
 from __future__ import annotations
 
@@ -8,19 +8,26 @@ from typing import Any
 
 from monitor.clock import Clock
 from monitor.consistency.tallies import Tallies
+from monitor.registry.prompts import Prompts
 from monitor.state.log import StateLog
 from monitor.verdict import State
 from monitor.view import Elsewhere, ModelView
 
 EVERY = 5.0
 """Seconds between two notices of a replica: as often as its own page is renewed without a verdict."""
+SOON = 1.0
+"""Seconds between two notices where one of them has a prompt that the others do not know yet."""
+BESIDE = "compared"
+"""Key of a notice for what goes beside models, in one object: a state log passes on no key that it does not know."""
 WORST = (State.DRIFT, State.WARN, State.UNKNOWN, State.OK)
 
 
 class Notices:
     """`tick` belongs to the evaluate thread; `of` is for all."""
 
-    def __init__(self, state: StateLog, clock: Clock, *, stall: int, tallies: Tallies | None = None) -> None:
+    def __init__(
+        self, state: StateLog, clock: Clock, *, stall: int, tallies: Tallies, prompts: Prompts | None = None
+    ) -> None:
         """`stall`: ms after which one that says nothing is gone."""
         self.replica = ""
         """Host and port of our page, once it is known."""
@@ -28,20 +35,26 @@ class Notices:
         self._clock = clock
         self._stall = stall
         self._tallies = tallies
-        self._next = clock.monotonic()
+        self._prompts = prompts or Prompts(clock)
+        self._told = clock.monotonic() - EVERY
 
     def tick(self, models: Mapping[str, ModelView]) -> None:
-        """Tell the others what is judged here, now and then."""
-        if self._clock.monotonic() < self._next or not self.replica:
+        """Hear what others were prompted to, and tell them what is judged here, now and then."""
+        if not self.replica:
             return
-        self._next = self._clock.monotonic() + EVERY
+        others = [one for one in self._state.announced() if isinstance(one.get(BESIDE), dict)]
+        self._prompts.take(
+            (str(one["replica"]), one[BESIDE]) for one in others if one["replica"] != self.replica
+        )
+        now = self._clock.monotonic()
+        if now - self._told < (SOON if self._prompts.is_untold else EVERY):
+            return
+        self._told = now
         told = {name: _summary(model) for name, model in models.items()}
         notice = {"replica": self.replica, "at": self._clock.now_ms(), "models": told}
-        if self._tallies is not None:
-            compared = self._tallies.tell()
-            notice |= {"compared": compared} if compared["standings"] else {}
-            others = [one for one in self._state.announced() if "compared" in one]
-            self._tallies.take([(int(one["at"]), one["compared"]) for one in others], self._stall)
+        compared, prompted = self._tallies.tell(), self._prompts.tell()
+        notice |= {BESIDE: compared | prompted} if compared["standings"] or prompted else {}
+        self._tallies.take([(int(one["at"]), one[BESIDE]) for one in others], self._stall)
         self._state.announce(notice)
 
     def of(self, models: Collection[str]) -> tuple[Elsewhere, ...]:

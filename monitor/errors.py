@@ -122,5 +122,13 @@ class RegistryError(DriftlineError):
         self.reason = reason
 
 
+class WebhookRefused(DriftlineError):
+    """A webhook is not signed with a secret that is known, or not of now."""
+
+
+class WebhookClosed(WebhookRefused):
+    """No webhook is taken, as no secret is configured."""
+
+
 class UsageError(DriftlineError):
     """A command was called with arguments that cannot work."""

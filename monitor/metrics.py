@@ -204,6 +204,11 @@ REGISTRY_ERRORS_TOTAL = _counter(
 REGISTRY_SWAPS_TOTAL = _counter(
     "registry_swaps_total", "Times another version or another reference began to be judged.", "model"
 )
+REGISTRY_WEBHOOKS_TOTAL = _counter(
+    "registry_webhooks_total",
+    "Webhooks of model registries that came here, by what became of them.",
+    "outcome",
+)
 STUCK_LOOPS_TOTAL = _counter("stuck_loops_total", "Times a loop did not tick within its limit.", "loop")
 
 
@@ -389,6 +394,7 @@ def prepare(
     _create((NOTIFICATIONS_FAILED_TOTAL,), product(integrations, FAILURES))
     _create(_BY_TARGET, targets)
     _create((REGISTRY_SWAPS_TOTAL,), ((model,) for model in registered))
+    _create((REGISTRY_WEBHOOKS_TOTAL,), (("prompted",), ("ignored",), ("refused",)))
     _create((REGISTRY_ERRORS_TOTAL,), product(registered, REGISTRY_REASONS))
 
 

@@ -131,6 +131,7 @@ def check_secrets(plans: Plans) -> Iterator[Line]:
     for name, registry in plans.registries.items():
         yield from _file(f"models.{name}.registry.password", registry.password)
         yield from _file(f"models.{name}.registry.token", registry.token)
+        yield from _file(f"models.{name}.registry.webhook_secret", registry.webhook)
     for name, target in plans.alerts.targets.items():
         for secret in target.secrets:
             yield from _file(

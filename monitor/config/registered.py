@@ -74,6 +74,15 @@ class Registry(Reached):
     token_file: Text = Field(
         default="", description="File that holds the token.", examples=["/run/secrets/mlflow-token"]
     )
+    webhook_secret: SecretText | None = Field(
+        default=None,
+        description="What MLflow signs its webhooks with, which have the registry asked at once; without a secret none is "
+        "taken.",
+        examples=["${env:MLFLOW_WEBHOOK_SECRET}"],
+    )
+    webhook_secret_file: Text = Field(
+        default="", description="File that holds that secret.", examples=["/run/secrets/mlflow-webhook"]
+    )
     insecure_http: Flag = Field(default=False, description="Allow http://.", examples=[True])
 
 
@@ -81,7 +90,7 @@ def check_registry(
     plan: Registry, steps: Steps, *, has_reference: bool, has_version: bool
 ) -> Iterator[Problem]:
     """`has_version`: whether the records of the model's source name a version."""
-    for field in ("password", "token"):
+    for field in ("password", "token", "webhook_secret"):
         yield from twins(plan, field, steps)
     if bool(plan.username) != bool(plan.chosen("password")):
         yield Problem("missing-key", steps, "username and password belong together", at_key=True)
@@ -152,6 +161,7 @@ def _plan(settings: Settings, model: str, given: Registry) -> RegistryPlan:
         username=given.username,
         password=settings.origin.secret(given, "password", (*steps, "password_file")),
         token=settings.origin.secret(given, "token", (*steps, "token_file")),
+        webhook=settings.origin.secret(given, "webhook_secret", (*steps, "webhook_secret_file")),
         http=HttpPlan(
             timeout=given.timeout / 1000,
             allow_private=allowed_networks(given),

@@ -29,6 +29,8 @@ class RegistryPlan:
     username: str = ""
     password: Secret = field(default_factory=Secret)
     token: Secret = field(default_factory=Secret)
+    webhook: Secret = field(default_factory=Secret)
+    """What its webhooks are signed with; none is taken without."""
     http: HttpPlan = field(default_factory=HttpPlan)
 
     @property

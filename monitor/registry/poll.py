@@ -15,12 +15,14 @@ import structlog
 from monitor import metrics
 from monitor.clock import Clock
 from monitor.context import Context
-from monitor.errors import ReferenceInvalid, RegistryError, StateError
+from monitor.errors import ReferenceInvalid, RegistryError, StateError, WebhookClosed, WebhookRefused
 from monitor.reference.alike import unlike
 from monitor.reference.file import digest_of, unpack
 from monitor.registry.mlflow import DIGEST, STATUS, Mlflow, Version
 from monitor.registry.plan import RegistryPlan
+from monitor.registry.prompts import Prompts
 from monitor.registry.swap import Offer
+from monitor.registry.webhook import models_of
 from monitor.reigns import Reign, ruled
 from monitor.view import ModelView, RegistryView
 
@@ -28,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 LOOK = 0.2
 """Seconds between two looks at which registry is due."""
+LEAST = 1.0
+"""Seconds between two questions that webhooks prompt: as often as `every` may be. Who repeats one gains no more."""
 
 
 @dataclass(slots=True)
@@ -35,6 +39,8 @@ class _Asked:
     """What came of asking for one model."""
 
     due: float = 0.0
+    last: float = -LEAST
+    """When it was asked; both as of the monotonic clock."""
     status: str = ""
     """Tag that was written last, with its version."""
 
@@ -50,9 +56,11 @@ class Poller:
         contexts: Callable[[], Mapping[str, Context]],
         shown: Callable[[], Mapping[str, ModelView]],
         swap: Callable[[str, Offer], None],
+        prompts: Prompts | None = None,
     ) -> None:
         """`shown`: the models that this process speaks for; `swap` makes a reign durable, or raises StateError."""
         self.views: dict[str, RegistryView] = {}
+        self.prompts = prompts or Prompts(clock)
         self._clock = clock
         self._plans = plans
         self._contexts = contexts
@@ -74,6 +82,22 @@ class Poller:
         """Whether a registry was asked once, whatever came of it: until then nothing is judged without it."""
         return model in self._concluded or model not in self._plans()
 
+    def hear(self, headers: Mapping[str, str], body: bytes) -> tuple[str, ...]:
+        """Take a webhook; the models that are asked for because of it. From any thread.
+
+        Raises WebhookClosed and WebhookRefused.
+        """
+        try:
+            models = models_of(self._plans().values(), headers, body, now_ms=self._clock.now_ms())
+        except WebhookClosed:
+            raise
+        except WebhookRefused:
+            metrics.REGISTRY_WEBHOOKS_TOTAL.labels("refused").inc()
+            raise
+        metrics.REGISTRY_WEBHOOKS_TOTAL.labels("prompted" if models else "ignored").inc()
+        self.prompts.note(models)
+        return models
+
     def tick(self) -> None:
         """Ask the registries that are due. Raises nothing."""
         plans, shown = dict(self._plans()), dict(self._shown())
@@ -81,10 +105,12 @@ class Poller:
             del self.views[gone]
             self._concluded.discard(gone)
         for name, plan in plans.items():
-            asked = self._asked.setdefault(name, _Asked())
-            if name not in shown or (asked.due > self._clock.monotonic() and name in self._concluded):
+            asked, now = self._asked.setdefault(name, _Asked()), self._clock.monotonic()
+            is_due = asked.due <= now or (self.prompts.wants(name) and asked.last + LEAST <= now)
+            if name not in shown or not (is_due or name not in self._concluded):
                 continue
-            asked.due = self._clock.monotonic() + plan.every / 1000
+            self.prompts.begin(name)
+            asked.last, asked.due = now, now + plan.every / 1000
             try:
                 self._ask(plan, asked, shown[name])
             except Exception as error:

@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from monitor.metrics import INTERNAL_ERRORS_TOTAL
 from monitor.view import View
-from monitor.web import lifecycle, reply
+from monitor.web import hooks, lifecycle, reply
 from monitor.web.api import Api
 from monitor.web.exposition import Exposition
 from monitor.web.lifecycle import Actions
@@ -37,10 +37,11 @@ def create(
     *,
     settings: WebSettings | None = None,
     alive: Callable[[], str] = lambda: "",
+    hear: hooks.Hear = hooks.closed,
 ) -> Starlette:
     """The application over `view`, which is called for every request and must be cheap.
 
-    `alive` names the loop that has not ticked within its limit, "" when all have.
+    `alive` names the loop that has not ticked within its limit, "" when all have; `hear` takes webhooks.
     """
     settings = settings or WebSettings()
     exposition, page = Exposition(settings), Page(settings)
@@ -61,6 +62,7 @@ def create(
         Route("/ui/{kind:str}/{name:path}", deep_link, methods=["GET"]),
         Route("/metrics", metrics, methods=["GET"]),
         *lifecycle.routes(view, actions, settings, alive=alive),
+        *hooks.routes(hear),
         *Api(view, actions, settings).routes(),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]

@@ -44,6 +44,7 @@ def test_the_full_example_names_every_setting() -> None:
     twins = {
         "token",
         "secret",
+        "webhook_secret",
         "old_secret",
         "routing_key",
         "password_file",

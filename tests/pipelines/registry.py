@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,13 @@ from tests.pipelines.environment import ensure
 from tests.pipelines.servers import Server, await_answer, plain_environment, running
 
 API = "/api/2.0/mlflow"
+WEBHOOKS = {
+    "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http",
+    "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+    "MLFLOW_WEBHOOK_CACHE_TTL": "1",
+    "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": base64.urlsafe_b64encode(bytes(range(32))).decode(),
+}
+"""What lets a server send webhooks to the loopback, also those that it did not know a second ago."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,16 @@ class MlflowServer(Server):
         body = {"name": model, "version": version, "stage": stage, "archive_existing_versions": True}
         self.ask("POST", f"{API}/model-versions/transition-stage", body)
 
+    def hook(self, url: str, secret: str) -> str:
+        """Have it tell of aliases that are set; the webhook's id."""
+        event = {"entity": "MODEL_VERSION_ALIAS", "action": "CREATED"}
+        body = {"name": "driftline", "url": url, "events": [event], "secret": secret}
+        return str(self.ask("POST", f"{API}/webhooks", body)["webhook"]["webhook_id"])
+
+    def try_hook(self, webhook: str) -> dict[str, Any]:
+        """Have it send an example; what came of it."""
+        return dict(self.ask("POST", f"{API}/webhooks/{webhook}/test", {})["result"])
+
     def tags(self, model: str, version: str) -> dict[str, str]:
         found: Any = self.ask("GET", f"{API}/model-versions/get?name={model}&version={version}")
         return {one["key"]: one["value"] for one in found["model_version"].get("tags", ())}
@@ -50,7 +68,8 @@ def mlflow(folder: Path) -> Iterator[MlflowServer]:
         str(ensure("mlflow")), "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db",
         "--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
     ]  # fmt: skip
-    with running(command, folder, plain_environment()) as process:
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # its seven workers take long to start and to end
+    with running(command, folder, plain_environment(**WEBHOOKS, **quiet)) as process:
         server = MlflowServer("mlflow", f"http://127.0.0.1:{port}")
         await_answer(f"{server.url}/health", process, folder)
         yield server
