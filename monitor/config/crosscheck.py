@@ -175,13 +175,15 @@ def _carried(settings: Settings, name: str, count: int) -> Iterator[Problem]:
         text = f"sources.{name} carries no model; it is not read"
         yield Problem("unused", steps, text, level=Level.WARNING, at_key=True)
     if count > 1 and not settings.sources[name].fields.model:
-        models = ", ".join(settings.carried_by(name))
+        models, are_labels = settings.carried_by(name), settings.labels_of(name)
+        what = f"labels of {count} models" if len(are_labels) == count else f"{count} models"
+        own = "; or give the labels of each a topic and a source of their own" if are_labels else ""
         yield Problem(
             "ambiguous-model",
             (*steps, "fields"),
-            f"sources.{name} carries {count} models ({models}) but does not say how to tell them apart",
+            f"sources.{name} carries {what} ({', '.join(models)}) but does not say how to tell them apart",
             at_key=True,
-            help="name the field that holds the model: fields: {model: model}",
+            help=f"name the field that holds the model in every record: fields: {{model: model}}{own}",
         )
 
 

@@ -271,6 +271,14 @@ class Settings(Group):
         """Name of the source of a model: as written, or the only one there is."""
         return self.models[model].source or next(iter(self.sources))
 
+    def labels_of(self, source: str) -> tuple[str, ...]:
+        """The models whose labels come from a source."""
+        return tuple(
+            name
+            for name, model in self.models.items()
+            if model.labels is not None and model.labels.source == source
+        )
+
     def carried_by(self, source: str) -> tuple[str, ...]:
         """The models whose predictions, or whose labels, come from a source."""
         return tuple(

@@ -39,6 +39,20 @@ def test_sources_that_exclude_each_other() -> None:
     assert [(f.code, f.path) for f in findings_of(both)] == [("ambiguous-model", "sources.s.fields")]
 
 
+def test_labels_of_two_models_on_one_topic_name_their_model() -> None:
+    """Else each would be joined with the labels of both: refused, with both ways out."""
+    sources = "".join(f"  {name}: {{topic: {name}, fields: {{id: id}}}}\n" for name in "abo")
+    own = "features: {x: {path: x, kind: numeric}}, prediction: {path: p, kind: score}, labels: {source: o, path: y}"
+    models = "".join(f"  {name}: {{source: {source}, {own}}}\n" for name, source in (("k", "a"), ("l", "b")))
+    text = f'version: 1\nkafka: {{brokers: ["localhost:9092"]}}\nsources:\n{sources}models:\n{models}'
+    found = [f for f in findings_of(text) if f.code == "ambiguous-model"]
+    assert [f.path for f in found] == ["sources.o.fields"]
+    assert "carries labels of 2 models (k, l)" in found[0].text
+    assert "fields: {model: model}; or give the labels of each a topic" in found[0].help
+    named = text.replace("o: {topic: o, fields: {id: id}}", "o: {topic: o, fields: {id: id, model: model}}")
+    assert settings_of(named).sources["o"].fields.model
+
+
 def test_properties_that_driftline_owns() -> None:
     """Offsets, groups and brokers are ours to set; a secret stands in one place and is one thing."""
 
