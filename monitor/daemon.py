@@ -203,6 +203,7 @@ class Daemon:
             ready_reason=reason,
             models=tuple(models[name] for name in sorted(models)),
             partitions=tuple(self.evaluate.progress[source] for source in sorted(self.evaluate.progress)),
+            undescribed=self._expected.lacking,
             arrivals=self.evaluate.arrivals.seconds,
             reads=tuple(self.ingest.partitions),
             outbox=dict.fromkeys(self._outboxes(), 0) | self.evaluate.outbox,

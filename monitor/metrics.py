@@ -65,17 +65,8 @@ SKIPS = ("retention", "unreadable")
 """Why records were passed over."""
 
 SUPPRESSIONS = (
-    *(
-        "cooldown",
-        "max_per_day",
-        "min_records",
-        "already_running",
-        "paused",
-        "dry_run",
-        "health",
-        "maintenance",
-    ),
-)
+    "cooldown", "max_per_day", "min_records", "already_running", "paused", "dry_run", "health", "maintenance",
+)  # fmt: skip
 """Why a retraining request was not made."""
 
 _STAGE_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
@@ -250,6 +241,11 @@ CONSUMER_LAG_RECORDS = _gauge(
     "partition",
 )
 ASSIGNED_PARTITIONS = _gauge("assigned_partitions", "Input partitions this process reads.", "topic")
+TOPIC_MISSING = _gauge(
+    "topic_missing",
+    "1 while Kafka does not describe an input topic: it was deleted, is called otherwise, may not be seen, or nobody answers.",
+    "topic",
+)
 PARTITION_PAUSED = _gauge(
     "partition_paused",
     "1 when reading of the partition is paused; the reason is on the status page.",

@@ -115,6 +115,8 @@ class View:
     models: tuple[ModelView, ...] = ()
     partitions: tuple[Progress, ...] = ()
     """All of the input, whichever process reads them."""
+    undescribed: Mapping[str, bool] = field(default_factory=dict)
+    """Input topic → whether Kafka did not describe it when it was last asked; of those that it was asked about."""
     arrivals: Mapping[Source, float] = field(default_factory=dict)
     """Seconds until those that are behind will have caught up, where it is known; infinite where they never will."""
     reads: tuple[Source, ...] = ()

@@ -113,6 +113,9 @@ def _partitions(samples: Samples, view: View) -> None:
         if progress.end >= 0:
             samples[m.CONSUMER_LAG_RECORDS].append((labels, max(progress.end - progress.applied, 0)))
         samples[m.PARTITION_PAUSED].append((labels, float(bool(progress.paused))))
+    samples[m.TOPIC_MISSING].extend(
+        ((topic,), float(lacks)) for topic, lacks in sorted(view.undescribed.items())
+    )
     assigned = dict.fromkeys((progress.source.topic for progress in view.partitions), 0)
     assigned |= Counter(source.topic for source in view.reads)
     samples[m.ASSIGNED_PARTITIONS].extend(((topic,), count) for topic, count in sorted(assigned.items()))

@@ -376,6 +376,7 @@ def view(*models: ModelView) -> View:
         ready_reason="",
         models=models or (calm(), new(), drifting(), calm("basket", state=State.WARN), blind()),
         partitions=partitions(),
+        undescribed={"predictions": False},
         outbox={"alertmanager": 0, "pagerduty": 1, "webhook": 0},
         config_redacted="version: 1\nalerts:\n  pagerduty: {routing_key: <secret>}\n",
         config_loaded=NOW - 3 * DAY,
