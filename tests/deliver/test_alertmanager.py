@@ -261,7 +261,9 @@ def test_threads_start_and_stop(receiver):
     for thread in threads:
         thread.join(10)
     assert not any(thread.is_alive() for thread in threads)
-    assert len(threads) == 3
+    assert [thread.name for thread in threads] == [
+        "deliver-alertmanager-0", "deliver-pagerduty-1", "deliver-pipeline-2", "deliver-strays-3",
+    ]  # fmt: skip
     paths = {got.path for got in receiver.requests}
     assert paths == {"/api/v2/alerts", "/v2/enqueue", "/hooks/retrain"}
     told = [got.json()[0] for got in receiver.requests if got.path == "/api/v2/alerts"]
