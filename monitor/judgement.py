@@ -198,7 +198,9 @@ class Judgement:
                 said=self._past.said,
             )  # fmt: skip
         if self.consistency is not None:
-            yield from self.consistency.due(lambda: self.incidents, judged=self._cursor, now=now)
+            yield from self.consistency.due(
+                lambda: self.incidents, judged=self._cursor, now=now, said=self._past.said
+            )  # fmt: skip
 
     def entries(self, judged: Judged | Measured) -> list[Entry]:
         """What must be durable before a result is accepted, beside what follows for incidents."""

@@ -21,6 +21,7 @@ from monitor.judge.catalogue import FEATURE_MISMATCH
 from monitor.judge.limits import rules_that_hold
 from monitor.judge.record import from_json, to_json
 from monitor.labelled import Measured, spanned
+from monitor.labels.runs import dated
 from monitor.labels.sequences import bound_share
 from monitor.plan import ModelPlan, RawRule, StorePlan, WindowSpec
 from monitor.state.log import Entry, Ledger
@@ -65,11 +66,16 @@ class Consistency:
                 self._remember(from_json(body))
 
     def due(
-        self, incidents: Callable[[], Mapping[str, Incident]], *, judged: Mapping[str, int], now: int
+        self,
+        incidents: Callable[[], Mapping[str, Incident]],
+        *,
+        judged: Mapping[str, int],
+        now: int,
+        said: Callable[[str, int], Verdict | None] = lambda _name, _end: None,
     ) -> Iterator[Measured]:
         """Compare every window that was judged, oldest first; `judged`: how far windows are, by name.
 
-        The caller makes each result durable before it asks for the next one. Windows that were over before anybody
+        `said` is the judge's verdict on a window of this name and end, which knows where its records are. The caller makes each result durable before it asks for the next one. Windows that were over before anybody
         asked the store are none of ours.
         """
         for spec in self.plan.windows:
@@ -79,7 +85,7 @@ class Consistency:
             while (end := self._next(spec, judged[spec.name])) <= judged[spec.name]:
                 if now - self._seen.setdefault((spec.name, end), now) < SETTLE:
                     break
-                yield self._measured(spec, end, incidents())
+                yield self._measured(spec, end, incidents(), said(spec.name, end))
         self._forget()
 
     def entries(self, measured: Measured) -> list[Entry]:
@@ -116,7 +122,9 @@ class Consistency:
         end = next_end(spec, self._cursor[spec.name])
         return end if judged - end <= EMPTY_RUN * spec.step else judged
 
-    def _measured(self, spec: WindowSpec, end: int, incidents: Mapping[str, Incident]) -> Measured:
+    def _measured(
+        self, spec: WindowSpec, end: int, incidents: Mapping[str, Incident], said: Verdict | None
+    ) -> Measured:
         plan, start = self.plan, start_of(spec, end)
         sums = self.tallies.sums(plan.name, start, end)
         scores = {feature: _figures(counts, plan.min_records) for feature, counts in sums.items()}
@@ -132,7 +140,9 @@ class Consistency:
             detail=_detail(compared, moved), rows=compared, coverage=1.0, p=1.0, statistic=0.0, alpha=0.0,
             proven=False, reference="", reference_windows=0, windows_needed=0, scores=scores,
             rules=() if reason is not None else rules_that_hold(runs, scores, before=before),
+            offsets={} if said is None else said.offsets,
         )  # fmt: skip
+        verdict = dated(verdict, runs, before)
         transitions = self._transitions(verdict, incidents)
         return Measured(verdict, transitions, Entry(CURSOR, spec.name, {"end": end}), kind=KIND)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import dropwhile
+from itertools import dropwhile, takewhile
 from typing import Any
 
 from monitor.judge.limits import Scores, breaks
@@ -57,7 +57,9 @@ def _span(rule: RawRule, verdict: Verdict, before: Sequence[Verdict]) -> list[Ve
     if rule.of:
         span = [*before[max(len(before) - rule.of + 1, 0) :], verdict]
         return list(dropwhile(lambda one: not breaks(rule, one.scores), span))
-    count = int(verdict.outcomes.get("runs", {}).get(rule.name, {}).get("windows", 1))
+    noted = verdict.outcomes.get("runs", {}).get(rule.name, {}).get("windows")
+    seen = takewhile(lambda one: breaks(rule, one.scores), reversed(before))
+    count = int(noted) if noted is not None else 1 + sum(1 for _ in seen)
     return [*before[max(len(before) - count + 1, 0) :], verdict]
 
 

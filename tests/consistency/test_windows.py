@@ -11,10 +11,12 @@ from monitor.consistency.tallies import RECORD, TOLD_FOR, Tallies
 from monitor.consistency.windows import KIND, SETTLE, Consistency
 from monitor.incident.track import Kind as Change
 from monitor.incident.track import stand
+from monitor.names import Source
 from monitor.plan import RawRule, WindowSpec
 from monitor.state.log import Ledger
 from monitor.verdict import State, Unknown
 from tests.consistency.test_check import MINUTE, plan
+from tests.incident.cases import verdict
 
 SIZE = 5 * MINUTE
 START = 1_760_000_100_000
@@ -49,10 +51,16 @@ class Scene:
         rows = {feature: (compared, bad, moved), RECORD: (compared, bad, moved)}
         self.tallies.add("rides", START + window * SIZE, rows)
 
+    def said(self, name, end):
+        """The judge's verdict, whose records have offsets by the number of the window."""
+        number = (end - START) // SIZE - 1
+        return replace(verdict(0, "ok"), offsets={Source("p", 0): (100 * number, 100 * number + 99)})
+
     def due(self):
         """What is due, made durable."""
         found = []
-        for measured in self.one.due(lambda: self.incidents, judged=self.judged, now=self.clock.now_ms()):
+        now = self.clock.now_ms()
+        for measured in self.one.due(lambda: self.incidents, judged=self.judged, now=now, said=self.said):
             for entry in self.one.entries(measured):
                 kind = self.ledger.setdefault(entry.kind, {})
                 kind.pop(entry.id, None)
@@ -198,3 +206,17 @@ def test_replicas_tell_each_other_what_they_counted():
     clock.advance(120)
     judge.take([], 120_000)
     assert judge.standing("rides").error == ""
+
+
+def test_an_incident_says_since_when_and_which_records():
+    """Three windows break the limit, which has to last for two: the onset is the first of them."""
+    scene = Scene(replace(LIMIT, windows=2))
+    found = []
+    for number, bad in enumerate((0, 40, 40, 40)):
+        scene.count(number, bad=bad)
+        found += scene.close(number)
+    opened = next(one.incident for measured in found for one in measured.transitions)
+    assert opened.onset == START + SIZE
+    assert [one.verdict.offsets[Source("p", 0)][0] for one in found] == [0, 100, 200, 300]
+    assert found[2].verdict.since == {Source("p", 0): (100, 299)}
+    assert found[3].verdict.since == {Source("p", 0): (100, 399)}
