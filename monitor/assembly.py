@@ -94,6 +94,10 @@ class Assembly:
             revision=revision,
         )
 
+    def joined_as(self, before: Assembly) -> Assembly:
+        """With the brokers as they were reached before: which protocol the groups speak is decided once in a process."""
+        return replace(self, plans=replace(self.plans, kafka=before.plans.kafka))
+
     def without_labels(self) -> Assembly:
         """The same for one who reads predictions alone: nothing is joined, and ids are not read. Limits on performance
         stay where estimates are held against them, too."""

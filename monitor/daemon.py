@@ -165,7 +165,7 @@ class Daemon:
                 refused = [change.text for change in changes if change.needs_restart]
                 if refused:
                     raise UsageError("; ".join(refused))
-                self._apply(assembly)
+                self._apply(assembly.joined_as(self.assembly))
             except (DriftlineError, OSError) as error:
                 self._config_ok = False
                 log.error("reload_refused", error=str(error))
