@@ -13,7 +13,7 @@ begin anew with all sketches that are kept: windows that were measured and look 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,11 +30,11 @@ from monitor.labels.counted import Counted
 from monitor.labels.delays import Delays
 from monitor.labels.outcomes import Outcomes
 from monitor.labels.provisional import Provisional, newest_label, provisional
-from monitor.labels.runs import dated, kept, run
+from monitor.labels.runs import dated, kept, run, spanned
 from monitor.labels.shares import Shares, cell_of, measure
 from monitor.labels.steps import delays_of, edges_of, finest, outcomes_of
 from monitor.names import CHAMPION
-from monitor.plan import JoinPlan, ModelPlan, RawRule, WindowSpec
+from monitor.plan import JoinPlan, ModelPlan, WindowSpec
 from monitor.segments import WHOLE
 from monitor.sketch import Sketch
 from monitor.state.log import Entry, Ledger
@@ -369,16 +369,6 @@ def _changed(
         outcomes={**verdict.outcomes, "changes": {name: own._asdict() for name, own in changes.items()}},
         onset=min(own.since for own in changes.values()) if names else verdict.onset,
     )
-
-
-def spanned(limits: Iterable[RawRule], spec: WindowSpec) -> list[RawRule]:
-    """The limits with the number of windows of this family that last as long as they say."""
-    return [
-        replace(rule, windows=max(1 + -(-(-rule.windows - spec.size) // spec.step), 1))
-        if rule.windows < 0
-        else rule
-        for rule in limits
-    ]
 
 
 def _identity(verdict: Verdict) -> str:

@@ -20,8 +20,8 @@ from monitor.incident.track import Transition, track
 from monitor.judge.catalogue import FEATURE_MISMATCH
 from monitor.judge.limits import rules_that_hold
 from monitor.judge.record import from_json, to_json
-from monitor.labelled import Measured, spanned
-from monitor.labels.runs import dated
+from monitor.labelled import Measured
+from monitor.labels.runs import dated, spanned
 from monitor.labels.sequences import bound_share
 from monitor.plan import ModelPlan, RawRule, StorePlan, WindowSpec
 from monitor.state.log import Entry, Ledger

@@ -3,15 +3,25 @@ since when. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import dropwhile, takewhile
 from typing import Any
 
 from monitor.judge.limits import Scores, breaks
 from monitor.names import Source
-from monitor.plan import RawRule
+from monitor.plan import RawRule, WindowSpec
 from monitor.verdict import Verdict
+
+
+def spanned(limits: Iterable[RawRule], spec: WindowSpec) -> list[RawRule]:
+    """The limits with the number of windows of this family that last as long as they say."""
+    return [
+        replace(rule, windows=max(1 + -(-(-rule.windows - spec.size) // spec.step), 1))
+        if rule.windows < 0
+        else rule
+        for rule in limits
+    ]
 
 
 def run(rule: RawRule, scores: Scores, before: Sequence[Verdict]) -> int:

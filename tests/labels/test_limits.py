@@ -11,9 +11,9 @@ import numpy as np
 from monitor.judge.catalogue import PERFORMANCE
 from monitor.judge.limits import rules_that_hold
 from monitor.judge.record import from_json, to_json
-from monitor.labelled import CURSOR, HISTORY, KIND, spanned
+from monitor.labelled import CURSOR, HISTORY, KIND
 from monitor.labels.figures import CATALOGUE
-from monitor.labels.runs import kept, run
+from monitor.labels.runs import kept, run, spanned
 from monitor.plan import WindowSpec
 from monitor.verdict import State, Verdict
 from tests.labels.hourly import BAD, BEGIN, HOUR, HOURLY, HOURS, RULE, followed, sketches
