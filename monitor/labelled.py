@@ -13,7 +13,7 @@ begin anew with all sketches that are kept: windows that were measured and look 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,12 +25,14 @@ from monitor.incident.text import rfc3339
 from monitor.incident.track import Transition, track
 from monitor.judge.limits import rules_that_hold
 from monitor.judge.record import from_json, to_json
+from monitor.labels import versions as by_version
 from monitor.labels.concept import ERRORS, Change, Concept, held, recorded, told
 from monitor.labels.counted import Counted
 from monitor.labels.delays import Delays
 from monitor.labels.outcomes import Outcomes
 from monitor.labels.provisional import Provisional, newest_label, provisional
 from monitor.labels.runs import dated, kept, run, spanned
+from monitor.labels.sampled import Parts, stands_for
 from monitor.labels.shares import Shares, cell_of, measure
 from monitor.labels.steps import delays_of, edges_of, finest, outcomes_of
 from monitor.names import CHAMPION
@@ -80,6 +82,7 @@ class Labelled:
         self._wait = plan.join.wait
         self._patience = patience
         self._join: JoinPlan = plan.join
+        self._variants = {plan.champion, CHAMPION}
         self._cursor: dict[str, int] = {}
         self._next_anew = -1
         self.outcomes = _outcomes(plan)
@@ -218,20 +221,26 @@ class Labelled:
     def _revised(
         self, spec: WindowSpec, end: int, incidents: Callable[[], Mapping[str, Incident]]
     ) -> Measured | None:
-        """A window that was measured, where the whole looks otherwise now. It has lost nothing: less is what sketches that
-        are gone leave."""
+        """A window that was measured, where the whole looks otherwise now, or a version that has figures of its own. It has
+        lost nothing: less is what sketches that are gone leave."""
         before = next((one for one in self.history.get(spec.name, ()) if one.end == end), None)
         if before is None:
             return None
         old, new = before.scores.get(WHOLE, {}), self._shares(spec, end, WHOLE)
         has_lost = new.predictions < before.rows or new.labelled < old.get("labels", 0)
-        if has_lost or (new.predictions == before.rows and new.scores == old):
+        is_same = new.predictions == before.rows and new.scores == old
+        if is_same and by_version.BY_VERSION in before.outcomes:
+            now = by_version.measured(self._by_version(spec, end), self.plan)
+            is_same = now.get(by_version.BY_VERSION) == before.outcomes[by_version.BY_VERSION]
+        if has_lost or is_same:
             return None
         return self._measured(spec, end, incidents(), before, old=before)
 
     def _shares(self, spec: WindowSpec, end: int, segment: str) -> Shares:
-        variants = {self.plan.champion, CHAMPION}
-        return measure(self.outcomes.parts(start_of(spec, end), end, variants, segment), self.plan)
+        return measure(self.outcomes.parts(start_of(spec, end), end, self._variants, segment), self.plan)
+
+    def _by_version(self, spec: WindowSpec, end: int) -> Mapping[str, Parts]:
+        return self.outcomes.by_version(start_of(spec, end), end, self._variants)
 
     def _measured(
         self,
@@ -266,8 +275,7 @@ class Labelled:
 
     def _verdict(self, spec: WindowSpec, end: int, before: Sequence[Verdict]) -> Verdict:
         """The figures of a window; `before`: those of the windows before it, oldest first."""
-        plan, start = self.plan, start_of(spec, end)
-        variants = {plan.champion, CHAMPION}
+        plan, start, versions = self.plan, start_of(spec, end), self._by_version(spec, end)
         found = {segment: self._shares(spec, end, segment) for segment in (WHOLE, *self.outcomes.segments())}
         whole = found[WHOLE]
         scores = {segment: one.scores for segment, one in found.items() if one.predictions}
@@ -284,15 +292,15 @@ class Labelled:
             rows=whole.predictions, coverage=1.0, p=1.0, statistic=0.0, alpha=0.0, proven=False, reference="",
             reference_windows=0, windows_needed=0, scores=scores,
             rules=() if reason is not None else rules_that_hold(limits, scores, before=before, runs=runs),
-            versions=self.outcomes.versions(start, end, variants),
-            outcomes=self._step(spec, end, variants) | kept(limits, runs),
+            versions={version: stands_for(parts) for version, parts in versions.items()},
+            outcomes=self._step(spec, end) | kept(limits, runs) | by_version.measured(versions, plan),
         )  # fmt: skip
 
-    def _step(self, spec: WindowSpec, end: int, variants: Collection[str]) -> dict[str, Any]:
+    def _step(self, spec: WindowSpec, end: int) -> dict[str, Any]:
         """What is kept of the last step of a window, where no other window has it."""
         if spec != finest(self.plan):
             return {}
-        join, start = self._join, end - spec.step
+        join, start, variants = self._join, end - spec.step, self._variants
         cell = cell_of(self.outcomes.sums(start, end, variants), join)
         labels, delays = self.outcomes.delays(start, end, variants)
         return outcomes_of(labels, delays, cell, join=join, span=self.outcomes.span)
@@ -307,7 +315,7 @@ class Labelled:
 
     def _look(self, judged: Mapping[str, int], heard: Heard) -> None:
         """Look at windows that were judged and wait for labels."""
-        variants, until = {self.plan.champion, CHAMPION}, newest_label(heard)
+        variants, until = self._variants, newest_label(heard)
         self.delays = delays_of(
             self.history.get(finest(self.plan).name, ()), edges_of(self._join, self.outcomes.span)
         )

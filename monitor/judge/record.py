@@ -26,7 +26,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
         "state": verdict.state.value,
         "reason": verdict.reason.value if verdict.reason is not None else None,
         "tests": [_test_to_json(test) for test in verdict.tests],
-        "scores": _scores_to_json(verdict.scores),
+        "scores": scores_to_json(verdict.scores),
         "rules": list(verdict.rules),
         "offsets": _spans_to_json(verdict.offsets),
         "versions": dict(verdict.versions),
@@ -34,7 +34,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
         "segments": [_segment_to_json(segment) for segment in verdict.segments],
         "diagnosis": dict(verdict.diagnosis),
         "beside": [
-            {name: getattr(one, name) for name in _BESIDE} | {"scores": _scores_to_json(one.scores)}
+            {name: getattr(one, name) for name in _BESIDE} | {"scores": scores_to_json(one.scores)}
             for one in verdict.beside
         ],
         "compat": dict(verdict.compat),
@@ -58,7 +58,7 @@ def from_json(body: Mapping[str, Any]) -> Verdict:
         state=State(body["state"]),
         reason=None if reason is None else Unknown(reason),
         tests=tuple(_test_from_json(test) for test in body["tests"]),
-        scores=_scores_from_json(body["scores"]),
+        scores=scores_from_json(body["scores"]),
         rules=tuple(body["rules"]),
         offsets=_spans_from_json(body["offsets"]),
         versions=dict(body["versions"]),
@@ -67,7 +67,7 @@ def from_json(body: Mapping[str, Any]) -> Verdict:
         segments=tuple(_segment_from_json(segment) for segment in body.get("segments", ())),
         diagnosis=body.get("diagnosis", {}),
         beside=tuple(
-            Beside(**{name: one[name] for name in _BESIDE}, scores=_scores_from_json(one["scores"]))
+            Beside(**{name: one[name] for name in _BESIDE}, scores=scores_from_json(one["scores"]))
             for one in body.get("beside", ())
         ),
         compat=body.get("compat", {}),
@@ -93,14 +93,16 @@ def number_from_json(value: float | str | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _scores_to_json(found: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+def scores_to_json(found: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """Numbers by two names as JSON values."""
     return {
         feature: {name: number_to_json(value) for name, value in scores.items()}
         for feature, scores in found.items()
     }
 
 
-def _scores_from_json(body: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def scores_from_json(body: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """What `scores_to_json` wrote."""
     return {
         feature: {name: number_from_json(value) for name, value in scores.items()}
         for feature, scores in body.items()

@@ -65,10 +65,12 @@ class Counted:
         """The same."""
         return self.parts(start, end, variants, segment).get(0, np.zeros(self._width, np.int64))
 
-    def versions(self, start: int, end: int, variants: Collection[str]) -> dict[str, int]:
-        """Predictions of the whole by version."""
+    def by_version(
+        self, start: int, end: int, variants: Collection[str]
+    ) -> dict[str, dict[int, NDArray[np.int64]]]:
+        """The `parts` of the whole, by version."""
         found = self._added(start, end, variants, WHOLE, lambda _cohort, version: version)
-        return {version: int(sums[-2]) for version, sums in found.items()}
+        return {version: {0: sums} for version, sums in found.items()}
 
     def by_cohort(self, start: int, end: int, variants: Collection[str]) -> dict[int, NDArray[np.int64]]:
         """The sums of the whole, by cohort."""

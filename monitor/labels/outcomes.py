@@ -94,13 +94,15 @@ class Outcomes:
         """The same, together."""
         return pooled(self.parts(start, end, variants, segment), self.join.width)
 
-    def versions(self, start: int, end: int, variants: Collection[str]) -> dict[str, int]:
-        """Predictions of the whole by version, about as many where they were sampled."""
-        counts: dict[str, int] = {}
+    def by_version(
+        self, start: int, end: int, variants: Collection[str]
+    ) -> dict[str, dict[int, NDArray[np.int64]]]:
+        """The `parts` of the whole, by version."""
+        parts: dict[str, dict[int, NDArray[np.int64]]] = {}
         found = self._added(start, end, variants, WHOLE, lambda _cohort, version, level: (version, level))
         for (version, level), sums in found.items():
-            counts[version] = counts.get(version, 0) + (int(sums[-2]) << level)
-        return counts
+            parts.setdefault(version, {})[level] = sums
+        return parts
 
     def by_cohort(self, start: int, end: int, variants: Collection[str]) -> dict[int, NDArray[np.int64]]:
         """The sums of the whole, by cohort."""

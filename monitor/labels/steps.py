@@ -1,7 +1,8 @@
 """What is kept of each measured window beside its figures: when its labels came, and how often the model was wrong.
 
 Of the windows of the shortest step, and of what lies in their last step alone, so that all of them together have every
-prediction once. `outcomes` of a verdict: {delays: {edges, counts: [bins][classes]}, errors: [sum, labels]}.
+prediction once. `outcomes` of a verdict: {delays: {edges, counts: [bins][classes]}, errors: [sum, labels]}, beside what
+`runs`, `concept` and `versions` keep of windows of any step.
 """
 
 from __future__ import annotations

@@ -9,13 +9,15 @@ from monitor.labels.figures import Basis
 from monitor.labels.provisional import ASSUMES, Provisional
 from monitor.labels.reconcile import ways, worth
 from monitor.labels.steps import QUANTILES, quantiles
+from monitor.labels.versions import left_out, recorded
 from monitor.verdict import Verdict
 from monitor.view import ModelView
 from monitor.web.shape import moment
 
 
 def performance(one: Verdict) -> dict[str, Any]:
-    """How well a model did in a window whose labels are in, by segment, "" the whole; and what was estimated before."""
+    """How well a model did in a window whose labels are in, by segment, "" the whole, and by version; and what was estimated
+    before."""
     return {
         "window": one.window,
         "start": moment(one.start),
@@ -25,6 +27,8 @@ def performance(one: Verdict) -> dict[str, Any]:
         "detail": one.detail,
         "predictions": one.rows,
         "versions": dict(one.versions),
+        "by_version": {version: figures(scores) for version, scores in recorded(one).items()},
+        "versions_left_out": left_out(one),
         "rules": list(one.rules),
         "figures": {segment: figures(scores) for segment, scores in one.scores.items()},
         "estimate": {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -11,6 +11,7 @@ from monitor.labels.figures import Basis
 from monitor.labels.provisional import ASSUMES, Provisional
 from monitor.labels.reconcile import SCORES, worth
 from monitor.labels.steps import quantiles
+from monitor.labels.versions import left_out, recorded
 from monitor.verdict import Verdict
 from monitor.view import ModelView
 from monitor.web.figures import class_of
@@ -68,7 +69,7 @@ def _family(model: ModelView, name: str) -> dict[str, Any] | None:
         "coverage": whole.get("label_coverage"),
         "courses": _courses(model, history, waiting),
         "since": moment(history[0].end) if history else None,
-        "segments": _segments(newest, DRAWN[model.plan.join.kind]),
+        "parts": _parts(newest, DRAWN[model.plan.join.kind]),
         "estimates": _estimates(model, name, newest),
         "waiting": [_waiting(one, DRAWN[model.plan.join.kind]) for one in waiting[::-1][:MEANWHILE]],
         "waiting_hidden": max(len(waiting) - MEANWHILE, 0),
@@ -145,25 +146,30 @@ def _points(points: Iterable[tuple[float, float]]) -> str:
     return " ".join(f"{x},{y}" for x, y in points)
 
 
-def _segments(newest: Verdict | None, drawn: Sequence[str]) -> list[dict[str, Any]]:
-    """Those with most labels, with the first figure that they have."""
+def _parts(newest: Verdict | None, drawn: Sequence[str]) -> list[dict[str, Any]]:
+    """What the newest measured window is made of: segments, and versions of the model where there are several."""
     if newest is None:
         return []
-    ranked = sorted((name for name in newest.scores if name), key=lambda name: (-_labels(newest, name), name))
+    segments = {name: own for name, own in newest.scores.items() if name}
+    versions = recorded(newest) if len(newest.versions) > 1 else {}
+    found = [
+        {"kind": "segment", "anchor": "labelled", "rows": _rows(segments, drawn), "hidden": 0},
+        {"kind": "version", "anchor": "rollout", "rows": _rows(versions, drawn), "hidden": left_out(newest)},
+    ]
+    return [one for one in found if one["rows"]]
+
+
+def _rows(parts: Mapping[str, Mapping[str, float]], drawn: Sequence[str]) -> list[dict[str, Any]]:
+    """Those with most labels, with the first figure that they have."""
+    ranked = sorted(parts, key=lambda name: (-parts[name].get("labels", 0.0), name))
     found = []
     for name in ranked[:SEGMENTS]:
-        own = newest.scores[name]
+        own = parts[name]
         figure = next((one for one in drawn if one in own), None)
         if figure is not None:
             bounds = own[figure], own[f"{figure}_low"], own[f"{figure}_high"]
-            found.append(
-                {"segment": name, "labels": _labels(newest, name), "figure": figure, "bounds": bounds}
-            )
+            found.append({"name": name, "labels": own.get("labels", 0.0), "figure": figure, "bounds": bounds})
     return found
-
-
-def _labels(one: Verdict, segment: str) -> float:
-    return one.scores[segment].get("labels", 0.0)
 
 
 def _estimates(model: ModelView, name: str, newest: Verdict | None) -> list[dict[str, Any]]:

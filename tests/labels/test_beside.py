@@ -13,6 +13,7 @@ from monitor.columns import Batch
 from monitor.intake.decode import Decoder
 from monitor.joinable import COUNTED, RowsDamaged, check, pack_sums
 from monitor.labelled import Labelled
+from monitor.labels.versions import recorded
 from monitor.names import Source
 from monitor.partition import Model, Partition
 from monitor.plan import FeaturePlan, JoinPlan, Kind, SourcePlan
@@ -131,11 +132,18 @@ def test_figures_are_those_of_a_recount(kind):
             assert scores[name] == pytest.approx(value, abs=2e-5), (segment, name)
     assert one.verdict.rows == len(log)
     assert one.verdict.versions == {"0": 200, "1": 200}
+    for version, scores in recorded(one.verdict).items():
+        own = [record for _, record in log if record["v"] == version]
+        assert scores["labels"] == sum(r["truth"].get("label") is not None for r in own)
+        for name, value in naive(kind, own).items():
+            assert scores[name] == pytest.approx(value, abs=2e-5), (version, name)
+    assert len(recorded(one.verdict)) == 2
     for cuts in ([1, 7, 250, 399, 400], [200, 400]):
         for crash in (False, True):
             parts = sketches_of(plan, log, cuts, crash=crash)
             _, (again,) = measured(plan, parts)
             assert again.verdict.scores == one.verdict.scores
+            assert recorded(again.verdict) == recorded(one.verdict)
 
 
 def test_a_row_that_comes_later_revises():

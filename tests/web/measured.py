@@ -10,6 +10,7 @@ from monitor.labels.delays import Delays
 from monitor.labels.figures import Basis, Figure
 from monitor.labels.provisional import Provisional
 from monitor.labels.steps import edges_of
+from monitor.labels.versions import BY_VERSION
 from monitor.plan import JoinPlan
 from monitor.verdict import State
 from monitor.view import ModelView
@@ -56,6 +57,10 @@ def performing(model: ModelView | None = None) -> ModelView:
             rows=2_000,
             scores=scores,
             estimate=estimate(0.9),
+            versions={"7": 1_400, "<8>": 600},
+            outcomes={
+                BY_VERSION: {"7": {**own, "labels": 1_330.0}, "<8>": {**own, "labels": 570.0, "auc": 0.5}}
+            },
         )
         measured.append(replace(found, start=end - HOUR, end=end))
     waiting = [

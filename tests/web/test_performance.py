@@ -30,6 +30,8 @@ def test_the_page_shows_figures_over_time_with_what_was_expected(site):
     assert "delays of labels depend on the label alone" in text
     assert "half within" in text
     assert "country=&lt;b&gt;" in text
+    assert "By version" in text
+    assert "&lt;8&gt;" in text
 
 
 def test_drawings_stay_in_their_box(site):
@@ -63,6 +65,10 @@ def test_the_api_has_provisional_figures_delays_and_errors(site):
     assert errors["", "accuracy"]["windows"] == 24
     assert 0.01 < errors["", "accuracy"]["error"] < 0.03
     newest = data(site, "performance?limit=1")[0]
+    assert list(newest["by_version"]) == ["7", "<8>"]
+    assert newest["by_version"]["<8>"]["auc"]["value"] == 0.5
+    assert newest["by_version"]["<8>"]["labels"] == 570
+    assert newest["versions_left_out"] == 0
     assert newest["estimate"][""]["accuracy"] == {"value": 0.9, "low": 0.89, "high": 0.91}
     assert data(site, "provisional?window=other") == []
 
