@@ -12,7 +12,6 @@ from monitor.demo.flights import is_installed
 
 
 @pytest.mark.slow(50)
-@pytest.mark.timeout(400)
 def test_the_demo_finds_the_blizzard_and_nothing_before_it():
     """`driftline demo` exits 0: every record counted once, one incident on 8 and 9 February whose first cause is
     missing(dep_delay), none in the week before; when the flights have landed the harm is measured; the alert and the

@@ -95,7 +95,6 @@ def test_killed_inside_a_checkpoint_an_append_and_a_send(make, receiver):
 
 
 @pytest.mark.night
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", ["checkpoint", "append", "claim", "send"])
 def test_killed_at_every_named_point(make, receiver, kind):
     """Each fail-point of one kind in turn, then a life that finishes."""
@@ -108,7 +107,6 @@ def test_killed_at_every_named_point(make, receiver, kind):
 
 
 @pytest.mark.night
-@pytest.mark.timeout(600)
 def test_killed_at_random_times(make, receiver):
     """Eight lives of random length, the log growing meanwhile."""
     scene = make(**with_retraining(receiver))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from structlog.testing import capture_logs
 
 from tests.daemon.ask import get, samples, until
@@ -17,7 +16,6 @@ def looked(daemon) -> None:
         until(lambda before=before: daemon._expected._looked > before, "another look")
 
 
-@pytest.mark.timeout(120)
 def test_labels_whose_topic_is_missing_are_waited_for_aloud(make, broker):
     """The model is judged meanwhile; the log says once which topic it is, the metric as long as it lasts. When somebody creates
     it, the windows that waited are measured."""

@@ -46,7 +46,6 @@ def made(tmp_path, broker, receiver, monkeypatch):
     return scene
 
 
-@pytest.mark.timeout(180)
 def test_row_17_appends_are_refused_for_every_reason(made, broker, monkeypatch):
     """Time-outs, too few replicas, records that are too large, and what ends an idempotent producer for good: what
     was not acknowledged is written again by another writer, and counted once."""
@@ -75,7 +74,6 @@ def test_row_17_appends_are_refused_for_every_reason(made, broker, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 def test_row_18_the_answers_are_lost_after_the_append(made, broker, monkeypatch):
     """What was appended is not confirmed in time, and the client sends it again: it is in the log twice, and counted
     once."""
@@ -137,7 +135,6 @@ def hurt(made, kind, before):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("kind", [MarkerKey, SlotKey])
 def test_row_21_what_is_stored_does_not_verify(made, monkeypatch, capsys, kind):
     """The newest checkpoint of a partition is void: the next process says so, goes on from the one before it, which stands

@@ -23,7 +23,7 @@ from tests.kafka.lives import Found, undelivered
 from tests.kafka.replicas import Replicas
 from tests.kafka.traffic import PANE, WINDOW, Recount, make_reference, produce, recount
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 PARTITIONS = 4
 ROWS = 400

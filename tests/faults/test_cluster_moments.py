@@ -16,7 +16,7 @@ from tests.daemon.ask import until
 from tests.faults.moments import PARTITIONS, world
 from tests.faults.shared_state import Operator
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.slow
 
 READ = 3
 """Records of the state that a recovery has read when it is held."""

@@ -18,7 +18,7 @@ from tests.faults.shared_state import Operator, await_judged, left, reports, run
 from tests.faults.test_cluster_state import newer
 from tests.faults.world import BRISK, ends_well, lines_of, partitions_of, pieces
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 
 def durable(life):

@@ -71,7 +71,6 @@ def send(brokers, topic, records):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_row_16_fetches_are_refused_and_take_seconds(tmp_path, brokers, receiver):
     """Answers that say that a batch is corrupt, that nobody leads or knows the partition, and answers that take one second
     and ten: what they would have held is asked for again, and nothing is passed."""

@@ -65,7 +65,6 @@ def test_row_41_state_is_stored_slowly_while_records_come_fast(make):
 
 @pytest.mark.slow
 @pytest.mark.kafka
-@pytest.mark.timeout(300)
 def test_row_41_the_brokers_let_state_trickle_through(tmp_path, frail, receiver):
     """More comes than the process may hold, while a quota of the brokers lets hardly any state through: a write is given
     up, reading is paused and says why, memory stays where it is; then reading goes on, and all of it is counted."""

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from tests.daemon.build import stream
 from tests.faults.shared_state import await_judged, running, shared, wrong
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 LEFT_OUT = dict.fromkeys(("session.timeout.ms", "heartbeat.interval.ms"))
 CHOSEN = {

@@ -69,7 +69,6 @@ def usual(told):
 
 
 @pytest.mark.parametrize(("environment", "size"), CASES)
-@pytest.mark.timeout(500)
 def test_row_58_seeds_processors_caches_and_batches_change_no_count(told, usual, environment, size):
     """Sketches and marker have the same bytes, late, future and rejected records included."""
     assert told(size, **environment) == usual

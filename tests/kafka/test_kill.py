@@ -12,7 +12,6 @@ PLAN = (Death("checkpoint.inside", 2), Death(after=4.0), Death("append.inside"),
 
 
 @pytest.mark.night
-@pytest.mark.timeout(300)
 def test_killed_daemon_counts_exactly(kafka, tmp_path):
     """Killed inside a checkpoint, an append and a send, and at any time: counts are those of the log and every page arrives."""
     report = torment(kafka, tmp_path, PLAN, topic=f"kill-{uuid.uuid4().hex}", undisturbed=False)

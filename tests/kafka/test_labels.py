@@ -18,7 +18,7 @@ from tests.daemon.ask import until
 from tests.kafka.replicas import SESSION, Replicas
 from tests.kafka.traffic import MODEL, START, WINDOW, make_reference, produce, rows_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 PARTITIONS, LABELLED = 4, 3
 """Of predictions and of labels: a label lies where the hash of its id says, its prediction anywhere."""

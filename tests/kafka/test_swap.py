@@ -34,7 +34,7 @@ from tests.kafka.test_labels import records
 from tests.registry.fake import FakeMlflow
 from tests.registry.versions import NOW, Served, content_of
 
-pytestmark = [pytest.mark.slow(60), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow(60)
 
 MODELS = ("churn", "fraud", "scores")
 """Of three partitions of the ledger one each, so that each replica comes to judge one."""
