@@ -109,6 +109,9 @@ def followed(scene, topic, *, cuts, labelled):
             upto = int(len(rows) * cut)
             send(scene, place, rows[sent[at] : upto])
             sent[at] = upto
+        # where a log goes on, its end is no end, however long a life takes
+        idle = "1s" if cut == 1 else "10m"
+        scene.configure(sources={name: {"idle": idle} for name in ("predictions", "outcomes")})
         with scene.daemon() as daemon:
             url = daemon.server.url
             wanted = len(WINDOWS) if cut == 1 else 1
