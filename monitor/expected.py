@@ -89,7 +89,7 @@ class Expected:
             if lacks == self.lacking.get(topic, False):
                 continue
             if not lacks:
-                log.info("topic_found", topic=topic, partitions=len(self.of(topic)))
+                log.info("input_topic_found", topic=topic, partitions=len(self.of(topic)))
                 continue
             why = (
                 "Kafka knows no topic of this name"
@@ -97,6 +97,6 @@ class Expected:
                 else "Kafka does not answer, or knows no topic of this name"
             )
             log.error(
-                "topic_missing", topic=topic, error=f"{why}, or does not show it to us", complaint=self._complaint,
+                "input_topic_missing", topic=topic, error=f"{why}, or does not show it to us", complaint=self._complaint,
                 note="what is judged or measured by its records waits; create it, or mend sources.<name>.topic or its ACL",
             )  # fmt: skip

@@ -241,8 +241,8 @@ CONSUMER_LAG_RECORDS = _gauge(
     "partition",
 )
 ASSIGNED_PARTITIONS = _gauge("assigned_partitions", "Input partitions this process reads.", "topic")
-TOPIC_MISSING = _gauge(
-    "topic_missing",
+INPUT_TOPIC_MISSING = _gauge(
+    "input_topic_missing",
     "1 while Kafka does not describe an input topic: it was deleted, is called otherwise, may not be seen, or nobody answers.",
     "topic",
 )

@@ -51,7 +51,7 @@ def test_a_topic_that_is_missing_is_told_of_once_for_each_trouble():
     del kafka.topics["outcomes"]
     (told,) = looked(clock, expected, kafka, times=5)
     assert told == (
-        "topic_missing",
+        "input_topic_missing",
         "outcomes",
         "Kafka knows no topic of this name, or does not show it to us",
     )
@@ -59,10 +59,10 @@ def test_a_topic_that_is_missing_is_told_of_once_for_each_trouble():
     assert "outcomes" in expected.why_not(TOPICS)
     assert expected.of("outcomes") == (Source("outcomes", 0),)
     kafka.topics["outcomes"] = 3
-    assert looked(clock, expected, kafka, after=AGAIN, times=3) == [("topic_found", "outcomes", "")]
+    assert looked(clock, expected, kafka, after=AGAIN, times=3) == [("input_topic_found", "outcomes", "")]
     assert (len(expected.of("outcomes")), expected.why_not(TOPICS)) == (3, "")
     del kafka.topics["outcomes"]
-    assert [event for event, *_ in looked(clock, expected, kafka, times=3)] == ["topic_missing"]
+    assert [event for event, *_ in looked(clock, expected, kafka, times=3)] == ["input_topic_missing"]
 
 
 def test_all_that_is_missing_is_named():
@@ -70,7 +70,9 @@ def test_all_that_is_missing_is_named():
     clock, kafka, expected = world()
     kafka.topics.clear()
     told = looked(clock, expected, kafka, times=2)
-    assert [(event, topic) for event, topic, _ in told] == [("topic_missing", topic) for topic in TOPICS]
+    assert [(event, topic) for event, topic, _ in told] == [
+        ("input_topic_missing", topic) for topic in TOPICS
+    ]
     assert "predictions, outcomes" in expected.why_not(TOPICS)
     assert all("does not answer, or" in error for *_, error in told)
 
@@ -81,7 +83,7 @@ def test_a_broker_that_does_not_answer_is_not_asked_for_all_topics_at_once():
     looked(clock, expected, kafka)
     kafka.slow = LOOK + 1
     assert [(event, topic) for event, topic, _ in looked(clock, expected, kafka)] == [
-        ("topic_missing", "predictions")
+        ("input_topic_missing", "predictions")
     ]
     assert expected.lacking == {"predictions": True, "outcomes": False}
 

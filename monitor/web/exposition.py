@@ -113,7 +113,7 @@ def _partitions(samples: Samples, view: View) -> None:
         if progress.end >= 0:
             samples[m.CONSUMER_LAG_RECORDS].append((labels, max(progress.end - progress.applied, 0)))
         samples[m.PARTITION_PAUSED].append((labels, float(bool(progress.paused))))
-    samples[m.TOPIC_MISSING].extend(
+    samples[m.INPUT_TOPIC_MISSING].extend(
         ((topic,), float(lacks)) for topic, lacks in sorted(view.undescribed.items())
     )
     assigned = dict.fromkeys((progress.source.topic for progress in view.partitions), 0)

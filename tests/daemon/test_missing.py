@@ -27,16 +27,16 @@ def test_labels_whose_topic_is_missing_are_waited_for_aloud(make, broker):
         until(lambda: len(verdicts(daemon)) == len(WINDOWS), "predictions to be judged")
         looked(daemon)
         found = samples(daemon.server.url)
-        assert (found["topic_missing", topic], found["topic_missing", scene.topic]) == (1, 0)
+        assert (found["input_topic_missing", topic], found["input_topic_missing", scene.topic]) == (1, 0)
         status, text = get(f"{daemon.server.url}/-/ready")
         assert (status, topic in text) == (503, True)
         assert measured(daemon.server.url) == []
-        assert [one["topic"] for one in logs if one["event"] == "topic_missing"] == [topic]
+        assert [one["topic"] for one in logs if one["event"] == "input_topic_missing"] == [topic]
         broker.create_topic(topic, partitions=LABELLED)
         send(scene, topic, labels_of(predictions(WINDOWS)))
         until(lambda: len(measured(daemon.server.url)) == len(WINDOWS), "labels to be joined")
-        until(lambda: samples(daemon.server.url)["topic_missing", topic] == 0, "the metric to fall")
+        until(lambda: samples(daemon.server.url)["input_topic_missing", topic] == 0, "the metric to fall")
         assert get(f"{daemon.server.url}/-/ready")[0] == 200
-    assert [one["topic"] for one in logs if one["event"] == "topic_found"] == [topic]
-    assert [one["topic"] for one in logs if one["event"] == "topic_missing"] == [topic]
+    assert [one["topic"] for one in logs if one["event"] == "input_topic_found"] == [topic]
+    assert [one["topic"] for one in logs if one["event"] == "input_topic_missing"] == [topic]
     assert MODEL in {one.get("model") for one in logs if one["event"] == "window_measured"}
