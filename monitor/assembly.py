@@ -180,8 +180,9 @@ def settled(assembly: Assembly, clock: Clock) -> Assembly:
     if not kafka.is_protocol_open:
         return assembly
     from monitor.intake.protocol import decide
+    from monitor.state.kafka.installation import evaluators
 
-    groups = [f"{kafka.group}.{name}" for name in ("ingest", "eval")]
+    groups = [kafka.readers, evaluators(kafka.group)]
     topic, trial = assembly.plans.sources[0].topic, f"{kafka.group}.trial"
     choice = decide(kafka.client(), groups, topic=topic, trial=trial, clock=clock)
     return replace(assembly, plans=replace(assembly.plans, kafka=kafka.speaking(choice.protocol)))

@@ -291,7 +291,7 @@ class Daemon:
             properties.setdefault("group.instance.id", f"driftline-{content_id(folder)[:13]}")
         return Consumer(
             properties,
-            group=f"{kafka.group}.ingest",
+            group=kafka.readers,
             topics=starts,
             assignments=ingest,
             clock=self.clock,

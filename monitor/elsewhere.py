@@ -17,8 +17,8 @@ EVERY = 5.0
 """Seconds between two notices of a replica: as often as its own page is renewed without a verdict."""
 SOON = 1.0
 """Seconds between two notices where one of them has a prompt that the others do not know yet."""
-BESIDE = "compared"
-"""Key of a notice for what goes beside models, in one object: a state log passes on no key that it does not know."""
+COMPARED, PROMPTED = "compared", "prompted"
+"""Keys of a notice for what goes beside models."""
 WORST = (State.DRIFT, State.WARN, State.UNKNOWN, State.OK)
 
 
@@ -26,7 +26,7 @@ class Notices:
     """`tick` belongs to the evaluate thread; `of` is for all."""
 
     def __init__(
-        self, state: StateLog, clock: Clock, *, stall: int, tallies: Tallies, prompts: Prompts | None = None
+        self, state: StateLog, clock: Clock, *, stall: int, tallies: Tallies, prompts: Prompts
     ) -> None:
         """`stall`: ms after which one that says nothing is gone."""
         self.replica = ""
@@ -35,16 +35,16 @@ class Notices:
         self._clock = clock
         self._stall = stall
         self._tallies = tallies
-        self._prompts = prompts or Prompts(clock)
+        self._prompts = prompts
         self._told = clock.monotonic() - EVERY
 
     def tick(self, models: Mapping[str, ModelView]) -> None:
         """Hear what others were prompted to, and tell them what is judged here, now and then."""
         if not self.replica:
             return
-        others = [one for one in self._state.announced() if isinstance(one.get(BESIDE), dict)]
+        others = self._state.announced()
         self._prompts.take(
-            (str(one["replica"]), one[BESIDE]) for one in others if one["replica"] != self.replica
+            (str(one["replica"]), one.get(PROMPTED)) for one in others if one["replica"] != self.replica
         )
         now = self._clock.monotonic()
         if now - self._told < (SOON if self._prompts.is_untold else EVERY):
@@ -53,8 +53,11 @@ class Notices:
         told = {name: _summary(model) for name, model in models.items()}
         notice = {"replica": self.replica, "at": self._clock.now_ms(), "models": told}
         compared, prompted = self._tallies.tell(), self._prompts.tell()
-        notice |= {BESIDE: compared | prompted} if compared["standings"] or prompted else {}
-        self._tallies.take([(int(one["at"]), one[BESIDE]) for one in others], self._stall)
+        notice |= {COMPARED: compared} if compared["standings"] else {}
+        notice |= {PROMPTED: prompted} if prompted else {}
+        self._tallies.take(
+            [(int(one["at"]), one[COMPARED]) for one in others if COMPARED in one], self._stall
+        )
         self._state.announce(notice)
 
     def of(self, models: Collection[str]) -> tuple[Elsewhere, ...]:

@@ -28,7 +28,6 @@ from monitor.judgement import Judged, Judgement
 from monitor.labelled import Measured
 from monitor.names import Source
 from monitor.plan import ModelPlan
-from monitor.refusals import Refusals
 from monitor.registry.swap import Offer, swap
 from monitor.removed import Removed
 from monitor.restoring import Restoring
@@ -82,12 +81,12 @@ class Evaluate:
         """Held from reading a ledger to appending what was decided from it; people decide too."""
         self._state = state
         self._clock = clock
-        self._alerts, self._patience = alerts, patience
+        self._alerts = alerts
+        self._patience = patience
         self._expected = expected
         self._topics = dict(topics)
         self._was_asked = was_asked
         self._after = 0
-        self._refusals = Refusals(clock)
         self._stale = True
         self._shown: dict[str, float] = {}
         self._next_forget = clock.monotonic() + FORGET_EVERY
@@ -117,7 +116,7 @@ class Evaluate:
         except (StateDamaged, StateTooNew):
             raise
         except StateError as error:
-            self._refusals.tell("state_refused", error)
+            log.error("state_refused", error=str(error))
             return 0
         judged = 0
         for name, judgement in self._judgements.items():
@@ -126,7 +125,7 @@ class Evaluate:
                 count = self._judge(judgement)
                 self._show(judgement, whole=bool(count or news))
             except StateError as error:
-                self._refusals.tell("ledger_refused", error, model=name)
+                log.error("ledger_refused", model=name, error=str(error))
             except Exception:
                 # boundary: trouble with one model must not silence the others
                 metrics.INTERNAL_ERRORS_TOTAL.labels("judge").inc()
@@ -145,7 +144,7 @@ class Evaluate:
                 self._next_forget = self._clock.monotonic() + FORGET_EVERY
                 self.forget()
         except StateError as error:  # a full disk: tried again in an hour
-            self._refusals.tell("state_refused", error)
+            log.error("state_refused", error=str(error))
         return judged
 
     def _live(self) -> None:
@@ -248,7 +247,7 @@ class Evaluate:
             except StateTooNew:
                 raise
             except StateError as error:  # as above
-                self._refusals.tell("ledger_refused", error, model=name)
+                log.error("ledger_refused", model=name, error=str(error))
                 continue
             self._anew.add(name)  # what it needs was read before, for nobody
         self._restore()
@@ -274,7 +273,7 @@ class Evaluate:
                         self._restoring[name] = self._restoring.pop(name)  # behind those with less
                         return
             except StateError as error:  # of one model; the others go on, and it is tried again
-                self._refusals.tell("ledger_refused", error, model=name)
+                log.error("ledger_refused", model=name, error=str(error))
                 del self._restoring[name]
                 continue
             del self._restoring[name]

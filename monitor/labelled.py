@@ -25,7 +25,6 @@ from monitor.incident.text import rfc3339
 from monitor.incident.track import Transition, track
 from monitor.judge.limits import rules_that_hold
 from monitor.judge.record import from_json, to_json
-from monitor.labels import versions as by_version
 from monitor.labels.concept import ERRORS, Change, Concept, held, recorded, told
 from monitor.labels.counted import Counted
 from monitor.labels.delays import Delays
@@ -35,6 +34,7 @@ from monitor.labels.runs import dated, kept, run, spanned
 from monitor.labels.sampled import Parts, stands_for
 from monitor.labels.shares import Shares, cell_of, measure
 from monitor.labels.steps import delays_of, edges_of, finest, outcomes_of
+from monitor.labels.versions import BY_VERSION, by_version
 from monitor.names import CHAMPION
 from monitor.plan import JoinPlan, ModelPlan, WindowSpec
 from monitor.segments import WHOLE
@@ -229,9 +229,9 @@ class Labelled:
         old, new = before.scores.get(WHOLE, {}), self._shares(spec, end, WHOLE)
         has_lost = new.predictions < before.rows or new.labelled < old.get("labels", 0)
         is_same = new.predictions == before.rows and new.scores == old
-        if is_same and by_version.BY_VERSION in before.outcomes:
-            now = by_version.measured(self._by_version(spec, end), self.plan)
-            is_same = now.get(by_version.BY_VERSION) == before.outcomes[by_version.BY_VERSION]
+        if is_same and BY_VERSION in before.outcomes:
+            now = by_version(self._versions(spec, end), self.plan)
+            is_same = now.get(BY_VERSION) == before.outcomes[BY_VERSION]
         if has_lost or is_same:
             return None
         return self._measured(spec, end, incidents(), before, old=before)
@@ -239,7 +239,7 @@ class Labelled:
     def _shares(self, spec: WindowSpec, end: int, segment: str) -> Shares:
         return measure(self.outcomes.parts(start_of(spec, end), end, self._variants, segment), self.plan)
 
-    def _by_version(self, spec: WindowSpec, end: int) -> Mapping[str, Parts]:
+    def _versions(self, spec: WindowSpec, end: int) -> Mapping[str, Parts]:
         return self.outcomes.by_version(start_of(spec, end), end, self._variants)
 
     def _measured(
@@ -275,7 +275,7 @@ class Labelled:
 
     def _verdict(self, spec: WindowSpec, end: int, before: Sequence[Verdict]) -> Verdict:
         """The figures of a window; `before`: those of the windows before it, oldest first."""
-        plan, start, versions = self.plan, start_of(spec, end), self._by_version(spec, end)
+        plan, start, versions = self.plan, start_of(spec, end), self._versions(spec, end)
         found = {segment: self._shares(spec, end, segment) for segment in (WHOLE, *self.outcomes.segments())}
         whole = found[WHOLE]
         scores = {segment: one.scores for segment, one in found.items() if one.predictions}
@@ -293,7 +293,7 @@ class Labelled:
             reference_windows=0, windows_needed=0, scores=scores,
             rules=() if reason is not None else rules_that_hold(limits, scores, before=before, runs=runs),
             versions={version: stands_for(parts) for version, parts in versions.items()},
-            outcomes=self._step(spec, end) | kept(limits, runs) | by_version.measured(versions, plan),
+            outcomes=self._step(spec, end) | kept(limits, runs) | by_version(versions, plan),
         )  # fmt: skip
 
     def _step(self, spec: WindowSpec, end: int) -> dict[str, Any]:

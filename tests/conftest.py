@@ -143,6 +143,22 @@ def alertmanager():
                 process.terminate()
 
 
+@pytest.fixture
+def mlflow_server(tmp_path):
+    """A real MLflow server, of this test alone."""
+    from tests.pipelines.environment import NotInstalled
+    from tests.pipelines.registry import mlflow
+
+    folder = tmp_path / "mlflow"
+    folder.mkdir()
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(mlflow(folder))
+        except NotInstalled as error:
+            _missing("mlflow", str(error))
+        yield server
+
+
 def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and process.poll() is None:

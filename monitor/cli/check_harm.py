@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from monitor.cli.check_line import Line, doubtful, ok
-from monitor.config.crosscheck_figures import ESTIMATED
+from monitor.judge.catalogue import ESTIMATED
 from monitor.plan import ModelPlan
 from monitor.reference.profile import Reference
 

@@ -8,22 +8,11 @@ from monitor.config.finding import Problem, Steps, nearest
 from monitor.config.limited import Limit
 from monitor.config.rule import When
 from monitor.config.watched import Model
+from monitor.judge.catalogue import COVERAGE, ESTIMATED, FIGURES, PERFORMANCE
 from monitor.segments import MISSING, OTHER
 
-COVERAGE = "label_coverage"
-FIGURES = {
-    "score": ("accuracy", "precision", "recall", "f1", "auc", "log_loss", "brier", "calibration_error"),
-    "class": ("accuracy", "macro_precision", "macro_recall", "macro_f1"),
-    "number": ("mae", "rmse", "bias", "r2"),
-}
-"""Kind of the prediction → what its labels are counted to, beside the coverage."""
-SHARES = (
-    *("accuracy", "precision", "recall", "f1", "auc", "brier", "calibration_error"),
-    *("macro_precision", "macro_recall", "macro_f1", COVERAGE),
-)
+SHARES = frozenset(PERFORMANCE) - {"log_loss", *FIGURES["number"]}
 """Figures between 0 and 1."""
-ESTIMATED = ("accuracy", "precision", "recall", "f1", "auc")
-"""Those that a reference which knows labels can tell of scores alone."""
 
 
 def check_figure(model: Model, rule: Limit, at: Steps) -> Iterator[Problem]:

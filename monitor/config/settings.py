@@ -281,8 +281,5 @@ class Settings(Group):
 
     def carried_by(self, source: str) -> tuple[str, ...]:
         """The models whose predictions, or whose labels, come from a source."""
-        return tuple(
-            name
-            for name, model in self.models.items()
-            if self.source_of(name) == source or (model.labels is not None and model.labels.source == source)
-        )
+        labelled = self.labels_of(source)
+        return tuple(name for name in self.models if self.source_of(name) == source or name in labelled)

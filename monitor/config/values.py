@@ -39,6 +39,11 @@ class KafkaPlan:
         """Whether the brokers are to be asked for the protocol of the groups."""
         return self.properties.get(PROTOCOL) == AUTO
 
+    @property
+    def readers(self) -> str:
+        """The consumer group that shares the source partitions out."""
+        return f"{self.group}.ingest"
+
     def speaking(self, protocol: str) -> KafkaPlan:
         """The same, with the protocol of the groups decided."""
         return replace(self, properties={**self.properties, PROTOCOL: protocol})

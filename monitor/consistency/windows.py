@@ -75,8 +75,9 @@ class Consistency:
     ) -> Iterator[Measured]:
         """Compare every window that was judged, oldest first; `judged`: how far windows are, by name.
 
-        `said` is the judge's verdict on a window of this name and end, which knows where its records are. The caller makes each result durable before it asks for the next one. Windows that were over before anybody
-        asked the store are none of ours.
+        `said` is the judge's verdict on a window of this name and end, which knows where its records are. The caller makes
+        each result durable before it asks for the next one. Windows that were over before anybody asked the store are none
+        of ours.
         """
         for spec in self.plan.windows:
             if spec.name not in judged:

@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from monitor import metrics
 from monitor.clock import Clock
 from monitor.deliver.alerts import Alert, standing_alerts
 from monitor.deliver.attempt import SENT, Attempt, Outcome, refusal, retry_after
 from monitor.deliver.backoff import Backoff, exponential
+from monitor.deliver.guard import Guard
 from monitor.deliver.loop import POLL, count
 from monitor.deliver.plan import AlertmanagerPlan
 from monitor.deliver.watch import Watch
-from monitor.errors import DeliveryRefused, DriftlineError, RequestError
+from monitor.errors import DeliveryRefused, RequestError
 from monitor.failpoint import fail_point
 from monitor.http import Failure, request
 
@@ -82,14 +82,8 @@ class Member:
         return POLL
 
     def _guarded_tick(self) -> float:
-        try:
+        with Guard("delivery", NAME):
             return self.tick()
-        except DriftlineError as error:
-            metrics.INTERNAL_ERRORS_TOTAL.labels("deliver").inc()
-            log.warning("delivery_waits", integration=NAME, reason=str(error))
-        except Exception:  # boundary: alerts must go on whatever one of them does
-            metrics.INTERNAL_ERRORS_TOTAL.labels("deliver").inc()
-            log.exception("delivery_broke", integration=NAME)
         return POLL * 10
 
     def _standing(self) -> tuple[Alert, ...]:

@@ -12,11 +12,10 @@ from typing import Any, Protocol
 
 import structlog
 
-from monitor import metrics
 from monitor.clock import Clock
+from monitor.deliver.guard import Guard
 from monitor.deliver.presets.preset import Run
 from monitor.deliver.watch import Watch
-from monitor.errors import DriftlineError
 from monitor.retrain.guards import is_running
 from monitor.state.log import Entry
 
@@ -45,14 +44,8 @@ class Follower:
 
     def run(self, stop: threading.Event) -> None:
         while not self._clock.wait(stop, EVERY):
-            try:
+            with Guard("following", self.name):
                 self.tick(stop)
-            except DriftlineError as error:
-                metrics.INTERNAL_ERRORS_TOTAL.labels("deliver").inc()
-                log.warning("following_waits", integration=self.name, reason=str(error))
-            except Exception:  # boundary: an answer that we cannot read must not end the thread
-                metrics.INTERNAL_ERRORS_TOTAL.labels("deliver").inc()
-                log.exception("following_broke", integration=self.name)
 
     def tick(self, stop: threading.Event | None = None) -> None:
         """One look at every run that is not over; an outcome is written when something has changed."""

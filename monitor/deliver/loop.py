@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,9 +18,9 @@ from monitor import metrics
 from monitor.clock import Clock
 from monitor.deliver.attempt import Attempt, Outcome
 from monitor.deliver.backoff import Backoff
+from monitor.deliver.guard import Guard
 from monitor.deliver.ration import free_at
 from monitor.deliver.watch import Watch
-from monitor.errors import DriftlineError
 from monitor.failpoint import fail_point
 from monitor.http import Failure
 from monitor.state.log import Entry, Ledger
@@ -121,15 +121,8 @@ class Deliverer:
         return 0.0
 
     def _guarded_tick(self, stop: threading.Event) -> float:
-        """The state log may be away for a while; deliveries wait for it."""
-        try:
+        with Guard("delivery", self.name):
             return self.tick(stop)
-        except DriftlineError as error:
-            metrics.INTERNAL_ERRORS_TOTAL.labels("deliver").inc()
-            log.warning("delivery_waits", integration=self.name, reason=str(error))
-        except Exception:  # boundary: an entry that we cannot read must not end the thread
-            metrics.INTERNAL_ERRORS_TOTAL.labels("deliver").inc()
-            log.exception("delivery_broke", integration=self.name)
         return POLL * 10
 
     def _advance(self, pending: _Pending) -> float:
@@ -211,18 +204,11 @@ class Deliverer:
             elapsed = (now - int(pending.body["created"])) / 1000 + wait
             if backoff.is_spent(attempt + 1, elapsed):
                 outcome = Outcome.DEAD
-        body = {
-            "state": str(outcome),
-            "reason": str(result.reason or ""),
-            "detail": result.detail,
-            "attempt": attempt,
-            "at": now,
-            "next": now + round(wait * 1000) if outcome is Outcome.RETRY else -1,
-            "integration": self.name,
-            "action": pending.body["action"],
-            "incident": pending.body["incident"]["id"],
-            "refused": [*pending.refused, *([] if result.lost or outcome is Outcome.SENT else [attempt])],
-        }
+        body = outcome_of(
+            pending.body, result, outcome, attempt=attempt, at=now,
+            due=now + round(wait * 1000) if outcome is Outcome.RETRY else -1,
+            refused=[*pending.refused, *([] if result.lost or outcome is Outcome.SENT else [attempt])],
+        )  # fmt: skip
         if result.run is not None:
             body["run"] = result.run.to_json()
         entries = [Entry("outcome", pending.id, body)]
@@ -235,6 +221,32 @@ class Deliverer:
         tell(f"delivery_{outcome}", integration=self.name, model=pending.model, intent=pending.id,
              attempt=attempt, reason=body["reason"], detail=result.detail)  # fmt: skip
         return entries
+
+
+def outcome_of(
+    intent: Mapping[str, Any],
+    result: Attempt,
+    outcome: Outcome,
+    *,
+    attempt: int,
+    at: int,
+    due: int = -1,
+    refused: Sequence[int] = (),
+) -> dict[str, Any]:
+    """What the ledger has of an intent after an attempt. `at`, `due`: wall time in ms, of now and of the next attempt, -1
+    where there is none; `refused`: attempts that were certainly not taken."""
+    return {
+        "state": str(outcome),
+        "reason": str(result.reason or ""),
+        "detail": result.detail,
+        "attempt": attempt,
+        "at": at,
+        "next": due,
+        "integration": intent["integration"],
+        "action": intent["action"],
+        "incident": intent["incident"]["id"],
+        "refused": list(refused),
+    }
 
 
 def heads(model: str, ledger: Ledger, integration: str) -> Iterator[_Pending]:

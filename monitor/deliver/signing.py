@@ -16,6 +16,8 @@ from monitor.errors import UsageError
 PREFIX = "whsec_"
 TOLERANCE = 300
 """Seconds a timestamp may differ from the receiver's clock; the reference implementations' value."""
+DIGITS = 12
+"""Of a timestamp in seconds, at most."""
 
 
 def signature_headers(identity: str, body: bytes, *, secrets: Iterable[str], now_ms: int) -> dict[str, str]:
@@ -30,9 +32,21 @@ def signature_headers(identity: str, body: bytes, *, secrets: Iterable[str], now
 
 def sign(identity: str, timestamp: str, body: bytes, secret: str) -> str:
     """v1,<base64 of HMAC-SHA256 over "id.timestamp.body">. Raises UsageError for a bad secret."""
+    return signature(decode_secret(secret), identity, timestamp, body)
+
+
+def signature(key: bytes, identity: str, timestamp: str, body: bytes) -> str:
+    """The same by the bytes of the key, as who takes secrets as they are signs."""
     signed = f"{identity}.{timestamp}.".encode() + body
-    digest = hmac.new(decode_secret(secret), signed, hashlib.sha256).digest()
+    digest = hmac.new(key, signed, hashlib.sha256).digest()
     return f"v1,{base64.b64encode(digest).decode('ascii')}"
+
+
+def is_near(timestamp: str, now_ms: int) -> bool:
+    """Whether a text is a time in seconds that differs from now by TOLERANCE at most."""
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= DIGITS):
+        return False
+    return abs(int(timestamp) - now_ms // 1000) <= TOLERANCE
 
 
 def decode_secret(secret: str) -> bytes:
@@ -49,7 +63,7 @@ def decode_secret(secret: str) -> bytes:
 def verify(headers: Mapping[str, str], body: bytes, *, secret: str, now_ms: int) -> bool:
     """Whether any v1 signature fits and the timestamp is near; header names are lower case."""
     identity, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-    if not identity or not timestamp.isdigit() or abs(int(timestamp) - now_ms // 1000) > TOLERANCE:
+    if not identity or not is_near(timestamp, now_ms):
         return False
     expected = sign(identity, timestamp, body, secret)
     offered = headers.get("webhook-signature", "").split()

@@ -8,13 +8,12 @@ from typing import Any
 
 import structlog
 
-from monitor import metrics
 from monitor.clock import Clock
 from monitor.deliver.attempt import Attempt, Outcome
 from monitor.deliver.backoff import WEBHOOK
-from monitor.deliver.loop import count
+from monitor.deliver.guard import Guard
+from monitor.deliver.loop import count, outcome_of
 from monitor.deliver.watch import Watch
-from monitor.errors import DriftlineError
 from monitor.http import Failure
 from monitor.retrain.rules import is_request
 from monitor.state.log import Entry
@@ -39,14 +38,8 @@ class Strays:
 
     def run(self, stop: threading.Event) -> None:
         while not self._clock.wait(stop, EVERY):
-            try:
+            with Guard("delivery", self.name):
                 self.tick()
-            except DriftlineError as error:
-                metrics.INTERNAL_ERRORS_TOTAL.labels("deliver").inc()
-                log.warning("delivery_waits", integration=self.name, reason=str(error))
-            except Exception:  # boundary: an entry that we cannot read must not end the thread
-                metrics.INTERNAL_ERRORS_TOTAL.labels("deliver").inc()
-                log.exception("delivery_broke", integration=self.name)
 
     def tick(self) -> None:
         """One look at what waits."""
@@ -65,13 +58,16 @@ class Strays:
 
     def _give_up(self, model: str, identity: str, body: Mapping[str, Any], last: Mapping[str, Any]) -> None:
         detail = f"no target called {body['integration']} is configured any more"
+        gone = Attempt(Outcome.DEAD, Failure.OTHER, detail)
         outcome = {
-            "attempt": -1, "refused": [], **last, "state": str(Outcome.DEAD), "reason": str(Failure.OTHER), "detail": detail,
-            "at": self._clock.now_ms(), "next": -1, "integration": body["integration"], "action": body["action"],
-            "incident": body["incident"]["id"],
+            **last,
+            **outcome_of(
+                body, gone, Outcome.DEAD, at=self._clock.now_ms(),
+                attempt=int(last.get("attempt", -1)), refused=last.get("refused", ()),
+            ),
         }  # fmt: skip
         self._watch.append(model, [Entry("outcome", identity, outcome), Entry("intent", identity, None)])
-        count(body["integration"], Attempt(Outcome.DEAD, Failure.OTHER, detail), 0.0)
+        count(body["integration"], gone, 0.0)
         log.warning(
             "delivery_dead", integration=body["integration"], model=model, intent=identity, detail=detail
         )

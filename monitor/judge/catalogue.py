@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 LATENCY = "latency"
 ERROR = "error"
 """What stands where a feature's name stands for the two things that are not features."""
@@ -35,10 +37,16 @@ INCOMPLETE = "incomplete"
 own are."""
 DETECTORS = (*DISTANCES, WASSERSTEIN, MMD, MEAN_SHIFT)
 """Scores without a closed null that `detectors:` can make vote."""
-PERFORMANCE = (
-    *("accuracy", "precision", "recall", "f1", "auc", "log_loss", "brier", "calibration_error"),
-    *("macro_precision", "macro_recall", "macro_f1", "mae", "rmse", "bias", "r2", "label_coverage"),
-)
+COVERAGE = "label_coverage"
+FIGURES = {
+    "score": ("accuracy", "precision", "recall", "f1", "auc", "log_loss", "brier", "calibration_error"),
+    "class": ("accuracy", "macro_precision", "macro_recall", "macro_f1"),
+    "number": ("mae", "rmse", "bias", "r2"),
+}
+"""Kind of the prediction → what its labels are counted to, beside the coverage."""
+ESTIMATED = ("accuracy", "precision", "recall", "f1", "auc")
+"""Those that a reference which knows labels can tell of scores alone."""
+PERFORMANCE = (*dict.fromkeys(itertools.chain.from_iterable(FIGURES.values())), COVERAGE)
 """Figures of windows whose labels are in, that limits can be set on."""
 FEATURE_MISMATCH = "feature_mismatch"
 """Share of the compared records of a window in which a feature, or any, was not what the online store has."""

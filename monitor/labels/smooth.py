@@ -88,10 +88,11 @@ def stacked(
     gradients = np.empty((used + 1, *table.shape))
     np.matmul((above - values[:, None] * below) / size[:, None], flat, out=gradients[:-1].reshape(used, -1))
     found = [at for at, name in enumerate(_OF_CELLS) if at < used and lower[at] > 0]
-    names, shares = list(_OF_CELLS), values.tolist()
+    names, shares = [*list(_OF_CELLS)[:used], "auc"], values.tolist()
     auc = _auc(table, gradients[-1])
     if auc is not None:
-        found, names[used:], shares = [*found, used], ["auc"], [*shares, auc]
+        found.append(used)
+        shares.append(auc)
     return (
         [names[at] for at in found], [shares[at] for at in found],
         gradients if len(found) == len(gradients) else gradients[found],

@@ -21,7 +21,7 @@ MOST = 8
 """Versions of a window that have figures, those with most predictions: each takes a kilobyte of its record."""
 
 
-def measured(found: Mapping[str, Parts], plan: ModelPlan) -> dict[str, Any]:
+def by_version(found: Mapping[str, Parts], plan: ModelPlan) -> dict[str, Any]:
     """What the record of a window has of that, of sums by version and level. Nothing where all predictions are of one
     version: it did as the whole."""
     rows = {version: stands_for(parts) for version, parts in found.items()}

@@ -56,11 +56,10 @@ class Poller:
         contexts: Callable[[], Mapping[str, Context]],
         shown: Callable[[], Mapping[str, ModelView]],
         swap: Callable[[str, Offer], None],
-        prompts: Prompts | None = None,
     ) -> None:
         """`shown`: the models that this process speaks for; `swap` makes a reign durable, or raises StateError."""
         self.views: dict[str, RegistryView] = {}
-        self.prompts = prompts or Prompts(clock)
+        self.prompts = Prompts(clock)
         self._clock = clock
         self._plans = plans
         self._contexts = contexts

@@ -8,13 +8,11 @@ no more than the wait for the next poll.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from monitor.clock import Clock
 
-KEY = "prompted"
-"""Of a notice: model → wall time, ms."""
 TOLD_FOR = 60_000
 """Ms for which a prompt is told: twelve notices."""
 
@@ -53,19 +51,18 @@ class Prompts:
         with self._lock:
             self._waiting.discard(model)
 
-    def tell(self) -> dict[str, Any]:
-        """What belongs into a notice, JSON-able; empty where there is nothing new."""
+    def tell(self) -> dict[str, int]:
+        """What belongs into a notice: model → wall time, ms; empty where there is nothing new."""
         since = self._clock.now_ms() - TOLD_FOR
         with self._lock:
             self._is_untold = False
             self._own = {model: at for model, at in self._own.items() if at >= since}
-            return {KEY: dict(self._own)} if self._own else {}
+            return dict(self._own)
 
-    def take(self, told: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+    def take(self, told: Iterable[tuple[str, Any]]) -> None:
         """What others tell, all of it, by replica; it is untrusted. What was heard before prompts nothing."""
         heard = {}
-        for replica, notice in told:
-            prompts = notice.get(KEY)
+        for replica, prompts in told:
             for model, at in prompts.items() if isinstance(prompts, dict) else ():
                 if isinstance(at, int):
                     heard[replica, str(model)] = at

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from monitor.judge.catalogue import ESTIMATED
 from monitor.plan import Kind
 from monitor.verdict import State, Test, Verdict
 from monitor.view import ModelView, View
 from monitor.web import shape
 from monitor.web.compared import beside_store
-from monitor.web.measured import ESTIMATED
 from monitor.web.performing import performing
 from monitor.web.picture import Bar, counts_of
 from monitor.web.registered import registry

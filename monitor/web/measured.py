@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from monitor import performance as p
+from monitor.judge.catalogue import ESTIMATED
 from monitor.labels.figures import Basis
 from monitor.labels.reconcile import ways, worth
 from monitor.labels.steps import QUANTILES, quantiles
 from monitor.view import ModelView
 from monitor.web.series import Samples
-
-ESTIMATED = ("accuracy", "precision", "recall", "f1", "auc")
-"""Figures of an estimate that are shown; the API has the confusion matrix, too."""
 
 
 def add_performance(samples: Samples, model: ModelView, most: int) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import yaml
 
-from monitor.config.crosscheck_figures import COVERAGE, FIGURES, SHARES
+from monitor.config.crosscheck_figures import SHARES
 from monitor.config.plans import build_plans
+from monitor.judge.catalogue import COVERAGE, FIGURES
 from monitor.labels.cells import BINS, Binary, Multiclass, Regression
 from monitor.labels.figures import CATALOGUE, realise
 from monitor.plan import ConceptPlan

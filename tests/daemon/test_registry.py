@@ -14,11 +14,8 @@ from monitor import metrics
 from monitor.deliver.receiver import Receiver
 from monitor.reference.file import digest_of
 from monitor.verdict import State
-from tests.conftest import _missing
 from tests.daemon.ask import api, samples, until
 from tests.daemon.build import MODEL, PARTITIONS, ROWS, verdicts
-from tests.pipelines.environment import NotInstalled
-from tests.pipelines.registry import mlflow
 from tests.registry.fake import FakeMlflow
 from tests.registry.versions import NOW, SLICES, Served, content_of
 
@@ -143,45 +140,35 @@ def test_a_version_that_the_registry_does_not_name_is_reported(make):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)  # the environment is made the first time
-def test_the_alias_of_a_real_server_moves_under_load(make, tmp_path):
+def test_the_alias_of_a_real_server_moves_under_load(make, tmp_path, mlflow_server):
     """References are pushed by the command, versions 1 and 2 of the registry are what records call 7 and 8 by a tag."""
     from tests.pipelines.registry import API
 
-    folder = tmp_path / "mlflow"
-    folder.mkdir()
-    try:
-        starting = mlflow(folder)
-        server = starting.__enter__()
-    except NotInstalled as error:
-        _missing("mlflow", str(error))
-    try:
-        served = Served(NOW * SLICES + 3)
-        scene = make(models=settings(server.url, version_tag="served_as", write_tags=True))
-        server.create(MODEL)
-        for version in "78":
-            number = server.register(MODEL)
-            body = {"name": MODEL, "version": number, "key": "served_as", "value": version}
-            server.ask("POST", f"{API}/model-versions/set-tag", body)
-            (tmp_path / f"{version}.ref").write_bytes(content_of(version))
-            done = subprocess.run(
-                [sys.executable, "-m", "monitor", "reference", "push", "-c", str(scene.config), "--model", MODEL,
-                 "--version", number, str(tmp_path / f"{version}.ref")],
-                capture_output=True, text=True, check=False, timeout=120,
-            )  # fmt: skip
-            assert done.returncode == 0, done.stderr
-        server.alias(MODEL, "1")
-        with scene.daemon() as daemon:
-            until(lambda: len(reigns(daemon)) == 1, "the first version")
-            load = threading.Thread(target=stream, args=(scene, served, 0, (NOW + 4) * SLICES))
-            load.start()
-            until(lambda: served.count > 3 * SLICES * PARTITIONS, "some records")
-            server.alias(MODEL, "2")
-            load.join()
-            until(lambda: len(reigns(daemon)) == 2, "the second version")
-            await_window(daemon, served, NOW + 2)
-            found = check_unmixed(daemon, served)
-            assert daemon.evaluate.models[MODEL].incidents == ()
-            until(lambda: server.tags(MODEL, "2").get("driftline.status") == "ok", "the tag")
-    finally:
-        starting.__exit__(None, None, None)
+    served = Served(NOW * SLICES + 3)
+    scene = make(models=settings(mlflow_server.url, version_tag="served_as", write_tags=True))
+    mlflow_server.create(MODEL)
+    for version in "78":
+        number = mlflow_server.register(MODEL)
+        body = {"name": MODEL, "version": number, "key": "served_as", "value": version}
+        mlflow_server.ask("POST", f"{API}/model-versions/set-tag", body)
+        (tmp_path / f"{version}.ref").write_bytes(content_of(version))
+        done = subprocess.run(
+            [sys.executable, "-m", "monitor", "reference", "push", "-c", str(scene.config), "--model", MODEL,
+             "--version", number, str(tmp_path / f"{version}.ref")],
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    mlflow_server.alias(MODEL, "1")
+    with scene.daemon() as daemon:
+        until(lambda: len(reigns(daemon)) == 1, "the first version")
+        load = threading.Thread(target=stream, args=(scene, served, 0, (NOW + 4) * SLICES))
+        load.start()
+        until(lambda: served.count > 3 * SLICES * PARTITIONS, "some records")
+        mlflow_server.alias(MODEL, "2")
+        load.join()
+        until(lambda: len(reigns(daemon)) == 2, "the second version")
+        await_window(daemon, served, NOW + 2)
+        found = check_unmixed(daemon, served)
+        assert daemon.evaluate.models[MODEL].incidents == ()
+        until(lambda: mlflow_server.tags(MODEL, "2").get("driftline.status") == "ok", "the tag")
     assert {version for body in found.values() for version in body["versions"]} == {"7", "8"}

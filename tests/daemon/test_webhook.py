@@ -15,15 +15,13 @@ from monitor.registry.mlflow import Mlflow
 from monitor.registry.plan import RegistryPlan
 from monitor.registry.webhook import DELIVERY, SIGNATURE, TIMESTAMP, models_of
 from monitor.secret import Secret
-from tests.conftest import _missing
 from tests.daemon.ask import until
 from tests.daemon.build import MODEL, scene
 from tests.daemon.test_registry import registry, reigns, settings
 from tests.faults.shared_state import running, shared, topics
 from tests.incident.cases import LOOPBACK
-from tests.pipelines.environment import NotInstalled
 from tests.pipelines.exchange import RECORDED
-from tests.pipelines.registry import MlflowServer, mlflow
+from tests.pipelines.registry import MlflowServer
 from tests.registry.signed import SECRET, body_of, signed
 from tests.registry.versions import content_of
 from tests.web.conftest import Site
@@ -82,35 +80,24 @@ def record(got, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)  # the environment is made the first time
-def test_a_webhook_of_a_real_server_has_its_new_alias_judged_at_once(make, tmp_path):
+def test_a_webhook_of_a_real_server_has_its_new_alias_judged_at_once(make, mlflow_server):
     """Its own signature fits, and its example is taken too. `DRIFTLINE_RECORD=1` keeps one for the contract test."""
-    folder = tmp_path / "mlflow"
-    folder.mkdir()
-    try:
-        starting = mlflow(folder)
-        server = starting.__enter__()
-    except NotInstalled as error:
-        _missing("mlflow", str(error))
-    try:
-        server.create(MODEL)
-        for version in "78":
-            content = content_of(version)
-            Mlflow(plan(server)).push(server.register(MODEL), content, digest_of(content))
-        server.alias(MODEL, "1")
-        made = make(models=settings(server.url, **SELDOM))
-        with made.daemon() as daemon, Receiver() as heard:
-            until(lambda: len(reigns(daemon)) == 1, "the first version")
-            hook = server.hook(f"{daemon.server.url}{PATH}", SECRET)
-            server.hook(heard.url, SECRET)
-            tried = server.try_hook(hook)
-            assert (tried["success"], json.loads(tried["response_body"])["data"]) == (True, {"prompted": []})
-            server.alias(MODEL, "2")
-            until(lambda: [one.version for one in reigns(daemon)] == ["1", "2"], "the swap")
-            (got,) = heard.wait_for(1)
-        assert models_of([plan(server)], got.headers, got.body, now_ms=time.time_ns() // 1_000_000) == (
-            MODEL,
-        )
-    finally:
-        starting.__exit__(None, None, None)
+    mlflow_server.create(MODEL)
+    for version in "78":
+        content = content_of(version)
+        Mlflow(plan(mlflow_server)).push(mlflow_server.register(MODEL), content, digest_of(content))
+    mlflow_server.alias(MODEL, "1")
+    made = make(models=settings(mlflow_server.url, **SELDOM))
+    with made.daemon() as daemon, Receiver() as heard:
+        until(lambda: len(reigns(daemon)) == 1, "the first version")
+        hook = mlflow_server.hook(f"{daemon.server.url}{PATH}", SECRET)
+        mlflow_server.hook(heard.url, SECRET)
+        tried = mlflow_server.try_hook(hook)
+        assert (tried["success"], json.loads(tried["response_body"])["data"]) == (True, {"prompted": []})
+        mlflow_server.alias(MODEL, "2")
+        until(lambda: [one.version for one in reigns(daemon)] == ["1", "2"], "the swap")
+        (got,) = heard.wait_for(1)
+    now = time.time_ns() // 1_000_000
+    assert models_of([plan(mlflow_server)], got.headers, got.body, now_ms=now) == (MODEL,)
     if os.environ.get("DRIFTLINE_RECORD"):
         record(got, "mlflow-webhook")

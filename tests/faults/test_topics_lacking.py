@@ -136,8 +136,6 @@ def test_row_22_a_topic_of_the_state_is_deleted_while_a_replica_runs(kafka, tmp_
                 "each partition to be stored without a new record",
             )
         assert len(lines_of(life, "topic_lacking")) == len(lines_of(life, "topics_made_anew")) == 1
-        refused = lines_of(life, "state_refused") + lines_of(life, "ledger_refused")
-        assert sum(line["logger"] == "monitor.refusals" for line in refused) <= 3
         if name != "sketches":  # one that starts later lacks panes that were complete before
             life.process.kill()
             life.process.wait(20)

@@ -12,7 +12,7 @@ from kernels.join import NUMBER, width_of
 from monitor.judge.record import from_json, to_json
 from monitor.labelled import KIND
 from monitor.labels.shares import measure
-from monitor.labels.versions import BY_VERSION, MOST, left_out, measured, recorded
+from monitor.labels.versions import BY_VERSION, MOST, by_version, left_out, recorded
 from monitor.names import Source
 from monitor.web.figures import performance
 from tests.labels.rows import naive_binary
@@ -182,7 +182,7 @@ def test_bounds_without_an_end_are_kept():
     plan = replace(PLAN, join=replace(PLAN.join, kind="number"))
     sums = np.zeros(width_of(NUMBER, 2), np.int64)
     sums[:3], sums[-2:] = (1, 65536, 65536), 1
-    body = measured({"1": {0: sums}, "2": {1: sums}}, plan)
+    body = by_version({"1": {0: sums}, "2": {1: sums}}, plan)
     json.dumps(body, allow_nan=False)
     predictions, labels = rollout(0, rows=20)
     one = replace(window(stored(predictions, labels)), outcomes=body, versions={"1": 1, "2": 2})

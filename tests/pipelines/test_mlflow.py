@@ -14,11 +14,9 @@ from monitor.deliver.receiver import Receiver
 from monitor.errors import RegistryError
 from monitor.registry.mlflow import DIGEST, STATUS, Mlflow, Version
 from monitor.registry.plan import RegistryPlan
-from tests.conftest import _missing
 from tests.incident.cases import LOOPBACK
-from tests.pipelines.environment import NotInstalled
 from tests.pipelines.exchange import Player, Recorder, recorded
-from tests.pipelines.registry import MlflowServer, mlflow
+from tests.pipelines.registry import MlflowServer
 
 CONTENT = b'"a reference"'
 """JSON, so that it can be recorded as it is."""
@@ -80,21 +78,13 @@ def test_it_is_asked_as_the_real_one_was():
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)  # the environment is made the first time
-def test_a_real_server_says_the_same(tmp_path):
+def test_a_real_server_says_the_same(mlflow_server):
     """It answers as it did when its answers were recorded."""
-    try:
-        starting = mlflow(tmp_path)
-        server = starting.__enter__()
-    except NotInstalled as error:
-        _missing("mlflow", str(error))
-    try:
-        server.create("churn")
-        server.register("churn")
-        with Receiver() as receiver:
-            recorder = Recorder(server.url, receiver)
-            all_that_is_asked(receiver.url, server)
-    finally:
-        starting.__exit__(None, None, None)
+    mlflow_server.create("churn")
+    mlflow_server.register("churn")
+    with Receiver() as receiver:
+        recorder = Recorder(mlflow_server.url, receiver)
+        all_that_is_asked(receiver.url, mlflow_server)
     if os.environ.get("DRIFTLINE_RECORD"):
         recorder.store("mlflow")
     said = [(one["method"], one["status"], type(one["answer"])) for one in recorder.said]

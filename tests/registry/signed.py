@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import uuid
 
-from monitor.registry.webhook import DELIVERY, SIGNATURE, TIMESTAMP, signature_of
+from monitor.deliver.signing import signature
+from monitor.registry.webhook import DELIVERY, SIGNATURE, TIMESTAMP
 
 SECRET = "a secret that MLflow was given"
 
@@ -25,6 +26,6 @@ def signed(body: bytes, at_ms: int, *, secret: str = SECRET, **other: str) -> di
     """Headers; `other` ones instead, as "timestamp", "delivery" and "signature"."""
     delivery, timestamp = str(uuid.uuid4()), str(at_ms // 1000)
     headers = {"delivery": delivery, "timestamp": timestamp}
-    headers["signature"] = signature_of(secret, f"{delivery}.{timestamp}.".encode() + body)
+    headers["signature"] = signature(secret.encode(), delivery, timestamp, body)
     names = {"delivery": DELIVERY, "timestamp": TIMESTAMP, "signature": SIGNATURE}
     return {names[key]: value for key, value in (headers | other).items()}

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from monitor import metrics
 from monitor.clock import ManualClock
+from monitor.deliver.signing import DIGITS, TOLERANCE
 from monitor.errors import WebhookClosed, WebhookRefused
 from monitor.registry.plan import RegistryPlan
 from monitor.registry.poll import Poller
 from monitor.registry.prompts import TOLD_FOR, Prompts
-from monitor.registry.webhook import DIGITS, TOLERANCE, models_of
+from monitor.registry.webhook import models_of
 from monitor.secret import Secret
 from monitor.view import ModelView
 from tests.daemon.build import MODEL
@@ -230,9 +231,7 @@ def test_prompts_go_to_the_replica_that_speaks_for_the_model():
     assert here.is_untold
     told = here.tell()
     assert not here.is_untold
-    there.take(
-        [("here:8710", told), ("old", {}), ("odd", {"prompted": 3}), ("odder", {"prompted": {"churn": "x"}})]
-    )
+    there.take([("here:8710", told), ("old", None), ("odd", 3), ("odder", {"churn": "x"})])
     assert there.wants("churn")
     there.begin("churn")
     there.take([("here:8710", here.tell())])

@@ -12,6 +12,8 @@ from monitor.state.envelope import Form, seal, unseal
 from monitor.state.kafka.keys import NoticeKey, WriterId, encode
 from monitor.state.kafka.logs import Place, Record, Write
 
+BESIDE = ("compared", "prompted")
+"""What a process may say beside the models that it judges. Who reads these does not trust them."""
 KEPT = 3_600_000
 """Milliseconds after which anybody takes the notice of a process away that says nothing more: it did not end well."""
 
@@ -32,7 +34,7 @@ class Notices:
             try:
                 notice = json.loads(unseal(Form.NOTICE, record.value))
                 told = {name: notice[name] for name in ("replica", "at", "models")}
-                newest[record.key] = told | ({"compared": notice["compared"]} if "compared" in notice else {})
+                newest[record.key] = told | {name: notice[name] for name in BESIDE if name in notice}
             except (StateDamaged, StateTooNew, ValueError, KeyError, TypeError):
                 return
         self.newest = newest

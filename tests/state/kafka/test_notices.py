@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from monitor.clock import ManualClock
 from monitor.consistency.tallies import Tallies
-from monitor.elsewhere import EVERY, Notices
+from monitor.elsewhere import EVERY, SOON, Notices
+from monitor.registry.prompts import Prompts
 from monitor.state.kafka import keys
 from monitor.state.kafka.keys import NoticeKey, WriterId
 from monitor.state.kafka.logs import Place, Write
@@ -26,7 +27,8 @@ class Member:
     def __init__(self, broker, name, clock):
         self.log = Replica(broker, name, clock=clock).log
         self.tallies = Tallies(clock, run=name)
-        self.notices = Notices(self.log, clock, stall=STALL, tallies=self.tallies)
+        self.prompts = Prompts(clock)
+        self.notices = Notices(self.log, clock, stall=STALL, tallies=self.tallies, prompts=self.prompts)
         self.notices.replica = f"{name}:8710"
 
     def tell(self, *models):
@@ -69,6 +71,19 @@ def test_the_last_who_spoke_of_a_model_is_believed_for_a_while():
     assert [one.replica for one in third.hears(name)] == ["second:8710"]
     clock.advance(STALL / 1000 + 1)
     assert third.hears(name) == (Elsewhere(name),)
+
+
+def test_a_prompt_reaches_who_judges_the_model_without_the_wait_for_the_next_notice():
+    """It hears which replica was asked by the registry; nothing is left to tell back."""
+    _, clock, first, second = world()
+    first.tell(calm())
+    first.prompts.note(["churn"])
+    clock.advance(SOON)
+    first.tell(calm())
+    second.hears()
+    second.tell()
+    assert second.prompts.wants("churn")
+    assert not second.prompts.is_untold
 
 
 def test_notices_come_now_and_then_and_disturb_no_report():
