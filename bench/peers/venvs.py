@@ -73,12 +73,12 @@ def _ensured(name: str) -> Path | str:
     return python
 
 
-def install(folder: Path, requirements: Path) -> str:
-    """Why it failed, in a line; "" when it did not. Wheels only: a compiler would make other numbers."""
+def install(folder: Path, requirements: Path, *options: str) -> str:
+    """Why it failed, in a line; "" when it did not. Wheels only: a compiler would make other numbers. `options`: of pip."""
     commands = [
         [sys.executable, "-m", "venv", str(folder)],
         [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check",
-         "--only-binary", ":all:", "-r", str(requirements)],
+         "--only-binary", ":all:", *options, "-r", str(requirements)],
     ]  # fmt: skip
     try:
         for command in commands:
