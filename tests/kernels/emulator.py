@@ -23,9 +23,9 @@ TYPES = {"int": ctypes.c_int, "int64": ctypes.c_longlong, "double": ctypes.c_dou
 
 PRELUDE = r"""
 #include <atomic>
-#include <barrier>
 #include <cmath>
 #include <cstring>
+#include <pthread.h>
 #include <thread>
 #include <vector>
 #define __global__
@@ -36,8 +36,8 @@ PRELUDE = r"""
 struct Place { unsigned x, y; };
 static thread_local Place threadIdx, blockIdx;
 static Place blockDim;
-static std::barrier<>* fence;
-static void __syncthreads() { fence->arrive_and_wait(); }
+static pthread_barrier_t fence;
+static void __syncthreads() { pthread_barrier_wait(&fence); }
 static long long __double_as_longlong(double x) { long long bits; std::memcpy(&bits, &x, 8); return bits; }
 static double __longlong_as_double(long long bits) { double x; std::memcpy(&x, &bits, 8); return x; }
 template <class T> T atomicAdd(T* to, T amount) { return __atomic_fetch_add(to, amount, __ATOMIC_SEQ_CST); }
@@ -46,8 +46,7 @@ static unsigned long long atomicCAS(unsigned long long* to, unsigned long long o
     return old;
 }
 template <class Body> void launch(unsigned width, unsigned height, unsigned threads, Body body) {
-    std::barrier<> meeting(threads);
-    fence = &meeting;
+    pthread_barrier_init(&fence, nullptr, threads);
     blockDim = {threads, 1};
     std::vector<std::thread> running;
     for (unsigned thread = 0; thread < threads; thread++)
@@ -57,11 +56,11 @@ template <class Body> void launch(unsigned width, unsigned height, unsigned thre
                 for (unsigned x = 0; x < width; x++) {
                     blockIdx = {x, y};
                     body();
-                    meeting.arrive_and_wait();
+                    __syncthreads();
                 }
         });
     for (auto& one : running) one.join();
-    fence = nullptr;
+    pthread_barrier_destroy(&fence);
 }
 """
 HEAD = re.compile(r'extern "C" __global__ void (\w+)\(([^)]*)\)')
