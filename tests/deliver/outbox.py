@@ -85,10 +85,11 @@ class Outbox:
         bodies = sorted(self.entries("outcome").values(), key=lambda body: (body["at"], body["action"]))
         return [(body["action"], body["state"]) for body in bodies]
 
-    def pump(self, loop: Deliverer | Member, *, seconds: float) -> int:
-        """Run a loop for some simulated time; how many looks it took."""
+    def pump(self, loop: Deliverer | Member, *, seconds: float, stride: float = 0.001) -> int:
+        """Run a loop for some simulated time; how many looks it took. `stride`: seconds between two of them at least, as of a
+        loop that is slow."""
         end, looks = self.clock.monotonic() + seconds, 0
         while self.clock.monotonic() <= end:
-            self.clock.advance(max(loop.tick(), 0.001))
+            self.clock.advance(max(loop.tick(), stride))
             looks += 1
         return looks

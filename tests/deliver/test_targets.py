@@ -175,9 +175,9 @@ def test_any_crash_keeps_the_promise(scene, preset, point):
         box.webhook().tick()
     box.restart()
     loop = box.webhook()
-    box.pump(loop, seconds=20 * 3600)
+    box.pump(loop, seconds=20 * 3600, stride=20.0)
     assert len(pipeline.starts) <= 1
-    box.pump(loop, seconds=6 * 3600)
+    box.pump(loop, seconds=6 * 3600, stride=20.0)
     assert box.outcomes() == [("retrain", "sent")]
     assert len(pipeline.starts) == (2 if preset == "github-workflow" and point == "append.before" else 1)
 
