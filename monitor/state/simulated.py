@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -23,6 +24,9 @@ POINTS = tuple(
 )
 """Where it can crash: before a write, between its parts, after it is durable and before the
 caller knows."""
+
+_body = functools.lru_cache(1 << 14)(to_body)
+"""Ledgers are read after every step of a simulation, and nobody changes what they hold."""
 
 
 class SimulatedCrash(BaseException):
@@ -150,7 +154,7 @@ class SimulatedLog(Alone):
         with self._alive():
             for (owner, kind, name), body in sorted(self._durable.ledger.items()):
                 if owner == model and wanted(kind, kinds):
-                    entries.setdefault(kind, {})[name] = to_body(body)
+                    entries.setdefault(kind, {})[name] = _body(body)
         return Ledger(model, self.term, entries)
 
     def bodies(self, model: str, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -159,7 +163,7 @@ class SimulatedLog(Alone):
                 (key[2], body) for key, body in self._durable.ledger.items() if key[:2] == (model, kind)
             )
         for name, body in found:
-            yield name, to_body(body)
+            yield name, _body(body)
 
     def append(self, model: str, entries: Sequence[Entry]) -> None:
         bodies = [None if entry.body is None else to_text(entry.body) for entry in entries]
