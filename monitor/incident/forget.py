@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 from monitor.retrain.rules import request_id
 from monitor.state.log import Entry, Ledger
@@ -28,7 +29,7 @@ def forget(ledger: Ledger, now: int) -> tuple[Entry, ...]:
 
 def _incidents(ledger: Ledger, now: int) -> Iterator[Entry]:
     resolved = {
-        identity: max((int(span["ends"]) for span in body.get("spans", {}).values()), default=0)
+        identity: _ended(body)
         for identity, body in ledger.of("incident").items()
         if body["state"] == "resolved"
     }
@@ -36,6 +37,12 @@ def _incidents(ledger: Ledger, now: int) -> Iterator[Entry]:
     for identity, ended in resolved.items():
         if identity not in newest and now - ended > RETENTION:
             yield Entry("incident", identity, None)
+
+
+def _ended(body: Mapping[str, Any]) -> int:
+    """Wall time. One that was told to nobody, as of a rule that only retrains, has none: then the event time of its end."""
+    spans = body.get("spans", {}).values()
+    return max(int(span["ends"]) for span in spans) if spans else int(body["updated"])
 
 
 def _deliveries(ledger: Ledger, now: int, asking: Collection[str]) -> Iterator[Entry]:

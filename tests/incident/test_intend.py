@@ -151,3 +151,15 @@ def test_forget_removes_only_what_is_finished_and_old():
         ("retrain", "done"),
     }
     assert len(removed) == 4
+
+
+def test_an_incident_that_nobody_was_told_of_is_as_old_as_its_end():
+    """It has no wall times, and does not go before those that are older: here two of these do, and then the oldest of those."""
+    told = {f"i{n:03d}": {"spans": {"critical": {"starts": 0, "ends": n}}} for n in range(KEPT)}
+    quiet = {f"q{n}": {"spans": {}, "updated": DAY + n} for n in range(2)}
+    entries = [
+        Entry("incident", name, {"state": "resolved", **body}) for name, body in (told | quiet).items()
+    ]
+    ledger = with_entries(empty_ledger(), entries)
+    assert {entry.id for entry in forget(ledger, RETENTION + DAY)} == {"i000", "i001"}
+    assert forget(ledger, RETENTION) == ()
