@@ -4,6 +4,7 @@ What has been added up is a function of the rows alone, not of their order. Of s
 id that of smallest (deadline, rank, value) counts; of its labels those whose `stamp` is not before `opening` and whose
 `mark` is not behind `deadline` of the prediction's cell, and of them the one of largest (stamp, offset, value).
 A cell whose deadline is OVER is no cell any more: whatever prediction comes takes the place of its own.
+Of a *brief* label ~`mark` is kept, which is negative: it counts only where `stamp` is not before `opening` + `less`.
 
     ids     uint64[capacity]  0 where nothing is; at least one place is free
     cell    int32[capacity]   the prediction's cell, -1 while only labels are known
@@ -159,13 +160,15 @@ def _seek(
 
 @inline
 def _best(
-    first: int, low: int, high: int, value: Array, stamp: Array, offset: Array, mark: Array, following: Array
-) -> int:
+    first: int, low: int, high: int, less: int,
+    value: Array, stamp: Array, offset: Array, mark: Array, following: Array,
+) -> int:  # fmt: skip
     """The label that counts among a list, -1: none."""
     best = np.int64(-1)
     at = np.int64(first)
     while at >= 0:
-        if low <= stamp[at] and mark[at] <= high:
+        own = mark[at]
+        if (low if own >= 0 else low + less) <= stamp[at] and max(own, ~own) <= high:
             is_better = best < 0 or stamp[at] > stamp[best]
             if not is_better and stamp[at] == stamp[best]:
                 is_better = offset[at] > offset[best]
@@ -181,7 +184,7 @@ def _best(
     "int64(uint64[::1], int32[::1], float32[::1], int32[::1], "
     "float32[::1], int64[::1], int64[::1], int64[::1], int32[::1], "
     "const int64[::1], const int64[::1], const uint64[::1], const int32[:, ::1], int64[:, ::1], "
-    "int64, int64, float64, float64, "
+    "int64, int64, float64, float64, int64, "
     "const uint64[::1], const int32[::1], const float32[::1], "
     "uint64[::1], int32[::1], float32[::1], int64[::1], int64[::1])"
 )
@@ -189,7 +192,7 @@ def add_predictions(
     ids: Array, cell: Array, value: Array, label: Array,
     label_value: Array, stamp: Array, offset: Array, mark: Array, next_label: Array,
     opening: Array, deadline: Array, rank: Array, parts: Array, sums: Array,
-    kind: int, classes: int, threshold: float, scale: float,
+    kind: int, classes: int, threshold: float, scale: float, less: int,
     own_id: Array, own_cell: Array, own_value: Array,
     other_id: Array, other_cell: Array, other_value: Array, others: Array, places: Array,
 ) -> int:  # fmt: skip
@@ -202,6 +205,7 @@ def add_predictions(
     own_cell   int32[rows]
     own_value  float32[rows]
     other_id, other_cell, other_value   [rows]: predictions that do not count because of one with an earlier deadline
+    less       by which brief labels count less early
     others     int64[1]       how many these are
     places     int64[any]     room for as many that are looked for at the same time
     """
@@ -228,23 +232,20 @@ def add_predictions(
                 others[0] += 1
             if not is_before:
                 continue
-            best = _best(label[at], opening[old], deadline[old], label_value, stamp, offset, mark, next_label)
+            best = _best(
+                label[at], opening[old], deadline[old], less, label_value, stamp, offset, mark, next_label
+            )
             for part in range(parts.shape[1]):
                 add_prediction(sums[parts[old, part]], kind, classes, threshold, value[at], -1)
                 if best >= 0:
                     add_pair(
-                        sums[parts[old, part]],
-                        kind,
-                        classes,
-                        threshold,
-                        scale,
-                        value[at],
-                        label_value[best],
-                        -1,
-                    )
+                        sums[parts[old, part]], kind, classes, threshold, scale, value[at], label_value[best], -1
+                    )  # fmt: skip
         cell[at] = new
         value[at] = taken
-        best = _best(label[at], opening[new], deadline[new], label_value, stamp, offset, mark, next_label)
+        best = _best(
+            label[at], opening[new], deadline[new], less, label_value, stamp, offset, mark, next_label
+        )
         for part in range(parts.shape[1]):
             add_prediction(sums[parts[new, part]], kind, classes, threshold, taken, 1)
             if best >= 0:
@@ -256,14 +257,14 @@ def add_predictions(
     "int64(uint64[::1], int32[::1], float32[::1], int32[::1], "
     "float32[::1], int64[::1], int64[::1], int64[::1], int32[::1], "
     "const int64[::1], const int64[::1], const int32[:, ::1], int64[:, ::1], "
-    "int64, int64, float64, float64, "
+    "int64, int64, float64, float64, int64, "
     "const uint64[::1], int64, int64, int64[::1], int64[::1])"
 )
 def add_labels(
     ids: Array, cell: Array, value: Array, label: Array,
     label_value: Array, stamp: Array, offset: Array, mark: Array, next_label: Array,
     opening: Array, deadline: Array, parts: Array, sums: Array,
-    kind: int, classes: int, threshold: float, scale: float,
+    kind: int, classes: int, threshold: float, scale: float, less: int,
     own_id: Array, begin: int, end: int, late: Array, places: Array,
 ) -> int:  # fmt: skip
     """Take the labels [begin, end) of the lists, which stand there but are in none yet; places that became used.
@@ -271,6 +272,7 @@ def add_labels(
     ids, cell, value, label   the table
     label_value, stamp, offset, mark, next_label   the lists of labels
     opening, deadline, parts, sums   the cells
+    less    by which brief labels count less early
     own_id  uint64[end - begin]   none is 0
     late    int64[1]   how many come behind the deadline of their prediction is added
     places  int64[any]   room for as many that are looked for at the same time
@@ -291,12 +293,13 @@ def add_labels(
         first, of = label[at], cell[at]
         next_label[own] = first
         label[at] = own
-        if of >= 0 and mark[own] > deadline[of]:
+        is_late = of >= 0 and max(mark[own], ~mark[own]) > deadline[of]
+        if is_late:
             late[0] += 1
-        if of < 0 or stamp[own] < opening[of] or mark[own] > deadline[of]:
+        if of < 0 or is_late or stamp[own] < opening[of]:
             continue
-        before = _best(first, opening[of], deadline[of], label_value, stamp, offset, mark, next_label)
-        best = _best(own, opening[of], deadline[of], label_value, stamp, offset, mark, next_label)
+        before = _best(first, opening[of], deadline[of], less, label_value, stamp, offset, mark, next_label)
+        best = _best(own, opening[of], deadline[of], less, label_value, stamp, offset, mark, next_label)
         if best == before:
             continue
         for part in range(parts.shape[1]):
@@ -341,14 +344,14 @@ def add_labelled(
     "float32[::1], int64[::1], int64[::1], int64[::1], int32[::1], "
     "uint64[::1], int32[::1], float32[::1], int32[::1], "
     "float32[::1], int64[::1], int64[::1], int64[::1], int32[::1], "
-    "const boolean[::1], int64, int64[::1])"
+    "const boolean[::1], int64, int64, int64[::1])"
 )
 def move(
     ids: Array, cell: Array, value: Array, label: Array,
     label_value: Array, stamp: Array, offset: Array, mark: Array, next_label: Array,
     new_ids: Array, new_cell: Array, new_value: Array, new_label: Array,
     new_label_value: Array, new_stamp: Array, new_offset: Array, new_mark: Array, new_next: Array,
-    is_over: Array, oldest: int, unknown: Array,
+    is_over: Array, oldest: int, less: int, unknown: Array,
 ) -> int:  # fmt: skip
     """Move into an empty table (ids all 0) what is not over; how many labels it has.
 
@@ -358,7 +361,8 @@ def move(
     new_label_value, new_stamp, new_offset, new_mark, new_next   and its lists
     is_over  bool[cells]   these are no cells any more: labels are as if nobody had predicted them
     oldest   labels without a prediction whose `stamp` is smaller are not waited for any more
-    unknown  int64[1]   how many labels are let go that had no prediction is added
+    less     as much earlier brief ones are let go
+    unknown  int64[2]   how many labels are let go that had no prediction is added; and how many because they were brief
     """
     labels = 0
     for at in range(len(ids)):
@@ -370,7 +374,7 @@ def move(
         head = np.int64(-1)
         of = np.int64(label[at])
         while of >= 0:
-            if own >= 0 or stamp[of] >= oldest:
+            if own >= 0 or stamp[of] >= (oldest if mark[of] >= 0 else oldest + less):
                 new_label_value[labels] = label_value[of]
                 new_stamp[labels] = stamp[of]
                 new_offset[labels] = offset[of]
@@ -379,7 +383,7 @@ def move(
                 head = np.int64(labels)
                 labels += 1
             elif cell[at] < 0:
-                unknown[0] += 1
+                unknown[0 if stamp[of] < oldest else 1] += 1
             of = np.int64(next_label[of])
         if own < 0 and head < 0:
             continue

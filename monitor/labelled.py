@@ -25,6 +25,7 @@ from monitor.incident.text import rfc3339
 from monitor.incident.track import Transition, track
 from monitor.judge.limits import rules_that_hold
 from monitor.judge.record import from_json, to_json
+from monitor.labels import brief
 from monitor.labels.concept import ERRORS, Change, Concept, held, recorded, told
 from monitor.labels.counted import Counted
 from monitor.labels.delays import Delays
@@ -96,6 +97,8 @@ class Labelled:
         self.delays: Delays | None = None
         self._concept = Concept()
         self._looked = -LOOK
+        self._final = -1
+        """The event time before which there is no coming prediction; -1: not known yet."""
 
     def restore(self, ledger: Ledger) -> None:
         """Continue from what the ledger says was measured."""
@@ -123,6 +126,7 @@ class Labelled:
                 self._passed_over = True
                 continue
             self.outcomes.observe(sketch)
+            self.outcomes.relieve(passed=self._final)
 
     def begin_anew(self, now: int) -> bool:
         """Whether all sketches must be handed out once more; then this has forgotten what it knew of them."""
@@ -164,6 +168,9 @@ class Labelled:
                 break
             if not assess(end + self._wait, heard=heard, now=now, patience=self._patience).complete:
                 break
+            if end > self.outcomes.whole:
+                self.outcomes.missed = True  # its labels were put off
+                break
             if end > self._cursor.get(spec.name, -1):
                 yield self._measured(spec, end, incidents(), said(spec.name, end))
                 self._looked = -LOOK
@@ -171,7 +178,9 @@ class Labelled:
                 yield revised
             self._at[spec.name] = end
             self._leave()
-        self.outcomes.sweep(passed=passed - self.plan.lateness)
+        self._final = max(passed - self.plan.lateness, *judged.values(), -1)
+        self.outcomes.sweep(passed=self._final)
+        self.outcomes.relieve(passed=self._final)
         if abs(now - self._looked) >= LOOK:
             self._looked = now
             self._shown(judged, heard)
@@ -279,6 +288,7 @@ class Labelled:
         found = {segment: self._shares(spec, end, segment) for segment in (WHOLE, *self.outcomes.segments())}
         whole = found[WHOLE]
         scores = {segment: one.scores for segment, one in found.items() if one.predictions}
+        early = self.outcomes.brief(start, end) if whole.labelled < whole.predictions else 0
         reason = None
         if not whole.predictions:
             reason = Unknown.NO_DATA
@@ -288,12 +298,13 @@ class Labelled:
         runs = {rule.name: run(rule, scores, before) for rule in limits if not rule.of}
         return Verdict(
             model=plan.name, window=spec.name, start=start, end=end, revision=0,
-            state=State.UNKNOWN if reason is not None else State.OK, reason=reason, detail=whole.detail,
+            state=State.UNKNOWN if reason is not None else State.OK, reason=reason, detail=whole.detail + brief.told(early),
             rows=whole.predictions, coverage=1.0, p=1.0, statistic=0.0, alpha=0.0, proven=False, reference="",
             reference_windows=0, windows_needed=0, scores=scores,
             rules=() if reason is not None else rules_that_hold(limits, scores, before=before, runs=runs),
             versions={version: stands_for(parts) for version, parts in versions.items()},
-            outcomes=self._step(spec, end) | kept(limits, runs) | by_version(versions, plan),
+            outcomes=self._step(spec, end) | kept(limits, runs) | by_version(versions, plan)
+            | ({brief.NOT_HELD: early} if early else {}),
         )  # fmt: skip
 
     def _step(self, spec: WindowSpec, end: int) -> dict[str, Any]:

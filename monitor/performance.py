@@ -30,7 +30,8 @@ JOIN_IDS = gauge(
 JOIN_BYTES = gauge("join_bytes", "Memory of the table in which they do.", "model")
 LABELS_UNJOINED = gauge(
     "labels_unjoined",
-    "Labels let go since the start, by reason: late, or unknown: nobody has predicted them.",
+    "Labels let go since the start, by reason: late; unknown: nobody has predicted them; early: nobody had, and more came "
+    "than may be held for predictions to come.",
     "model",
     "reason",
 )

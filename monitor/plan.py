@@ -205,6 +205,8 @@ class JoinPlan:
     """The plan is that of the labels themselves."""
     most: int = 1 << 62
     """Predictions of one partition that may wait for labels at once."""
+    most_early: int = 1 << 62
+    """Labels of one partition that may wait for predictions at once: `monitor.labels.brief`."""
     path: Path = ()
     """Of the label, where it stands in the record of the prediction."""
 

@@ -204,8 +204,13 @@ def check_memory(plans: Plans, references: Mapping[str, Reference], partitions: 
             )
             need[f"{source.name}, {model.name}"] = most(cell, size), likely(cell, size), sums
             if model.join is not None:
-                waiting = join_bytes(model, groups=groups, partitions=size.partitions)
-                sums = f"{model.join.most} predictions that wait (labels.max_open) x {size.partitions} partitions"
+                topics = {one.name: one.topic for one in plans.sources}
+                labelled = partitions.get(topics.get(model.join.source, ""), 1)
+                waiting = join_bytes(model, groups=groups, partitions=size.partitions, labelled=labelled)
+                sums = (
+                    f"{model.join.most} predictions that wait (labels.max_open) x {size.partitions} partitions, and"
+                    f" {model.join.most_early} labels (labels.max_early) x {labelled} partitions"
+                )
                 need[f"labels of {model.name}"] = waiting, waiting, sums
     total = _whole(sum(bytes_ for bytes_, _, _ in need.values()))
     expected = _whole(sum(bytes_ for _, bytes_, _ in need.values()))
@@ -215,7 +220,7 @@ def check_memory(plans: Plans, references: Mapping[str, Reference], partitions: 
     if total <= plans.memory:
         return ok("memory", detail)
     largest = max(need, key=lambda name: need[name][0])
-    change = "raise memory.max, or take longer panes, a shorter longest window, fewer features, segments, sampled rows, predictions that wait for labels or partitions"
+    change = "raise memory.max, or take longer panes, a shorter longest window, fewer features, segments, sampled rows, predictions that wait for labels, early labels or partitions"
     return wrong("memory", f"{detail}; most of it {largest}: {need[largest][2]}; {change}")
 
 

@@ -44,6 +44,13 @@ class Labels(Group):
         "be, ids are sampled by their hash, 1 in 2, 4, 8…; figures are of these and say so. `driftline check` counts their memory.",
         examples=[1_000_000],
     )
+    max_early: Annotated[int, Field(ge=10_000, le=1 << 40)] = Field(
+        default=1_000_000,
+        description="Labels of one partition of their topic that are held for predictions which are still to come, of a day, or of "
+        "`wait` where that is less. Where more come the others count only for predictions that are no later than they are, and "
+        "windows that these could matter to say so. `driftline check` counts their memory.",
+        examples=[1_000_000],
+    )
     positive: tuple[Text, ...] = Field(
         default=("1", "true"),
         min_length=1,
@@ -141,8 +148,9 @@ def plan_join(
     if labels.source is None:
         return JoinPlan("", kind, 0, digest, classes, labels.threshold, scale, path=labels.path)
     return JoinPlan(
-        labels.source, kind, labels.wait, digest, classes, labels.threshold, scale, most=labels.max_open
-    )
+        labels.source, kind, labels.wait, digest, classes, labels.threshold, scale, most=labels.max_open,
+        most_early=labels.max_early,
+    )  # fmt: skip
 
 
 def label_plan(plan: ModelPlan, labels: Labels) -> ModelPlan:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.join import OVER
 from monitor.joinable import digest_of, is_counted, unpack_sums
 from monitor.labels.outcomes import KEPT, cohort_span
 from monitor.names import SketchKey
@@ -39,6 +40,8 @@ class Counted:
         self._forgotten = -1
         self.missed = False
         """Something came for a cohort that was forgotten."""
+        self.whole = OVER
+        """As of `Outcomes`: nothing is put off."""
 
     def observe(self, sketch: Sketch) -> None:
         """Take a sketch; of any other configuration, nothing."""
@@ -105,10 +108,17 @@ class Counted:
     def sweep(self, *, passed: int = -1) -> None:
         """Nothing is held of what was left."""
 
+    def relieve(self, *, passed: int) -> None:
+        """Nothing waits."""
+
+    def brief(self, _start: int, _end: int) -> int:
+        """No label comes early."""
+        return 0
+
     def waiting(self) -> dict[str, int]:
         """What is held, in numbers."""
         size = sum(len(data) for held in self._held.values() for data in held.values())
-        return {"predicted": 0, "labelled": 0, "late": 0, "unknown": 0, "bytes": size}
+        return {"predicted": 0, "labelled": 0, "late": 0, "unknown": 0, "early": 0, "bytes": size}
 
     def _added(
         self, start: int, end: int, variants: Collection[str], segment: str, name: Callable[[int, str], K]

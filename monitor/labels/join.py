@@ -81,8 +81,10 @@ class Join:
     A cell is one cohort (predictions of a span of event time) of one group.
     """
 
-    def __init__(self, plan: JoinPlan) -> None:
+    def __init__(self, plan: JoinPlan, *, less: int = 0) -> None:
+        """`less`: by how much labels that are brief may be sent less early than others, ms."""
         self._kind = KINDS[plan.kind], len(plan.classes), plan.threshold, plan.scale
+        self._less = less
         self._places = np.zeros(AHEAD, np.int64)
         self.width = width_of(self._kind[0], self._kind[1])
         self._table = _table(SMALLEST)
@@ -100,6 +102,8 @@ class Join:
         """Labels that came behind the deadline of their prediction."""
         self.unknown = 0
         """Labels that were let go and had no prediction."""
+        self.brief = 0
+        """Those that were let go earlier because they are brief."""
         self._free_rows: list[int] = []
         self._free_cells: list[int] = []
         self._ended: list[int] = []
@@ -161,22 +165,24 @@ class Join:
         places = (self._opening, self._deadline, rank, self._parts, self._sums)
         others, count = _Predictions(*map(np.empty_like, (ids, cell, value))), np.zeros(1, np.int64)
         self.used += add_predictions(
-            *self._table, *self._labels, *places, *self._kind, ids, cell, value, *others, count, self._places
+            *self._table, *self._labels, *places, *self._kind, self._less, ids, cell, value, *others, count, self._places
         )  # fmt: skip
         if count[0]:
             self._others.append(others.only(np.arange(len(ids)) < count[0]))
 
-    def label(self, rows: NDArray[np.void]) -> None:
-        """Take labels: `monitor.joinable.Rows.rows`."""
+    def label(self, rows: NDArray[np.void], brief: NDArray[np.bool_] | None = None) -> None:
+        """Take labels: `monitor.joinable.Rows.rows`, and which are brief (`monitor.labels.brief`); None: none is."""
         self._room(len(rows), len(rows))
         begin, end = self.labels, self.labels + len(rows)
-        for name in ("value", "stamp", "offset", "mark"):
+        for name in ("value", "stamp", "offset"):
             getattr(self._labels, name)[begin:end] = rows[name]
+        marks = np.maximum(rows["mark"], 0)
+        self._labels.mark[begin:end] = marks if brief is None else np.where(brief, ~marks, marks)
         places = (self._opening, self._deadline, self._parts, self._sums)
         ids = np.ascontiguousarray(rows["id"])
         late = np.zeros(1, np.int64)
         self.used += add_labels(
-            *self._table, *self._labels, *places, *self._kind, ids, begin, end, late, self._places
+            *self._table, *self._labels, *places, *self._kind, self._less, ids, begin, end, late, self._places
         )
         self.labels = end
         self.late += int(late[0])
@@ -197,7 +203,9 @@ class Join:
         going = np.arange(len(places))
         while len(going := going[at[going] >= 0]):
             own, held, of = at[going], best[going], cell[going]
-            counts = (labels.stamp[own] >= self._opening[of]) & (labels.mark[own] <= self._deadline[of])
+            mark = labels.mark[own]
+            opening = self._opening[of] + np.where(mark < 0, self._less, 0)
+            counts = (labels.stamp[own] >= opening) & (np.maximum(mark, ~mark) <= self._deadline[of])
             is_better = counts & ((held < 0) | self._is_newer(own, held))
             best[going] = np.where(is_better, own, held)
             at[going] = labels.following[own]
@@ -234,6 +242,12 @@ class Join:
         self._free_cells += self._ended
         self._ended = []
 
+    def put_off(self) -> None:
+        """Let go of all labels that nobody has predicted, to take them another time."""
+        counted = self.unknown, self.brief
+        self.sweep(oldest=OVER - self._less)
+        self.unknown, self.brief = counted
+
     def forget(self, cells: Collection[int], *, oldest: int) -> None:
         """Both at once."""
         self.end(cells)
@@ -255,9 +269,10 @@ class Join:
             self._rebuild(capacity, held, np.zeros(max(self._cells, 1), np.bool_), np.iinfo(np.int64).min)
 
     def _rebuild(self, capacity: int, held: int, is_over: NDArray[np.bool_], oldest: int) -> None:
-        table, labels, unknown = _table(capacity), _labels(held), np.zeros(1, np.int64)
-        self.labels = move(*self._table, *self._labels, *table, *labels, is_over, oldest, unknown)
+        table, labels, unknown = _table(capacity), _labels(held), np.zeros(2, np.int64)
+        self.labels = move(*self._table, *self._labels, *table, *labels, is_over, oldest, self._less, unknown)
         self.unknown += int(unknown[0])
+        self.brief += int(unknown[1])
         self._table, self._labels = table, labels
         self.used = int(np.count_nonzero(table.ids))
 

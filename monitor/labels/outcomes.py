@@ -13,10 +13,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.join import OVER
 from monitor.joinable import PREDICTIONS, unpack
+from monitor.labels.brief import early, is_brief, less, quota
 from monitor.labels.join import Group, Join
 from monitor.labels.sampled import pooled
-from monitor.names import SketchKey
+from monitor.names import SketchKey, Source
 from monitor.novel import hash64
 from monitor.plan import JoinPlan, ModelPlan
 from monitor.segments import WHOLE, by_code
@@ -26,10 +28,6 @@ K = TypeVar("K")
 
 QUARTER = 900_000
 """Midnights of all time zones lie at a multiple of it."""
-EARLY = 86_400_000
-"""Labels count that were sent at most so long before their prediction, or as long as they are waited for where that is
-less: until then those that nobody has predicted are held."""
-
 KEPT = 2 * 86_400_000
 """How many rows of a sketch were taken is known for as long as the sketch may be there (`monitor.evaluate`)."""
 
@@ -48,10 +46,21 @@ class Outcomes:
         self._cells: dict[tuple[int, Group], int] = {}
         self._rows: dict[int, dict[tuple[str, str, str, int], int]] = {}
         """Cohort → version, variant, segment, level → row of sums."""
-        self.join = Join(plan.join)
-        self._early = min(EARLY, plan.join.wait)
+        self.join = Join(plan.join, less=less(plan))
+        self._early = early(plan.join)
+        self._quota = quota(plan)
+        self._brief: dict[int, int] = {}
+        """Labels that are brief, by the cohort of predictions that they were sent with."""
+        self._partitions: set[Source] = set()
+        """Of the labels."""
+        self._came = 0
+        """Labels since it was last looked how many nobody has predicted."""
         self._kept = plan.join.wait + plan.lateness + max(spec.size for spec in plan.windows) + KEPT
         self._forgotten = self._swept = -1
+        self._gone = -1
+        """Labels were let go that predictions before this could have had."""
+        self.whole = OVER
+        """Predictions from then on may lack labels that were put off."""
         self._left: list[int] = []
         """Rows of sums of cohorts that were left."""
         self.missed = False
@@ -73,14 +82,34 @@ class Outcomes:
             self._predict(sketch.key, rows, found.level)
         else:
             self.missed |= bool(rows["mark"].min() < self._forgotten + self._join.wait)
-            self.join.label(rows)
+            self._label(sketch.key, rows, begin)
 
     def _predict(self, key: SketchKey, rows: NDArray[np.void], level: int) -> None:
-        if key.pane < self._forgotten:
+        if key.pane < max(self._forgotten, self._gone):
             self.missed = True
+        if key.pane < self._forgotten:
             return
         ids, value = (np.ascontiguousarray(rows[name]) for name in ("id", "value"))
         self.join.predict(ids, self._cells_of(key, rows["segment"], level), value)
+
+    def _label(self, key: SketchKey, rows: NDArray[np.void], begin: int) -> None:
+        """`begin`: how many rows of their cell came before."""
+        self._partitions.add(key.source)
+        self._came += len(rows)
+        if 2 * (begin + len(rows)) <= self._quota:
+            self.join.label(rows)
+            return
+        brief = is_brief(rows["id"], begin, self._quota)
+        self.join.label(rows, brief)
+        cohort = rows["stamp"] // self.span * self.span
+        in_time = brief & (rows["mark"] < cohort + self.span + self._join.wait)
+        found, counts = np.unique(cohort[in_time], return_counts=True)
+        for at, count in zip(found.tolist(), counts.tolist(), strict=True):
+            self._brief[at] = self._brief.get(at, 0) + count
+
+    def brief(self, start: int, end: int) -> int:
+        """Labels that were not held for those of the predictions in [start, end) that came later than they."""
+        return sum(count for cohort, count in self._brief.items() if start - self._early <= cohort < end)
 
     def parts(
         self, start: int, end: int, variants: Collection[str], segment: str = WHOLE
@@ -162,13 +191,40 @@ class Outcomes:
             return
         self._swept = self._forgotten
         if self._left or self.join.labels:
-            oldest = max(self._forgotten, passed // self.span * self.span) - self._early
-            self.join.sweep(oldest=oldest)
+            self._let_go(passed)
         for row in self._left:
             self.join.free(row)
         self._left = []
         for sketch in [key for key in self._taken if key.pane < self._forgotten - self._kept]:
             del self._taken[sketch]
+        for cohort in [cohort for cohort in self._brief if cohort < self._forgotten - self._early]:
+            del self._brief[cohort]
+
+    def relieve(self, *, passed: int) -> None:
+        """Bound the labels that nobody has predicted, also while no window is left; called often.
+
+        Where more than may be held are ahead of the predictions they are put off: taken once more, with all sketches, when
+        a window needs them. `passed` as of `sweep`, -1: not known yet.
+        """
+        most, join = self._join.most_early, self.join
+        if passed < 0 or self._came <= max(most // 4, join.used // 2):
+            return
+        self._came = 0
+        if 2 * join.unpredicted > most:
+            self._let_go(passed)
+        if join.unpredicted > 2 * most * len(self._partitions):
+            self.whole = min(self.whole, max(self._forgotten, passed // self.span * self.span))
+            join.put_off()
+
+    def _let_go(self, passed: int) -> None:
+        """Of labels that nobody has predicted those for which no prediction can come."""
+        before, first = (
+            self.join.unknown + self.join.brief,
+            max(self._forgotten, passed // self.span * self.span),
+        )
+        self.join.sweep(oldest=first - self._early)
+        if self.join.unknown + self.join.brief > before:
+            self._gone = max(self._gone, first)
 
     def forget(self, before: int, *, passed: int = -1) -> None:
         """Both at once."""
@@ -179,7 +235,7 @@ class Outcomes:
         """What is waited for, in numbers, and labels that were let go."""
         join, unpredicted = self.join, self.join.unpredicted
         return {"predicted": join.used - unpredicted, "labelled": unpredicted, "late": join.late,
-                "unknown": join.unknown, "bytes": join.nbytes}  # fmt: skip
+                "unknown": join.unknown, "early": join.brief, "bytes": join.nbytes}  # fmt: skip
 
     def _cells_of(self, key: SketchKey, codes: NDArray[np.uint8], level: int) -> NDArray[np.int32]:
         cohort = key.pane // self.span * self.span

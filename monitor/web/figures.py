@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from monitor.labels.brief import NOT_HELD, not_held
 from monitor.labels.figures import Basis
 from monitor.labels.provisional import ASSUMES, Provisional
 from monitor.labels.reconcile import ways, worth
@@ -29,6 +30,7 @@ def performance(one: Verdict) -> dict[str, Any]:
         "versions": dict(one.versions),
         "by_version": {version: figures(scores) for version, scores in recorded(one).items()},
         "versions_left_out": left_out(one),
+        NOT_HELD: not_held(one),
         "rules": list(one.rules),
         "figures": {segment: figures(scores) for segment, scores in one.scores.items()},
         "estimate": {

@@ -18,7 +18,7 @@ def add_performance(samples: Samples, model: ModelView, most: int) -> None:
         samples[p.JOIN_BYTES].append(((name,), model.waiting["bytes"]))
         for state in ("predicted", "labelled"):
             samples[p.JOIN_IDS].append(((name, state), model.waiting[state]))
-        for reason in ("late", "unknown"):
+        for reason in ("late", "unknown", "early"):
             samples[p.LABELS_UNJOINED].append(((name, reason), model.waiting[reason]))
     for window in sorted(model.performance):
         _figures(samples, model, window, most)

@@ -206,6 +206,7 @@ def _plan(plan: ModelPlan) -> dict[str, Any]:
             "kind": plan.join.kind,
             "wait": plan.join.wait / 1000,
             "max_open": plan.join.most,
+            "max_early": plan.join.most_early,
         },
         "runbook": plan.runbook,
         "segments": {one.name: list(one.values) for one in plan.segments},

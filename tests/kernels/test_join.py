@@ -18,10 +18,12 @@ from monitor.plan import JoinPlan
 PLAN = JoinPlan("labels", "score", wait=100, digest=b"8 bytes!")
 CELLS = ((0, 0), (0, 1), (50, 2), (500, 3))
 """(start of the cohort, rank)."""
+LESS = 30
+"""By which brief labels are less early."""
 
 
 def join_of(kind):
-    join = Join(replace(PLAN, kind=kind, classes=("a", "b", "c"), threshold=0.3, scale=0.5))
+    join = Join(replace(PLAN, kind=kind, classes=("a", "b", "c"), threshold=0.3, scale=0.5), less=LESS)
     for start, rank in CELLS:
         parts = [join.row(), join.row()]
         join.cell(opening=start - PLAN.wait, deadline=start + PLAN.wait, rank=rank, parts=parts)
@@ -46,8 +48,8 @@ def twin(kind, events):
         _predicted(row, kind, value)
         fitting = [
             (stamp, offset, label)
-            for label, stamp, mark, offset in labels.get(own, ())
-            if start - PLAN.wait <= stamp and mark <= start + PLAN.wait
+            for label, stamp, mark, offset, brief in labels.get(own, ())
+            if start - PLAN.wait + LESS * brief <= stamp and mark <= start + PLAN.wait
         ]
         if fitting:
             _paired(row, kind, value, max(fitting)[2])
@@ -94,8 +96,8 @@ def run(kind, events, *, room=None):
             )
         else:
             rows = np.zeros(1, dtype_of(LABELS, 0))
-            rows[0] = (event[1], event[2], event[3], event[4], event[5])
-            join.label(rows)
+            rows[0] = event[1:6]
+            join.label(rows, np.array([event[6]]))
         if room is not None:
             room(join)
     sums = [join.sums(row) for row in range(join.rows)]
@@ -110,9 +112,10 @@ events = st.lists(
         st.just("label"),
         ids,
         values,
-        st.integers(-101, -99) | st.integers(399, 401),
+        st.integers(-101, -99) | st.integers(-71, -69) | st.integers(399, 401) | st.integers(429, 431),
         st.integers(-200, 700),
         st.integers(0, 2),
+        st.booleans(),
     ),
     max_size=40,
 )
@@ -152,15 +155,16 @@ def test_looking_for_many_at_a_time_changes_nothing(events, ahead, labels_first)
     events = [(kind, own + turn, *rest) for turn in range(5) for kind, own, *rest in events if own < 2**63]
     join = join_of("score")
     join._places = np.zeros(ahead, np.int64)
-    rows = np.array([event[1:] for event in events if event[0] == "label"], dtype_of(LABELS, 0))
+    rows = np.array([event[1:6] for event in events if event[0] == "label"], dtype_of(LABELS, 0))
+    brief = np.array([event[6] for event in events if event[0] == "label"], np.bool_)
     columns = list(zip(*(event[1:] for event in events if event[0] == "prediction"), strict=True))
     if labels_first:
-        join.label(rows)
+        join.label(rows, brief)
     if columns:
         dtypes = (np.uint64, np.int32, np.float32)
         join.predict(*(np.array(column, dtype) for column, dtype in zip(columns, dtypes, strict=True)))
     if not labels_first:
-        join.label(rows)
+        join.label(rows, brief)
     sums = np.array([join.sums(join._parts[cell, 0]) for cell in range(len(CELLS))])
     np.testing.assert_array_equal(sums, twin("score", events))
 
@@ -180,12 +184,15 @@ def test_lists_of_labels_grow_without_the_table():
 
 def test_what_is_over_is_let_go():
     """Predictions of a cell with their labels, and labels that nobody waits for; sums stand, and the cell is free."""
-    events = [("prediction", 1, 0, 0.5), ("label", 1, 1.0, 1, 10, 0), ("prediction", 2, 3, 0.5)]
-    events += [("label", 3, 1.0, 399, 450, 0), ("label", 4, 1.0, 400, 450, 0)]
+    events = [("prediction", 1, 0, 0.5), ("label", 1, 1.0, 1, 10, 0, False), ("prediction", 2, 3, 0.5)]
+    events += [("label", 3, 1.0, 399, 450, 0, False), ("label", 4, 1.0, 400, 450, 0, False)]
+    events += [("label", 5, 1.0, 429, 450, 0, True), ("label", 6, 1.0, 430, 450, 0, True)]
+    events += [("label", 7, 1.0, 399, 450, 0, True)]
     join, before = run("score", events)
-    assert (join.used, join.labels) == (4, 3)
+    assert (join.used, join.labels) == (7, 6)
     join.forget([0], oldest=400)
-    assert (join.used, join.labels) == (2, 1)
+    assert (join.used, join.labels) == (3, 2)
+    assert (join.unknown, join.brief) == (2, 1)
     assert join.cell(opening=0, deadline=9, rank=7, parts=[0, 1]) == 0
     np.testing.assert_array_equal(join.sums(0), before[0])
 
@@ -204,7 +211,7 @@ def test_ten_times_as_many_as_there_was_room_for():
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_parts_get_the_same(kind):
     """A cell of a segment adds to the whole and to the segment."""
-    join, _ = run(kind, [("prediction", 9, 1, 1.0), ("label", 9, 1.0, 0, 0, 0)])
+    join, _ = run(kind, [("prediction", 9, 1, 1.0), ("label", 9, 1.0, 0, 0, 0, False)])
     whole, segment = join._parts[1]
     assert whole != segment
     np.testing.assert_array_equal(join.sums(whole), join.sums(segment))

@@ -83,5 +83,5 @@ def performing(model: ModelView | None = None) -> ModelView:
         performance={"1h": tuple(measured)},
         provisional={"1h": tuple(waiting)},
         delays=Delays(edges.astype(float), counts),
-        waiting={"predicted": 24_000, "labelled": 12, "late": 3, "unknown": 7, "bytes": 900_000},
+        waiting={"predicted": 24_000, "labelled": 12, "late": 3, "unknown": 7, "early": 5, "bytes": 900_000},
     )
