@@ -48,6 +48,11 @@ def _violations(model: str) -> prometheus.Counter:
     return metrics.CONTRACT_VIOLATIONS_TOTAL.labels(model)
 
 
+@cache
+def _without_id(topic: str, model: str) -> prometheus.Counter:
+    return metrics.RECORDS_WITHOUT_ID_TOTAL.labels(topic, model)
+
+
 def count(batch: Batch, scanned: Scanned, folded: Folded, *, now: int) -> None:
     """Count what became of a batch; `now` in milliseconds."""
     topic = batch.source.topic
@@ -59,6 +64,9 @@ def count(batch: Batch, scanned: Scanned, folded: Folded, *, now: int) -> None:
         known.declined.inc(scanned.declined)
     for reason, rejects in Counter(reject.reason for reject in scanned.rejects).items():
         metrics.RECORDS_REJECTED_TOTAL.labels(topic, str(reason)).inc(rejects)
+    for block in scanned.columns:
+        if block.ids is not None:  # that is there from the first batch on, and 0
+            _without_id(topic, block.model).inc(int(np.count_nonzero(block.ids == 0)))
     for model, late in folded.late.items():
         metrics.RECORDS_LATE_TOTAL.labels(model).inc(late)
     if folded.future:

@@ -100,11 +100,12 @@ RECORDS_DECLINED_TOTAL = _counter(
     "topic",
 )
 RECORDS_SKIPPED_TOTAL = _counter(
-    "records_skipped_total",
-    "Offsets that reading passed over: retention had deleted the records, or nobody can read them.",
-    "topic",
-    "reason",
-)
+    "records_skipped_total", "Offsets that reading passed over: retention had deleted the records, or nobody can read them.",
+    "topic", "reason",
+)  # fmt: skip
+RECORDS_WITHOUT_ID_TOTAL = _counter(
+    "records_without_id_total", "Predictions, or labels, without the id by which they find each other.", "topic", "model"
+)  # fmt: skip
 RECORDS_FUTURE_TOTAL = _counter(
     "records_future_total", "Records too far ahead of the broker's clock or the watermark.", "topic"
 )
@@ -118,11 +119,8 @@ DEAD_LETTERS_FAILED_TOTAL = _counter(
     "dead_letters_failed_total", "Attempts to write a dead letter that were not acknowledged.", "topic"
 )
 FEATURE_STORE_RECORDS_TOTAL = _counter(
-    "feature_store_records_total",
-    "Records of the sample for the online store, by outcome.",
-    "model",
-    "outcome",
-)
+    "feature_store_records_total", "Records of the sample for the online store, by outcome.", "model", "outcome"
+)  # fmt: skip
 REBALANCES_TOTAL = _counter("rebalances_total", "Times the assignment of input partitions changed.")
 EVALUATOR_REBALANCES_TOTAL = _counter(
     "evaluator_rebalances_total", "Times the share of the models that this process judges changed."

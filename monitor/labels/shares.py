@@ -19,6 +19,10 @@ FIRST = {"score": "auc", "class": "accuracy", "number": "mae"}
 """The figure that a sentence about a window begins with."""
 
 
+MANY = 1_000
+"""Labels of which some should be positive: with one in 200 all of them are negative once in 150 windows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shares:
     """How well some predictions did."""
@@ -36,7 +40,8 @@ def measure(parts: Parts, plan: ModelPlan) -> Shares:
     """Figures of rows of `kernels.join`'s sums, by level."""
     assert plan.join is not None
     width = width_of(KINDS[plan.join.kind], len(plan.join.classes))
-    found = realise(cell_of(pooled(parts, width), plan.join))
+    sums = cell_of(pooled(parts, width), plan.join)
+    found = realise(sums)
     (predictions, labelled), whole = kept(parts), stands_for(parts)
     scores: dict[str, float] = {}
     for name, figure in found.figures.items():
@@ -46,6 +51,7 @@ def measure(parts: Parts, plan: ModelPlan) -> Shares:
     if predictions < whole:
         scores["sampled"] = predictions / whole
     text = _text(found, FIRST[plan.join.kind], predictions, labelled)
+    text += _none_positive(sums, plan.join)
     if predictions < whole:
         text += f" A sample of {predictions / whole:.2g} of about {whole:,} predictions."
     return Shares(whole, labelled, scores, text)
@@ -74,3 +80,10 @@ def _text(found: Realised, first: str, predictions: int, labelled: int) -> str:
     if figure is None:
         return f"{labels}."
     return f"{first} {figure.value:.4g} ({figure.low:.4g} to {figure.high:.4g}) by {labels}."
+
+
+def _none_positive(cell: Binary | Multiclass | Regression, join: JoinPlan) -> str:
+    """Labels that are written otherwise than the settings say are all negative, and look like any other."""
+    if not isinstance(cell, Binary) or (labels := int(cell.counts.sum())) < MANY or cell.counts[:, 1].any():
+        return ""
+    return f" None of {labels:,} labels is positive, which are {', '.join(join.classes)} (labels.positive)."

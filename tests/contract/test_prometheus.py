@@ -25,6 +25,7 @@ FIRING = {"ModelFeatureDrift", "ModelBlind", "DriftlinePartitionPaused"}
 
 COUNTED = {
     "driftline_feature_store_records_total",
+    "driftline_records_without_id_total",
     "driftline_registry_errors_total",
     "driftline_registry_swaps_total",
 }
