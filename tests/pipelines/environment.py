@@ -34,7 +34,9 @@ def ensure(name: str, *, within: Path = HERE) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "complete").is_file():
             shutil.rmtree(folder, ignore_errors=True)
-            if wrong := install(folder, requirements, "--no-compile"):  # most of what is installed is never imported
+            if wrong := install(
+                folder, requirements, "--no-compile"
+            ):  # most of what is installed is never imported
                 shutil.rmtree(folder, ignore_errors=True)
                 raise NotInstalled(f"not installed: {wrong}")
             (folder / "complete").touch()
