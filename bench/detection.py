@@ -3,8 +3,8 @@
     python -m bench.run --only detection
 
 A batch of 100 rows every six hours, and after each of them everybody looks at the newest rows; 2 false alarms in 30 days
-are allowed. driftline gets a reference of 32 days, `budget: 2 per 30d` and windows, nothing else, and judges by
-`monitor.replay`. A product's limits are the lowest with as many false alarms in months without a change; what comes of
+are allowed. driftline gets a reference of 32 days, `budget: 2 per 30d`, windows and what is to vote beside psi and ks, and
+judges by `monitor.replay`. A product's limits are the lowest with as many false alarms in months without a change; what comes of
 them, and of our budget, is then counted in other months. All see the same rows (`bench.detecting.rows`), and an alarm after a
 change counts where it is of the feature that changed.
 """
@@ -107,7 +107,7 @@ def judged(sizes: Sizes) -> list[Told]:
             [alarms.episodes(month[way]) for month in calm],
             {change.name: [int(one[kind, way]) for one in found] for kind, change in enumerate(rows.CHANGES)},
         )
-        for way, name in enumerate(ours.WINDOWS)
+        for way, name in enumerate(ours.WAYS)
     ]
 
 

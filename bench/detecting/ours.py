@@ -6,6 +6,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -29,11 +30,22 @@ LOOK = 6 * 3_600_000
 BEGIN = 1_760_054_400_000
 """A midnight: where live rows begin."""
 BUDGET = "2 per 30d"
-WINDOWS: Mapping[str, str] = {
-    "12 and 24 hours every 6": "{12h: {size: 12h, step: 6h}, 1d: {size: 24h, step: 6h}}",
-    "days, looked into every 6 hours": "{1d: {size: 24h}}",
+
+
+class Way(NamedTuple):
+    """A way to configure it."""
+
+    windows: str
+    detectors: str = "[]"
+
+
+_EVERY_6 = "{12h: {size: 12h, step: 6h}, 1d: {size: 24h, step: 6h}}"
+WAYS: Mapping[str, Way] = {
+    "12 and 24 hours every 6, neyman": Way(_EVERY_6, "[neyman]"),
+    "12 and 24 hours every 6": Way(_EVERY_6),
+    "days, looked into every 6 hours": Way("{1d: {size: 24h}}"),
 }
-"""Ways to configure it, and its windows then; the first is held against others."""
+"""By name; the first is held against others."""
 CONFIG = """\
 version: 1
 kafka: {{brokers: ["127.0.0.1:9092"], group: bench}}
@@ -48,6 +60,7 @@ models:
     budget: {budget}
     pane: 5m
     windows: {windows}
+    detectors: {detectors}
 state: {{dir: "{folder}/state"}}
 """
 
@@ -55,7 +68,7 @@ state: {{dir: "{folder}/state"}}
 class Judge:
     """The reference of a seed, and every way to judge by it. What is asked for is kept: see `kept`."""
 
-    def __init__(self, seed: int, folder: Path, *, ways: Mapping[str, str] = WINDOWS) -> None:
+    def __init__(self, seed: int, folder: Path, *, ways: Mapping[str, Way] = WAYS) -> None:
         self._seed = seed
         self._folder = folder
         self._ways = ways
@@ -97,10 +110,10 @@ class Judge:
     def _assemblies(self) -> list[Assembly]:
         path, found = self._folder / "reference.ref", []
         write(_reference(rows.reference(self._seed)), path)
-        for way, windows in enumerate(self._ways.values()):
+        for way, own in enumerate(self._ways.values()):
             file = self._folder / f"{way}.yaml"
             file.write_text(
-                CONFIG.format(reference=path, budget=BUDGET, windows=windows, folder=self._folder)
+                CONFIG.format(reference=path, budget=BUDGET, folder=self._folder, **own._asdict())
             )
             found.append(assemble([str(file)]))
         return found

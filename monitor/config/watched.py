@@ -34,7 +34,7 @@ from monitor.config.referenced import ReferenceSource
 from monitor.config.registered import Registry
 from monitor.config.retraining import Retrain
 from monitor.config.stored import FeatureStore
-from monitor.judge.catalogue import DETECTORS, PRODUCTS, SEASONS
+from monitor.judge.catalogue import PRODUCTS, SEASONS, VOTERS
 from monitor.plan import LAST_WEEK, LONGEST_VECTOR, MOST_MEMBERS, PREVIOUS, Maintenance
 
 LEARN = "learn"
@@ -338,8 +338,11 @@ class Model(Group):
         description="Movement of ratios (missing, novel, …) that counts as normal.",
         examples=["0.5%"],
     )
-    detectors: tuple[Annotated[str, Choice(DETECTORS)], ...] = Field(
-        default=(), description="Scores that vote beside the default tests.", examples=[["wasserstein"]]
+    detectors: tuple[Annotated[str, Choice(VOTERS)], ...] = Field(
+        default=(),
+        description="What votes beside the default tests. neyman: four numbers for location, spread and shape of each "
+        "numeric feature, sooner than psi where the whole feature changes.",
+        examples=[["neyman"]],
     )
     rules: dict[Name, Annotated[Limit, expand(Limit)]] = Field(
         default_factory=dict,

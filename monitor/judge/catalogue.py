@@ -11,7 +11,9 @@ ERROR = "error"
 PSI, KS, G = "psi", "ks", "g"
 JOINT = "joint"
 """Of groups of features; see `monitor.judge.joint`."""
-QUADRATIC = frozenset({PSI, G, JOINT})
+NEYMAN = "neyman"
+"""Of numeric features, where `detectors:` names it; see `monitor.judge.neyman`."""
+QUADRATIC = frozenset({PSI, G, JOINT, NEYMAN})
 """Scores that grow with the square of a change; x takes their root, so that all x are distances."""
 
 MISSING, NON_FINITE, BELOW, ABOVE = "missing", "non_finite", "below", "above"
@@ -37,6 +39,8 @@ INCOMPLETE = "incomplete"
 own are."""
 DETECTORS = (*DISTANCES, WASSERSTEIN, MMD, MEAN_SHIFT)
 """Scores without a closed null that `detectors:` can make vote."""
+VOTERS = (NEYMAN, *DETECTORS)
+"""What `detectors:` can name."""
 COVERAGE = "label_coverage"
 FIGURES = {
     "score": ("accuracy", "precision", "recall", "f1", "auc", "log_loss", "brier", "calibration_error"),

@@ -26,6 +26,7 @@ from kernels.scores import quantile
 from kernels.vote import GROUPS
 from monitor.judge import catalogue as names
 from monitor.judge.joint import Joint, joints_of
+from monitor.judge.neyman import Basis, bases
 from monitor.judge.tail import as_live
 from monitor.plan import Kind, ModelPlan, RuleKind
 from monitor.reference.profile import FeatureProfile, Reference
@@ -85,6 +86,7 @@ class Frame:
     spreads  float64[dims] each    standard deviation of each dimension of each vector feature, in
                                    its scales; 1 where the reference knows but one value
     joints                         the groups that vote
+    bases                          per numeric column, where neyman votes; else none
     slow_from                      first latency bin above the reference's p99
     labels                         feature of each test that votes, and the tests, in their order
     ratios                         in this order: "slot", "breach" (one per breach), "error", "latency"
@@ -116,6 +118,7 @@ class Frame:
     ratios: tuple[Ratio, ...]
     detectors: tuple[str, ...]
     joints: tuple[Joint, ...]
+    bases: tuple[Basis, ...]
     labels: tuple[tuple[str, ...], tuple[str, ...]]
 
     @property
@@ -127,7 +130,7 @@ class Frame:
     def tests(self) -> int:
         """How many tests vote."""
         features = len(self.features)
-        own = features + self.layout.numeric + len(self.ratios) + len(self.joints)
+        own = features + self.layout.numeric + len(self.ratios) + len(self.joints) + len(self.bases)
         return own + features * len(self.detectors)
 
 
@@ -138,11 +141,11 @@ def build_frame(reference: Reference, plan: ModelPlan) -> Frame:
     counts = np.ascontiguousarray(reference.counts, np.int64)
     whole = np.bincount(group, counts, minlength=int(start[-1])).astype(np.float64)
     live, novel = as_live(whole, reference.features, start)
-    slow_from = _slow_from(reference.latency)
     breaches = _breaches(reference, plan, layout)
-    ratios = _ratios(reference, start, breaches, has_latency=slow_from > 0)
+    ratios = _ratios(reference, start, breaches, has_latency=_slow_from(reference.latency) > 0)
     detectors = tuple(name for name in names.DETECTORS if name in plan.detectors)
     joints = joints_of(reference.features, layout, plan.groups)
+    smooth = bases(counts, layout) if names.NEYMAN in plan.detectors else ()
     return Frame(
         features=reference.features,
         layout=layout,
@@ -165,12 +168,13 @@ def build_frame(reference: Reference, plan: ModelPlan) -> Frame:
         rows=reference.rows,
         errors=reference.errors,
         latency=reference.latency,
-        slow_from=slow_from,
+        slow_from=_slow_from(reference.latency),
         breaches=breaches,
         ratios=ratios,
         detectors=detectors,
         joints=joints,
-        labels=_labels(reference, ratios, detectors, joints),
+        bases=smooth,
+        labels=_labels(reference, ratios, detectors, joints, smooth),
     )
 
 
@@ -347,7 +351,11 @@ def _ratios(
 
 
 def _labels(
-    reference: Reference, ratios: Sequence[Ratio], detectors: Sequence[str], joints: Sequence[Joint]
+    reference: Reference,
+    ratios: Sequence[Ratio],
+    detectors: Sequence[str],
+    joints: Sequence[Joint],
+    smooth: Sequence[Basis],
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     numeric = [profile for profile in reference.features if profile.kind is Kind.NUMERIC]
     own = [
@@ -358,4 +366,5 @@ def _labels(
     own += [(ratio.feature, ratio.test) for ratio in ratios]
     own += [(profile.name, detector) for profile in reference.features for detector in detectors]
     own += [(joint.name, names.JOINT) for joint in joints]
+    own += [(profile.name, names.NEYMAN) for profile, _ in zip(numeric, smooth, strict=False)]
     return tuple(feature for feature, _ in own), tuple(test for _, test in own)

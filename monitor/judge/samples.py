@@ -10,6 +10,7 @@ from kernels.scores import PSI, G, M, N
 from monitor.judge.extract import CAP, Extract
 from monitor.judge.frame import Frame
 from monitor.judge.joint import LEAST, nearly_chi, variance
+from monitor.judge.neyman import ORDER, order_of
 
 Array = NDArray[np.float64]
 
@@ -58,3 +59,16 @@ def joint_samples(windows: Extract, frame: Frame) -> tuple[Array, Array, Array, 
     n, m = np.where(known, np.minimum(n, CAP * m) / design, 0.0), np.where(known, m / design, 0.0)
     y, df = nearly_chi(square, variance(n, m), frame.joints)
     return np.where(known, y, 0.0), n, m, np.broadcast_to(df, y.shape)
+
+
+def smooth_samples(windows: Extract, frame: Frame) -> tuple[Array, Array, Array, Array]:
+    """y (chi-square under no change), its degrees of freedom, n and m (effective rows) of neyman: float64[windows, numeric or
+    0]."""
+    z, n, m = windows.smooth[:, :, :ORDER], windows.smooth[:, :, ORDER], windows.smooth[:, :, ORDER + 1]
+    design = frame.design[frame.numeric][: len(frame.bases)]
+    n, m = np.minimum(n, CAP * m) / design, m / design
+    order = order_of(n, frame)
+    votes = np.arange(ORDER) < order[:, :, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        y = np.nan_to_num((z**2 * votes).sum(axis=2) / variance(n, m), posinf=0.0)
+    return y, np.where((n > 0) & (m > 0), order, 0.0), n, m

@@ -23,7 +23,13 @@ from monitor.judge import chi, ratios
 from monitor.judge.extract import Extract
 from monitor.judge.frame import Frame
 from monitor.judge.joint import variance
-from monitor.judge.samples import distance_samples, divergence_samples, joint_samples, ratio_samples
+from monitor.judge.samples import (
+    distance_samples,
+    divergence_samples,
+    joint_samples,
+    ratio_samples,
+    smooth_samples,
+)
 from monitor.judge.tolerances import EXCEEDED, Tolerances
 
 Array = NDArray[np.float64]
@@ -61,6 +67,7 @@ def weigh(windows: Extract, frame: Frame, tolerances: Tolerances, level: float, 
         _ratio(windows, frame, tolerances, level),
         _detectors(windows, frame, tolerances, level, past),
         _joint(windows, frame, tolerances, level),
+        _smooth(windows, frame, tolerances, level),
     ]
     return Evidence(*frame.labels, *(np.concatenate(column, axis=1) for column in zip(*parts, strict=True)))
 
@@ -75,6 +82,7 @@ def statistics(windows: Extract, frame: Frame, tolerances: Tolerances, level: fl
     m = np.maximum(m, _distance_x(windows, frame, tolerances, level)[1].max(axis=1, initial=0.0))
     m = np.maximum(m, _detectors_x(windows, tolerances, level)[2].max(axis=1, initial=0.0))
     m = np.maximum(m, _joint_x(windows, frame, tolerances, level)[0].max(axis=1, initial=0.0))
+    m = np.maximum(m, _smooth_x(windows, frame, tolerances, level)[0].max(axis=1, initial=0.0))
     return np.maximum(m, _largest_ratio(windows, frame, tolerances, level, m))
 
 
@@ -219,6 +227,27 @@ def _joint(windows: Extract, frame: Frame, tolerances: Tolerances, level: float)
     p = np.where(k > 0, chi.sf(y, df, nc), 1.0)
     tolerance = np.broadcast_to(tolerances.joint, y.shape)
     return k * y, threshold, x, p, n, m, tolerance, np.maximum(k * (y - df), 0.0)
+
+
+def _smooth_x(windows: Extract, frame: Frame, tolerances: Tolerances, level: float) -> tuple[Array, ...]:
+    """x, y, its threshold, degrees of freedom and noncentrality, n, m and the tolerance, which is psi's."""
+    y, df, n, m = smooth_samples(windows, frame)
+    tolerance = tolerances.divergence[..., frame.numeric[: len(frame.bases)]]
+    k = variance(n, m)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        nc = np.where(k > 0, tolerance / k, 0.0)
+    limit = chi.isf(level, df, nc)
+    return np.sqrt(y / limit), y, limit, df, nc, n, m, tolerance
+
+
+def _smooth(windows: Extract, frame: Frame, tolerances: Tolerances, level: float) -> tuple[Array, ...]:
+    if not frame.bases:
+        return _nothing(windows)
+    x, y, limit, df, nc, n, m, tolerance = _smooth_x(windows, frame, tolerances, level)
+    k = variance(n, m)
+    threshold = np.where(np.isfinite(limit), k * np.where(np.isfinite(limit), limit, 0.0), np.inf)
+    tolerance = np.broadcast_to(tolerance, y.shape)
+    return k * y, threshold, x, chi.sf(y, df, nc), n, m, tolerance, np.maximum(k * (y - df), 0.0)
 
 
 def _nothing(windows: Extract) -> tuple[Array, ...]:

@@ -123,9 +123,9 @@ def test_ours_notices_what_changed_and_only_that(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(rows, "CHANGES", (huge,))
     judge = ours.Judge(1, tmp_path)
     found = judge.delays()
-    assert found.shape == (1, len(ours.WINDOWS))
+    assert found.shape == (1, len(ours.WAYS))
     assert found[0, 0] == -rows.onset(1) % rows.EVERY or rows.EVERY
-    assert judge.month(3).shape == (len(ours.WINDOWS), 3)
+    assert judge.month(3).shape == (len(ours.WAYS), 3)
 
 
 def test_products_are_met_in_the_way_that_is_best_for_them() -> None:
