@@ -72,6 +72,7 @@ SCORES = (
     KS,
     G,
     JOINT,
+    NEYMAN,
     INCOMPLETE,
     *DISTANCES,
     WASSERSTEIN,

@@ -103,7 +103,7 @@ def extract(counts: Counts, frame: Frame, *, left_out: bool) -> Extract:
         base=base,
         detectors=_detectors(out, counts, frame, left=int(left_out)),
         joint=distances(counts.counts, counts.means, frame, left=int(left_out)),
-        smooth=smooth_scores(counts.counts, frame, left=int(left_out)),
+        smooth=smooth_scores(counts.counts, frame, left=int(left_out), cap=CAP),
     )
 
 

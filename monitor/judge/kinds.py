@@ -98,7 +98,9 @@ def change_of(subject: Subject) -> Change:
         if gain > LEAST_GAIN and gain >= (MINOR if subject.names(change.kind) else 1.0) * total:
             found.append(change)
     if values is not None and (
-        not found or subject.names(names.KS) or total > max(gain for _, gain in absent)
+        not found
+        or any(subject.names(test) for test in (names.KS, names.NEYMAN))  # of finite values alone
+        or total > max(gain for _, gain in absent)
     ):
         found.append(values)
     found += [change for change, _ in absent if change not in found and subject.names(change.kind)]

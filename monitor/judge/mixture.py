@@ -20,6 +20,7 @@ from kernels.layout import BELOW, CATEGORICAL, LATENCY_BINS, OTHER
 from kernels.scores import quantile
 from monitor.judge.extract import Counts, Extract, extract
 from monitor.judge.frame import Frame, breached
+from monitor.judge.neyman import bases
 from monitor.judge.seasons import Seasons
 from monitor.reference.profile import Panes
 
@@ -169,6 +170,7 @@ def framed(frame: Frame, *, size: float, counts: Array, latency: Array, errors: 
     return replace(
         frame,
         counts=integers,
+        bases=bases(integers, frame.layout) if frame.bases else (),
         coarse=coarse,
         live=coarse,
         novel=np.zeros(len(frame.features)),

@@ -1,9 +1,10 @@
 """Neyman's smooth test of numeric features: location, spread, skewness and tails, by four numbers instead of all bins.
 
-The rows of a window have mid-ranks in the reference. With b the first ORDER Legendre polynomials of them, the differences
-of the means of b between window and reference, made uncorrelated and of variance 1 by the covariance of b in the reference,
-are z. Then y = Σ z² / k, with k = 1/n + 1/m, is under no change nearly chi-square of ORDER degrees of freedom (Neyman 1937;
-of two samples and with mid-ranks for ties Mukhopadhyay and Parzen 2020).
+The rows of a window have mid-ranks in the reference. Of the first ORDER Legendre polynomials of these ranks, made uncorrelated
+and of variance 1 by the reference, z are the differences of the means between window and reference, made uncorrelated by the
+covariance in both together. Then y = Σ z² / k, with k = 1/n + 1/m, is under no change nearly chi-square of ORDER degrees of freedom
+(Neyman 1937; of two samples, with mid-ranks for ties, Mukhopadhyay and Parzen 2020). By the covariance of the reference alone it
+would be exceeded ten times too often at 1e-5 where n is 55 and m 220; together, 0.2 to 1.4 times.
 
 What changes a feature as a whole mostly shows in these few: psi spreads over up to 20 slots what they gather. A change of the
 density by a factor 1 + h has Σ z² ≤ E h², which is the PSI of a small change: k · y is in units of PSI, and the tolerance
@@ -33,7 +34,7 @@ PEAKED = 0.045
 that vote in psi have."""
 FLAT = 1e-9
 """Share of a polynomial's variance below which nothing is left of it beside those of lower order."""
-_UPPER = np.triu_indices(ORDER)
+_PAIRS = np.triu_indices(ORDER)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +42,7 @@ class Basis:
     """The polynomials of one numeric feature.
 
     slots   first and last + 1 of its slots of finite values
-    values  float64[slots, ORDER + products]  the polynomials, and their products for the covariance
+    values  float64[slots, ORDER]  of mean 0, variance 1 and uncorrelated in the reference; 0 where it has too few values
     least   float64[ORDER]  effective rows from which each votes, inf where it never does; never less than the one before
     """
 
@@ -52,33 +53,52 @@ class Basis:
 
 def bases(counts: NDArray[np.int64], layout: Layout) -> tuple[Basis, ...]:
     """Of every numeric feature of a reference, in column order."""
+    features = np.flatnonzero(layout.kind == NUMERIC).tolist()
+    slots = [(int(layout.start[feature]) + BELOW, int(layout.start[feature + 1])) for feature in features]
+    shares = [counts[low:high] / max(int(counts[low:high].sum()), 1) for low, high in slots]
+    ranks = [np.clip(2.0 * np.cumsum(share) - share - 1.0, -1.0, 1.0) for share in shares]
+    plain = [legvander(rank, ORDER)[:, 1:] for rank in ranks]
+    means = np.array([share @ own for share, own in zip(shares, plain, strict=True)]).reshape(-1, ORDER)
+    centred = [own - mean for own, mean in zip(plain, means, strict=True)]
+    square = [(own * share[:, None]).T @ own for share, own in zip(shares, centred, strict=True)]
+    root, stays = _root(np.array(square).reshape(-1, ORDER, ORDER))
     found = []
-    for feature in np.flatnonzero(layout.kind == NUMERIC).tolist():
-        slots = int(layout.start[feature]) + BELOW, int(layout.start[feature + 1])
-        mass = counts[slots[0] : slots[1]].astype(np.float64)
-        share = mass / max(mass.sum(), 1.0)
-        ranks = np.clip(2.0 * np.cumsum(share) - share - 1.0, -1.0, 1.0)
-        polynomials = legvander(ranks, ORDER)[:, 1:] * np.sqrt(2.0 * np.arange(1, ORDER + 1) + 1.0)
-        products = polynomials[:, _UPPER[0]] * polynomials[:, _UPPER[1]]
-        found.append(Basis(slots, np.hstack([polynomials, products]), _least(polynomials, share)))
+    for at, (own, share) in enumerate(zip(centred, shares, strict=True)):
+        values = _solved(root[at : at + 1], stays[at : at + 1], own)
+        least = np.where(stays[at], share @ values**4 / PEAKED, np.inf)
+        found.append(Basis(slots[at], values, np.maximum.accumulate(least)))
     return tuple(found)
 
 
-def smooth_scores(counts: NDArray[np.int64], frame: Frame, *, left: int) -> Array:
+def smooth_scores(counts: NDArray[np.int64], frame: Frame, *, left: int, cap: float) -> Array:
     """float64[windows, numeric, ORDER + 2]: z, and the finite rows of window and reference. `left`: windows are part of the
-    reference and left out one by one. No rows on either side: zeros."""
-    out = np.zeros((len(counts), len(frame.bases), ORDER + 2))
+    reference and left out one by one. No rows on either side: zeros. `cap`: a window weighs at most this share of the
+    reference in the covariance of both."""
+    size = len(counts), len(frame.bases)
+    sums, whole = np.zeros((*size, ORDER)), np.zeros((*size, ORDER))
+    squares, theirs = np.zeros((*size, len(_PAIRS[0]))), np.zeros((*size, len(_PAIRS[0])))
+    rows, rest = np.zeros(size), np.zeros(size)
     for at, basis in enumerate(frame.bases):
-        low, high = basis.slots
-        own = counts[:, low:high]
-        rows, sums = own.sum(axis=1), own @ basis.values
-        whole = frame.counts[low:high]
-        rest, rest_sums = whole.sum() - left * rows, whole @ basis.values - left * sums
-        known = (rows > 0) & (rest > 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            means, theirs = sums / rows[:, None], rest_sums / rest[:, None]
-        out[known, at, :ORDER] = _whitened(means[known, :ORDER] - theirs[known, :ORDER], theirs[known])
-        out[known, at, ORDER:] = np.stack([rows, rest], axis=1)[known]
+        own, others = counts[:, slice(*basis.slots)], frame.counts[slice(*basis.slots)]
+        rows[:, at], rest[:, at] = own.sum(axis=1), others.sum()
+        sums[:, at], whole[:, at] = own @ basis.values, others @ basis.values
+        if not left:  # of a window and the rest of the reference together it is that of the reference, 1
+            products = basis.values[:, _PAIRS[0]] * basis.values[:, _PAIRS[1]]
+            squares[:, at], theirs[:, at] = own @ products, others @ products
+    if left:
+        rest, whole = rest - rows, whole - sums
+    known = (rows > 0) & (rest > 0)
+    out = np.zeros((*size, ORDER + 2))
+    n, m = rows[known][:, None], rest[known][:, None]
+    own_mean, other_mean = sums[known] / n, whole[known] / m
+    z = own_mean - other_mean
+    if not left:
+        share = np.minimum(n, cap * m) / (np.minimum(n, cap * m) + m)
+        mean = share * own_mean + (1.0 - share) * other_mean
+        second = share * squares[known] / n + (1.0 - share) * theirs[known] / m
+        z = _solved(*_root(_matrix(second - mean[:, _PAIRS[0]] * mean[:, _PAIRS[1]])), z)
+    out[known, :ORDER] = z
+    out[known, ORDER:] = np.hstack([n, m])
     return out
 
 
@@ -88,30 +108,37 @@ def order_of(n: Array, frame: Frame) -> Array:
     return np.asarray((n[:, :, None] >= least).sum(axis=2), np.float64)
 
 
-def _least(polynomials: Array, share: Array) -> Array:
-    """Rows from which each is near normal."""
-    products = polynomials[:, _UPPER[0]] * polynomials[:, _UPPER[1]]
-    means = share @ np.hstack([polynomials, products])
-    centred = polynomials - means[:ORDER]
-    white = _whitened(centred, np.broadcast_to(means, (len(centred), len(means))))
-    spread, fourth = share @ white**2, share @ white**4
-    least = np.where(spread > 0.5, fourth / PEAKED, np.inf)
-    return np.asarray(np.maximum.accumulate(least), np.float64)
+def shown(windows: Array, frame: Frame) -> Array:
+    """What `smooth_scores` found, as it is shown, in units of PSI: float64[windows, numeric]; NaN where nothing votes."""
+    order = order_of(windows[:, :, ORDER], frame)
+    far = (windows[:, :, :ORDER] ** 2 * (np.arange(ORDER) < order[:, :, None])).sum(axis=2)
+    return np.where((order > 0) & (windows[:, :, ORDER + 1] > 0), far, np.nan)
 
 
-def _whitened(differences: Array, means: Array) -> Array:
-    """Solve by the Cholesky root of the covariance that `means` float64[rows, ORDER + products] tell: float64[rows, ORDER].
-    0 for a polynomial of which nothing is left beside those before it."""
-    covariance = np.empty((len(means), ORDER, ORDER))
-    covariance[:, _UPPER[0], _UPPER[1]] = means[:, ORDER:]
-    covariance[:, _UPPER[0], _UPPER[1]] -= means[:, _UPPER[0]] * means[:, _UPPER[1]]
-    root, z = np.zeros_like(covariance), np.zeros_like(differences)
+def _matrix(pairs: Array) -> Array:
+    """Their lower half is left empty."""
+    found = np.zeros((len(pairs), ORDER, ORDER))
+    found[:, _PAIRS[0], _PAIRS[1]] = pairs
+    return found
+
+
+def _root(covariance: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """Cholesky roots float64[rows, ORDER, ORDER], of the upper halves, and of which polynomials something is left."""
+    root, stays = np.zeros_like(covariance), np.zeros(covariance.shape[:2], np.bool_)
     for i in range(ORDER):
         left = covariance[:, i, i] - (root[:, i, :i] ** 2).sum(axis=1)
-        stays = left > FLAT
-        pivot = np.where(stays, np.sqrt(np.maximum(left, FLAT)), np.inf)
-        root[:, i, i] = np.where(stays, pivot, 0.0)
+        stays[:, i] = left > FLAT * covariance[:, i, i]
+        root[:, i, i] = np.sqrt(np.where(stays[:, i], left, 1.0))
         for j in range(i + 1, ORDER):
-            root[:, j, i] = (covariance[:, i, j] - (root[:, i, :i] * root[:, j, :i]).sum(axis=1)) / pivot
-        z[:, i] = (differences[:, i] - (root[:, i, :i] * z[:, :i]).sum(axis=1)) / pivot
+            rest = covariance[:, i, j] - (root[:, i, :i] * root[:, j, :i]).sum(axis=1)
+            root[:, j, i] = np.where(stays[:, i], rest, 0.0) / root[:, i, i]
+    return root, stays
+
+
+def _solved(root: Array, stays: NDArray[np.bool_], differences: Array) -> Array:
+    """float64[rows, ORDER]; 0 for a polynomial of which nothing is left."""
+    z = np.zeros_like(differences)
+    for i in range(ORDER):
+        rest = differences[:, i] - (root[:, i, :i] * z[:, :i]).sum(axis=1)
+        z[:, i] = np.where(stays[:, i], rest, 0.0) / root[:, i, i]
     return z
