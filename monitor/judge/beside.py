@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ def compare(
         return Beside(name, start, end, 0, "it has no rows")
     blank = len(other.means) != len(prepared.frame.means)
     there = framed(
-        prepared.frame,
+        replace(prepared.frame, bases=()),  # neyman is not shown of it
         size=other.rows,
         counts=other.counts.astype(np.float64),
         latency=other.latency.astype(np.float64),

@@ -26,7 +26,7 @@ from kernels.scores import (
 from monitor.judge import catalogue as names
 from monitor.judge.frame import Frame, breached
 from monitor.judge.joint import distances
-from monitor.judge.neyman import smooth_scores
+from monitor.judge.neyman import neyman_scores
 from monitor.judge.vectors import COLUMNS, vector_scores
 
 WIDE = 20.0
@@ -49,7 +49,7 @@ class Extract:
     base        float64[windows, 2, ratios]  hits and trials of what each window is compared with
     detectors   float64[windows, features, detectors]  NaN where there is no such score
     joint       float64[windows, joints, 3]  see `monitor.judge.joint.distances`
-    smooth      float64[windows, numeric or 0, ORDER + 2]  see `monitor.judge.neyman.smooth_scores`
+    neyman      float64[windows, numeric or 0, ORDER + 2]  see `monitor.judge.neyman.neyman_scores`
     """
 
     divergence: NDArray[np.float64]
@@ -59,7 +59,7 @@ class Extract:
     base: NDArray[np.float64]
     detectors: NDArray[np.float64]
     joint: NDArray[np.float64]
-    smooth: NDArray[np.float64]
+    neyman: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -103,7 +103,7 @@ def extract(counts: Counts, frame: Frame, *, left_out: bool) -> Extract:
         base=base,
         detectors=_detectors(out, counts, frame, left=int(left_out)),
         joint=distances(counts.counts, counts.means, frame, left=int(left_out)),
-        smooth=smooth_scores(counts.counts, frame, left=int(left_out), cap=CAP),
+        neyman=neyman_scores(counts.counts, frame, left=int(left_out), cap=CAP),
     )
 
 

@@ -145,7 +145,7 @@ def build_frame(reference: Reference, plan: ModelPlan) -> Frame:
     ratios = _ratios(reference, start, breaches, has_latency=_slow_from(reference.latency) > 0)
     detectors = tuple(name for name in names.DETECTORS if name in plan.detectors)
     joints = joints_of(reference.features, layout, plan.groups)
-    smooth = bases(counts, layout) if names.NEYMAN in plan.detectors else ()
+    polynomials = bases(counts, layout) if names.NEYMAN in plan.detectors else ()
     return Frame(
         features=reference.features,
         layout=layout,
@@ -173,8 +173,8 @@ def build_frame(reference: Reference, plan: ModelPlan) -> Frame:
         ratios=ratios,
         detectors=detectors,
         joints=joints,
-        bases=smooth,
-        labels=_labels(reference, ratios, detectors, joints, smooth),
+        bases=polynomials,
+        labels=_labels(reference, ratios, detectors, joints, polynomials),
     )
 
 
@@ -355,7 +355,7 @@ def _labels(
     ratios: Sequence[Ratio],
     detectors: Sequence[str],
     joints: Sequence[Joint],
-    smooth: Sequence[Basis],
+    polynomials: Sequence[Basis],
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     numeric = [profile for profile in reference.features if profile.kind is Kind.NUMERIC]
     own = [
@@ -366,5 +366,5 @@ def _labels(
     own += [(ratio.feature, ratio.test) for ratio in ratios]
     own += [(profile.name, detector) for profile in reference.features for detector in detectors]
     own += [(joint.name, names.JOINT) for joint in joints]
-    own += [(profile.name, names.NEYMAN) for profile, _ in zip(numeric, smooth, strict=False)]
+    own += [(profile.name, names.NEYMAN) for profile, _ in zip(numeric, polynomials, strict=False)]
     return tuple(feature for feature, _ in own), tuple(test for _, test in own)

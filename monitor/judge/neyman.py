@@ -70,7 +70,7 @@ def bases(counts: NDArray[np.int64], layout: Layout) -> tuple[Basis, ...]:
     return tuple(found)
 
 
-def smooth_scores(counts: NDArray[np.int64], frame: Frame, *, left: int, cap: float) -> Array:
+def neyman_scores(counts: NDArray[np.int64], frame: Frame, *, left: int, cap: float) -> Array:
     """float64[windows, numeric, ORDER + 2]: z, and the finite rows of window and reference. `left`: windows are part of the
     reference and left out one by one. No rows on either side: zeros. `cap`: a window weighs at most this share of the
     reference in the covariance of both."""
@@ -109,7 +109,7 @@ def order_of(n: Array, frame: Frame) -> Array:
 
 
 def shown(windows: Array, frame: Frame) -> Array:
-    """What `smooth_scores` found, as it is shown, in units of PSI: float64[windows, numeric]; NaN where nothing votes."""
+    """What `neyman_scores` found, as it is shown, in units of PSI: float64[windows, numeric]; NaN where nothing votes."""
     order = order_of(windows[:, :, ORDER], frame)
     far = (windows[:, :, :ORDER] ** 2 * (np.arange(ORDER) < order[:, :, None])).sum(axis=2)
     return np.where((order > 0) & (windows[:, :, ORDER + 1] > 0), far, np.nan)

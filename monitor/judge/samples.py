@@ -61,10 +61,10 @@ def joint_samples(windows: Extract, frame: Frame) -> tuple[Array, Array, Array, 
     return np.where(known, y, 0.0), n, m, np.broadcast_to(df, y.shape)
 
 
-def smooth_samples(windows: Extract, frame: Frame) -> tuple[Array, Array, Array, Array]:
+def neyman_samples(windows: Extract, frame: Frame) -> tuple[Array, Array, Array, Array]:
     """y (chi-square under no change), its degrees of freedom, n and m (effective rows) of neyman: float64[windows, numeric or
     0]."""
-    z, n, m = windows.smooth[:, :, :ORDER], windows.smooth[:, :, ORDER], windows.smooth[:, :, ORDER + 1]
+    z, n, m = windows.neyman[:, :, :ORDER], windows.neyman[:, :, ORDER], windows.neyman[:, :, ORDER + 1]
     design = frame.design[frame.numeric][: len(frame.bases)]
     n, m = np.minimum(n, CAP * m) / design, m / design
     order = order_of(n, frame)

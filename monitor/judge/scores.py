@@ -30,7 +30,7 @@ from monitor.judge import catalogue as names
 from monitor.judge.extract import WIDE, Counts, reference_ratios, scored
 from monitor.judge.frame import Frame
 from monitor.judge.joint import distances, plain_scores
-from monitor.judge.neyman import shown, smooth_scores
+from monitor.judge.neyman import neyman_scores, shown
 from monitor.judge.vectors import COLUMNS, vector_scores
 from monitor.verdict import Window
 
@@ -73,7 +73,7 @@ def score(window: Window, counts: Counts, frame: Frame, *, hits: Array, trials: 
             profile.name: numeric.get(i) or vectors.get(i) or plain[i]
             for i, profile in enumerate(frame.features)
         }
-        far = shown(smooth_scores(counts.counts, frame, left=0, cap=np.inf), frame)[0]
+        far = shown(neyman_scores(counts.counts, frame, left=0, cap=np.inf), frame)[0]
         for i, value in zip(frame.numeric, far.tolist(), strict=False):
             found[frame.features[i].name] |= {} if math.isnan(value) else {names.NEYMAN: value}
         _ratios(found, frame, hits, trials)

@@ -13,6 +13,7 @@ a coin from 0.50 to 0.58 77 %, 90 %, 97 %.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +28,8 @@ from monitor.judge.samples import (
     distance_samples,
     divergence_samples,
     joint_samples,
+    neyman_samples,
     ratio_samples,
-    smooth_samples,
 )
 from monitor.judge.tolerances import EXCEEDED, Tolerances
 
@@ -59,6 +60,23 @@ class Evidence:
     effect: Array
 
 
+class _Square(NamedTuple):
+    """A sum of squares with a chi-square null of `df` degrees of freedom: float64[windows, tests] each.
+
+    y, its threshold `limit`, noncentrality `nc` of the tolerance, effective rows n and m, k = 1/n + 1/m, 0 where either is 0.
+    """
+
+    x: Array
+    y: Array
+    limit: Array
+    df: Array
+    nc: Array
+    n: Array
+    m: Array
+    k: Array
+    tolerance: Array
+
+
 def weigh(windows: Extract, frame: Frame, tolerances: Tolerances, level: float, past: Array) -> Evidence:
     """Every test of every window in full. `past` are the detectors' scores of the reference's windows."""
     parts = [
@@ -66,8 +84,8 @@ def weigh(windows: Extract, frame: Frame, tolerances: Tolerances, level: float, 
         _distance(windows, frame, tolerances, level),
         _ratio(windows, frame, tolerances, level),
         _detectors(windows, frame, tolerances, level, past),
-        _joint(windows, frame, tolerances, level),
-        _smooth(windows, frame, tolerances, level),
+        _in_psi(_joint_x(windows, frame, tolerances, level)),
+        _in_psi(_neyman_x(windows, frame, tolerances, level)),
     ]
     return Evidence(*frame.labels, *(np.concatenate(column, axis=1) for column in zip(*parts, strict=True)))
 
@@ -81,8 +99,8 @@ def statistics(windows: Extract, frame: Frame, tolerances: Tolerances, level: fl
     m: Array = x.max(axis=1, initial=0.0)
     m = np.maximum(m, _distance_x(windows, frame, tolerances, level)[1].max(axis=1, initial=0.0))
     m = np.maximum(m, _detectors_x(windows, tolerances, level)[2].max(axis=1, initial=0.0))
-    m = np.maximum(m, _joint_x(windows, frame, tolerances, level)[0].max(axis=1, initial=0.0))
-    m = np.maximum(m, _smooth_x(windows, frame, tolerances, level)[0].max(axis=1, initial=0.0))
+    m = np.maximum(m, _joint_x(windows, frame, tolerances, level).x.max(axis=1, initial=0.0))
+    m = np.maximum(m, _neyman_x(windows, frame, tolerances, level).x.max(axis=1, initial=0.0))
     return np.maximum(m, _largest_ratio(windows, frame, tolerances, level, m))
 
 
@@ -208,46 +226,41 @@ def _detectors(
     return score, threshold, x, p, n, m, tolerance, score
 
 
-def _joint_x(windows: Extract, frame: Frame, tolerances: Tolerances, level: float) -> tuple[Array, ...]:
-    """x, y, its threshold, degrees of freedom and noncentrality, n and m."""
+def _joint_x(windows: Extract, frame: Frame, tolerances: Tolerances, level: float) -> _Square:
     y, n, m, df = joint_samples(windows, frame)
-    k = variance(n, m)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        nc = np.where(k > 0, tolerances.joint / k, 0.0)
-    limit = np.where(k > 0, chi.isf(level, df, nc), np.inf)
-    return np.sqrt(y / limit), y, limit, df, nc, n, m
+    return _square(y, df, n, m, tolerances.joint, level)
 
 
-def _joint(windows: Extract, frame: Frame, tolerances: Tolerances, level: float) -> tuple[Array, ...]:
-    if not frame.joints:
-        return _nothing(windows)
-    x, y, limit, df, nc, n, m = _joint_x(windows, frame, tolerances, level)
-    k = variance(n, m)
-    threshold = np.where(np.isfinite(limit), k * np.where(np.isfinite(limit), limit, 0.0), np.inf)
-    p = np.where(k > 0, chi.sf(y, df, nc), 1.0)
-    tolerance = np.broadcast_to(tolerances.joint, y.shape)
-    return k * y, threshold, x, p, n, m, tolerance, np.maximum(k * (y - df), 0.0)
+def _neyman_x(windows: Extract, frame: Frame, tolerances: Tolerances, level: float) -> _Square:
+    """Its tolerance is that of psi."""
+    y, df, n, m = neyman_samples(windows, frame)
+    return _square(y, df, n, m, tolerances.divergence[..., frame.numeric[: len(frame.bases)]], level)
 
 
-def _smooth_x(windows: Extract, frame: Frame, tolerances: Tolerances, level: float) -> tuple[Array, ...]:
-    """x, y, its threshold, degrees of freedom and noncentrality, n, m and the tolerance, which is psi's."""
-    y, df, n, m = smooth_samples(windows, frame)
-    tolerance = tolerances.divergence[..., frame.numeric[: len(frame.bases)]]
+def _square(y: Array, df: Array, n: Array, m: Array, tolerance: Array, level: float) -> _Square:
     k = variance(n, m)
     with np.errstate(divide="ignore", invalid="ignore"):
         nc = np.where(k > 0, tolerance / k, 0.0)
-    limit = chi.isf(level, df, nc)
-    return np.sqrt(y / limit), y, limit, df, nc, n, m, tolerance
+    limit = np.where(k > 0, chi.isf(level, df, nc), np.inf)
+    return _Square(np.sqrt(y / limit), y, limit, df, nc, n, m, k, np.broadcast_to(tolerance, y.shape))
 
 
-def _smooth(windows: Extract, frame: Frame, tolerances: Tolerances, level: float) -> tuple[Array, ...]:
-    if not frame.bases:
-        return _nothing(windows)
-    x, y, limit, df, nc, n, m, tolerance = _smooth_x(windows, frame, tolerances, level)
-    k = variance(n, m)
-    threshold = np.where(np.isfinite(limit), k * np.where(np.isfinite(limit), limit, 0.0), np.inf)
-    tolerance = np.broadcast_to(tolerance, y.shape)
-    return k * y, threshold, x, chi.sf(y, df, nc), n, m, tolerance, np.maximum(k * (y - df), 0.0)
+def _in_psi(one: _Square) -> tuple[Array, ...]:
+    """Score, threshold and what is beyond noise in units of PSI, k · y."""
+    threshold = np.where(
+        np.isfinite(one.limit), one.k * np.where(np.isfinite(one.limit), one.limit, 0.0), np.inf
+    )
+    p = np.where(one.k > 0, chi.sf(one.y, one.df, one.nc), 1.0)
+    return (
+        one.k * one.y,
+        threshold,
+        one.x,
+        p,
+        one.n,
+        one.m,
+        one.tolerance,
+        np.maximum(one.k * (one.y - one.df), 0.0),
+    )
 
 
 def _nothing(windows: Extract) -> tuple[Array, ...]:

@@ -14,8 +14,6 @@ from monitor.window.kept_ids import panes_waiting
 
 OPEN_BYTES, LABEL_BYTES = 24, 32
 """Of a prediction that waits for its label, in the table of whoever judges the model, and of a label that has come for it."""
-
-
 EARLY_BYTES = OPEN_BYTES + LABEL_BYTES
 """Of a label that waits for its prediction."""
 

@@ -17,8 +17,6 @@ from monitor.plan import JoinPlan, ModelPlan
 
 FIRST = {"score": "auc", "class": "accuracy", "number": "mae"}
 """The figure that a sentence about a window begins with."""
-
-
 MANY = 1_000
 """Labels of which some should be positive: with one in 200 all of them are negative once in 150 windows."""
 

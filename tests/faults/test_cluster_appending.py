@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 from collections import Counter
 
@@ -84,12 +85,19 @@ def test_row_18_the_answers_are_lost_after_the_append(made, broker, monkeypatch)
     with running(made) as daemon:
         made.send(first)
         await_applied(daemon, len(first))
-        broker.call("rd_kafka_mock_broker_set_rtt", 1, 800)
+        late(
+            broker, 9, 2_000
+        )  # the client looks for requests that are late once a second; ours have some of them
         made.send(second)
         until(lambda: repeated(made), "records of the state to be there twice")
-        broker.call("rd_kafka_mock_broker_set_rtt", 1, 0)
         await_judged(daemon, sent, idle=3)
     assert wrong(made, sent) == []
+
+
+def late(broker, count, milliseconds):
+    """So many answers to appends, of whoever comes first, come so late; each append is done at once."""
+    fates = [value for _ in range(count) for value in (0, milliseconds)]
+    broker.call("rd_kafka_mock_broker_push_request_error_rtts", 1, PRODUCE, ctypes.c_size_t(count), *fates)
 
 
 def stored(made):

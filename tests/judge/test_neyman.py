@@ -79,7 +79,7 @@ def test_it_is_that_of_the_naive_twin(seed, evenness):
     of, _ = prepared(chances=masses, n=600, hours=12, seed=seed)
     counts = draw(rng, [rng.permutation(mass) if rng.random() < 0.5 else mass for mass in masses], 900, 1)
     counts[:, :BELOW] = 0
-    one = extracted(counts, of.frame).smooth[0]
+    one = extracted(counts, of.frame).neyman[0]
     start = of.frame.layout.start
     for column in range(len(OWN)):
         finite = slice(start[column] + BELOW, start[column + 1])
