@@ -95,6 +95,7 @@ class Prefect:
         environ = plain_environment(
             PREFECT_HOME=str(folder), PREFECT_SERVER_ANALYTICS_ENABLED="false", PREFECT_SERVER_UI_ENABLED="false",
             PREFECT_API_DATABASE_CONNECTION_URL=f"sqlite+aiosqlite:///{folder}/prefect.db",
+            PREFECT_SERVER_DATABASE_TIMEOUT="120", PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT="120",
         )  # fmt: skip
         command = [
             str(ensure("prefect")),
@@ -102,6 +103,7 @@ class Prefect:
             "prefect",
             "server",
             "start",
+            "--no-services",  # they write beside requests, which are then answered 503: the database is locked
             "--host",
             "127.0.0.1",
             "--port",
