@@ -26,6 +26,8 @@ from monitor.demo.settings import TIMEZONE, render
 from monitor.reference.build import build
 from monitor.reference.file import write
 
+REFERENCE = "flight-delay.ref"
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -47,19 +49,25 @@ def replay(folder: Path) -> dict:
     january = [flight for flight in every if flight.month == 1]
     model = fit(january)
     reference = build(table(january, model), model=MODEL, name="2013-01", features=FEATURES)
-    write(reference, folder / "flight-delay.ref")
+    write(reference, folder / REFERENCE)
     (folder / "year.jsonl").write_bytes(b"\n".join(encode(every, model)))
-    config = render(
-        brokers="127.0.0.1:9092", reference=str(folder / "flight-delay.ref"), state=str(folder / "state"),
-        receiver="http://127.0.0.1:9093", secret="whsec_" + "A" * 43 + "=",
-    )  # fmt: skip
-    (folder / "driftline.yaml").write_text(config)
-    command = [sys.executable, "-m", "monitor", "replay", "-c", str(folder / "driftline.yaml")]
+    command = [sys.executable, "-m", "monitor", "replay", "-c", str(configured(folder))]
     done = subprocess.run(
         [*command, "--file", str(folder / "year.jsonl"), "--output", "json"],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     return json.loads(done.stdout)
+
+
+def configured(folder: Path) -> Path:
+    """The demo's configuration, with a reference and a state in this folder. A replay asks no registry."""
+    config = render(
+        brokers="127.0.0.1:9092", reference=str(folder / REFERENCE), state=str(folder / "state"),
+        receiver="http://127.0.0.1:9093", registry="http://127.0.0.1:9094", secret="whsec_" + "A" * 43 + "=",
+    )  # fmt: skip
+    path = folder / "driftline.yaml"
+    path.write_text(config)
+    return path
 
 
 def report(result: dict) -> str:
