@@ -9,6 +9,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from monitor.judge.catalogue import NEYMAN
+
 Path = tuple[str | int, ...]
 """A dotted path, split: ("features", "age"), ("inputs", 0, "data", 3)."""
 
@@ -290,8 +292,8 @@ class ModelPlan:
     tolerance: Mapping[str, float] = field(default_factory=dict)
     """Test or "test(feature)" → fixed PSI-unit tolerance; absent means learnt."""
     ratio_tolerance: float = 0.005
-    detectors: tuple[str, ...] = ()
-    """Extra scores that vote, by name."""
+    detectors: tuple[str, ...] = (NEYMAN,)
+    """What votes beside psi, ks, g and ratios, of `monitor.judge.catalogue.VOTERS`."""
     beside: Mapping[str, str] = field(default_factory=dict)
     """What windows are also compared with, without a vote: PREVIOUS, LAST_WEEK, or a name and its reference file."""
     compat: tuple[str, ...] = ()

@@ -34,7 +34,7 @@ from monitor.config.referenced import ReferenceSource
 from monitor.config.registered import Registry
 from monitor.config.retraining import Retrain
 from monitor.config.stored import FeatureStore
-from monitor.judge.catalogue import PRODUCTS, SEASONS, VOTERS
+from monitor.judge.catalogue import NEYMAN, PRODUCTS, SEASONS, VOTERS
 from monitor.plan import LAST_WEEK, LONGEST_VECTOR, MOST_MEMBERS, PREVIOUS, Maintenance
 
 LEARN = "learn"
@@ -339,10 +339,10 @@ class Model(Group):
         examples=["0.5%"],
     )
     detectors: tuple[Annotated[str, Choice(VOTERS)], ...] = Field(
-        default=(),
-        description="What votes beside the default tests. neyman: four numbers for location, spread and shape of each "
-        "numeric feature, sooner than psi where the whole feature changes.",
-        examples=[["neyman"]],
+        default=(NEYMAN,),
+        description="What votes beside psi, ks, g and ratios. neyman: four numbers for location, spread and shape of each "
+        "numeric feature, sooner than psi where the whole feature changes. [] for none.",
+        examples=[["neyman", "wasserstein"]],
     )
     rules: dict[Name, Annotated[Limit, expand(Limit)]] = Field(
         default_factory=dict,

@@ -12,7 +12,7 @@ PSI, KS, G = "psi", "ks", "g"
 JOINT = "joint"
 """Of groups of features; see `monitor.judge.joint`."""
 NEYMAN = "neyman"
-"""Of numeric features, where `detectors:` names it; see `monitor.judge.neyman`."""
+"""Of numeric features, where `detectors:` names it, as it does by default; see `monitor.judge.neyman`."""
 QUADRATIC = frozenset({PSI, G, JOINT, NEYMAN})
 """Scores that grow with the square of a change; x takes their root, so that all x are distances."""
 

@@ -28,7 +28,7 @@ N, HOURS = 200, 400
 
 def prepared(own=OWN, chances=FLAT, *, n=N, hours=HOURS, seed=1, **more):
     """A timed reference of hours, its plan, and what the judge makes of them."""
-    model = plan(own, detectors=(names.NEYMAN,), **more)
+    model = plan(own, **more)
     panes = draw(np.random.default_rng(seed), chances, n, hours)
     return prepare(reference(own, panes), model, model.windows[0]), model
 
@@ -185,7 +185,8 @@ def test_a_wider_feature_is_found_in_windows_that_are_too_small_for_the_others(r
     rng = np.random.default_rng(5)
     counts = draw(rng, squeezed(FLAT, 0.22, 1), N, 400)
     found = []
-    for model in (plan(OWN), plan(OWN, detectors=(names.NEYMAN,))):
+    for detectors in ((), (names.NEYMAN,)):
+        model = plan(OWN, detectors=detectors)
         one = prepare(reference(OWN, draw(np.random.default_rng(1), FLAT, N, HOURS)), model, model.windows[0])
         m = statistics(extracted(counts, one.frame), one.frame, one.tolerances, one.level)
         found.append(np.mean(m >= one.critical))
@@ -242,12 +243,12 @@ def test_values_that_changed_are_told_beside_rows_that_are_missing():
 
 
 def test_what_does_not_name_it_is_judged_as_before():
-    """By default it has no vote, and categories never have it."""
+    """Categories never have it, and a list of others, or of none, takes it out."""
     own = (OWN[0], categorical_profile("plan", ["a", "b"]))
     chances = [FLAT[0], np.r_[np.zeros(own[1].slots - 2), 0.5, 0.5]]
     of, _ = prepared(own, chances)
     assert [f for f, t in zip(*of.frame.labels, strict=True) if t == names.NEYMAN] == ["age"]
-    model = plan(own)
+    model = plan(own, detectors=())
     bare = prepare(reference(own, draw(np.random.default_rng(1), chances, N, HOURS)), model, model.windows[0])
     assert bare.frame.bases == ()
     assert names.NEYMAN not in bare.frame.labels[1]

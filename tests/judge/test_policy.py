@@ -73,7 +73,7 @@ def test_a_quiet_window_is_ok_and_says_so():
     assert [t.x for t in verdict.tests] == sorted((t.x for t in verdict.tests), reverse=True)
     assert verdict.statistic == verdict.tests[0].x < 1
     assert {t.test for t in verdict.tests} == {
-        "psi", "ks", "g", "missing", "non_finite", "below", "above", "novel", "other", "error", "latency",
+        "psi", "ks", "g", "neyman", "missing", "non_finite", "below", "above", "novel", "other", "error", "latency",
     }  # fmt: skip
     assert "nothing beyond the ordinary" in verdict.detail
 
@@ -90,9 +90,9 @@ def test_a_shift_is_drift_and_names_its_feature():
 
 
 def test_threshold_is_where_x_is_one():
-    """x is the score over its threshold, by the root for psi and g, so one sees how far it is."""
+    """x is the score over its threshold, by the root for those that grow with its square, so one sees how far it is."""
     for test in verdict_of(moved()).tests:
-        power = 2 if test.test in {"psi", "g"} else 1
+        power = 2 if test.test in {"psi", "g", "neyman"} else 1
         if np.isfinite(test.threshold):
             assert max(test.score / test.threshold, 0.0) == pytest.approx(test.x**power, abs=1e-9)
 
