@@ -12,8 +12,11 @@ the judge names the feature in are diagnosed. For onsets a change begins in one 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
-from typing import Any
+import multiprocessing
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,9 +29,9 @@ GOAL, GOAL_ONSET = ">= 0.95", ">= 0.9"
 
 def figures(*, smoke: bool = False) -> list[dict[str, Any]]:
     """The share named right of each kind, and the share dated within a pane. The worst cases stand in the notes."""
-    chosen = changes.cases()[:: 12 if smoke else 1]
+    every = 12 if smoke else 1
     seeds, tries = (4, 8) if smoke else (SEEDS, changes.TRIES)
-    matrix = changes.confusion(chosen, seeds, tries=tries, progress=say)
+    measured = measure(seeds, tries, every=every)
     found = [
         figure(
             f"kind of change named right: {kind}",
@@ -39,23 +42,46 @@ def figures(*, smoke: bool = False) -> list[dict[str, Any]]:
             notes=", ".join(f"{said} {count}" for said, count in row.said.items())
             + (f"; worst: {row.notes}" if row.notes else ""),
         )
-        for kind, row in matrix.rows.items()
+        for one in measured.values()
+        for kind, row in one.named.rows.items()
     ]
-    return [*found, *(_onset(kind, one) for kind, one in dated(chosen, seeds, tries=tries))]
+    return [*found, *(_onset(kind, one) for kind, one in _and_all(measured))]
 
 
-def dated(chosen: Sequence[changes.Case], seeds: int, *, tries: int) -> Iterator[tuple[str, onsets.Dated]]:
+class Measured(NamedTuple):
+    """What was said of the changes of one kind."""
+
+    named: changes.Matrix
+    dated: onsets.Dated
+
+
+def measure(seeds: int, tries: int, *, every: int = 1) -> dict[str, Measured]:
+    """By kind, on all cores; of every so many cases."""
+    kinds = list(dict.fromkeys(case.kind for case in changes.cases()[::every]))
+    found = {}
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn")) as pool:
+        arguments = zip(*((kind, seeds, tries, every) for kind in kinds), strict=True)
+        for kind, one in zip(kinds, pool.map(_measured, *arguments), strict=True):
+            off = one.dated.off
+            right = ", ".join(f"{row.right:.1%} of {row.seeds}" for row in one.named.rows.values())
+            say(f"  {kind}: named right {right}; dated {_within(off):.1%} of {len(off)}")
+            found[kind] = one
+    return found
+
+
+def _measured(kind: str, seeds: int, tries: int, every: int) -> Measured:
+    """In a process of a pool."""
+    chosen = [case for case in changes.cases()[::every] if case.kind == kind]
+    named = changes.confusion(chosen, seeds, tries=tries)
+    return Measured(named, onsets.dated(changes.world(), chosen, seeds, tries=tries))
+
+
+def _and_all(measured: Mapping[str, Measured]) -> Iterator[tuple[str, onsets.Dated]]:
     """By kind, and all of them together."""
-    own, off, known = changes.world(), [], []
-    for kind in dict.fromkeys(case.kind for case in chosen):
-        one = onsets.dated(own, [case for case in chosen if case.kind == kind], seeds, tries=tries)
-        say(
-            f"  onset of {kind}: {_within(one.off):.1%} of {len(one.off)}, known {_within(one.known):.1%}, none is found of {one.lost}"
-        )
-        off.append(one.off)
-        known.append(one.known)
-        yield kind, one
-    yield "all kinds", onsets.Dated(np.concatenate(off), np.concatenate(known), {}, ())
+    dated = {kind: one.dated for kind, one in measured.items()}
+    yield from dated.items()
+    whole = (np.concatenate([getattr(one, name) for one in dated.values()]) for name in ("off", "known"))
+    yield "all kinds", onsets.Dated(*whole, {}, ())
 
 
 def _within(off: np.ndarray) -> float:
@@ -90,14 +116,17 @@ def main() -> None:
         "--tries", type=int, default=changes.TRIES, help="windows that tell the power at a size"
     )
     options = parser.parse_args()
-    print(changes.confusion(changes.cases(), options.seeds, tries=options.tries, progress=say).table())
+    measured = measure(options.seeds, options.tries)
+    whole = changes.Matrix({}, {}, {})
+    for one in measured.values():
+        whole = changes.Matrix(*(own | more for own, more in zip(whole, one.named, strict=True)))
+    print(whole.table())
     print(
         "\n| onset | windows | within a pane | exactly | within a pane, who knows |\n|---|---:|---:|---:|---:|"
     )
-    for kind, one in dated(changes.cases(), options.seeds, tries=options.tries):
-        print(
-            f"| {kind} | {len(one.off)} | {_within(one.off):.1%} | {np.mean(one.off == 0):.1%} | {_within(one.known):.1%} |"
-        )
+    for kind, dated in _and_all(measured):
+        shares = f"{_within(dated.off):.1%} | {np.mean(dated.off == 0):.1%} | {_within(dated.known):.1%}"
+        print(f"| {kind} | {len(dated.off)} | {shares} |")
 
 
 if __name__ == "__main__":
