@@ -38,9 +38,9 @@ def categorical_profile(name, categories, *, kind=Kind.CATEGORICAL):
 def sparse(rows):
     """CSR of a dense matrix of counts: indptr, slots, values."""
     rows = np.asarray(rows, np.int64)
-    row, column = np.nonzero(rows)
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(rows)))]).astype(np.int64)
-    return indptr, column.astype(np.int32), rows[row, column]
+    used = rows != 0
+    indptr = np.concatenate([[0], np.cumsum(np.count_nonzero(used, axis=1))]).astype(np.int64)
+    return indptr, (np.flatnonzero(used) % rows.shape[1]).astype(np.int32), rows[used]
 
 
 def reference(profiles, panes, *, errors=None, latency=None, timed=True, pane=HOUR, start=0, name="january"):

@@ -12,6 +12,7 @@ from monitor.judge.looking import Early, look, look_ends
 from monitor.judge.prepare import prepare
 from monitor.judge.weigh import statistics
 from tests.judge.build import HOUR, categorical_profile, numeric_profile, plan, reference, uniform, zipf
+from tests.judge.drawing import multinomial
 from tests.judge.pages import Month, openings, rejects
 
 PER_HOUR = 4
@@ -63,8 +64,8 @@ def simulate(setting: Setting, seed: int, *, days: int = 30) -> Month:
     counts = Counts(hours, rows, none, np.zeros((len(hours), 1152), np.int64))
     closed = extract(counts, ready.frame, left_out=False)
     m = statistics(closed, ready.frame, ready.tolerances, ready.level)
-    drift = rejects(closed, ready, m, above=ready.critical, p=ready.alpha)
-    warn = rejects(closed, ready, m, above=ready.warn_critical, p=ready.warn_p) & ~drift
+    drift, warn = rejects(closed, ready, m)
+    warn &= ~drift
     pages = openings(alarmed | drift, warn)
     return Month(seed, int(drift.sum()), pages, int(warn.sum()), int(alarmed.sum()))
 
@@ -81,14 +82,14 @@ def _alarms(panes: np.ndarray, early: Early, *, rows: int) -> np.ndarray:
 
 def _draw(rng, setting: Setting, chances, hours: int) -> np.ndarray:
     """Counts of panes: a feature stands for an hour where it wandered to."""
-    found = []
+    found, rows = [], np.full((hours, PER_HOUR), setting.n // PER_HOUR)
     for at, p in enumerate(chances):
-        own = np.tile(p, (hours, 1))
+        own = p
         if at < NUMERIC and setting.moved:
-            values = own[:, 3:]
-            values *= np.exp(
-                rng.normal(0.0, setting.moved, (hours, 1)) * np.linspace(-1.7, 1.7, values.shape[1])
-            )
-            own /= own.sum(axis=1, keepdims=True)
-        found.append(rng.multinomial(setting.n // PER_HOUR, np.repeat(own, PER_HOUR, axis=0)))
+            own = np.tile(p, (hours, 1, 1))
+            values = own[:, :, 3:]
+            moved = rng.normal(0.0, setting.moved, (hours, 1, 1))
+            values *= np.exp(moved * np.linspace(-1.7, 1.7, values.shape[2]))
+            own /= own.sum(axis=2, keepdims=True)
+        found.append(multinomial(rng, rows, own).reshape(hours * PER_HOUR, -1))
     return np.concatenate(found, axis=1)

@@ -11,6 +11,7 @@ from monitor.judge.extract import Counts, Extract, extract
 from monitor.judge.prepare import prepare
 from monitor.judge.weigh import statistics, weigh
 from tests.judge.build import DAY, HOUR, categorical_profile, numeric_profile, plan, reference, uniform, zipf
+from tests.judge.drawing import multinomial
 
 CLEAR_AFTER = 2
 ALLOWED, LEAST = 1.1, 0.5
@@ -129,8 +130,7 @@ def simulate(setting: Setting, seed: int, *, days: int = 30) -> Month:
         Counts(windows, rows, none, np.zeros((len(windows), 1152), np.int64)), prepared.frame, left_out=False
     )
     m = statistics(extracted, prepared.frame, prepared.tolerances, prepared.level)
-    drift = rejects(extracted, prepared, m, above=prepared.critical, p=prepared.alpha)
-    warn = rejects(extracted, prepared, m, above=prepared.warn_critical, p=prepared.warn_p)
+    drift, warn = rejects(extracted, prepared, m)
     clear = max(CLEAR_AFTER, setting.size // setting.step)
     return Month(seed, int(drift.sum()), openings(drift, warn, clear=clear), int((warn & ~drift).sum()))
 
@@ -142,6 +142,8 @@ def _more(setting: Setting) -> int:
 
 def _windows(setting: Setting, panes: np.ndarray) -> np.ndarray:
     together = setting.size // setting.step
+    if together == 1:
+        return panes
     before = np.concatenate([np.zeros((1, panes.shape[1]), np.int64), np.cumsum(panes, axis=0)])
     return before[together:] - before[:-together]
 
@@ -150,12 +152,12 @@ def _draw(rng, setting, chances, size):
     """Counts of `size` steps: int64[size, slots of all features]."""
     rows = setting.n * setting.step // setting.size // setting.session
     alike = round(setting.shared * rows) if setting.psi == 0.0 else 0
-    common = rng.multinomial(alike, chances[0], size=size) if alike else 0
+    common = multinomial(rng, np.full(size, alike), chances[0]) if alike else 0
     effects = _effects(rng, setting, size, len(chances)) if setting.psi else None
     found = []
     for at, p in enumerate(chances):
         moved = p if effects is None else _moved(p, effects[:, at])
-        found.append(common + rng.multinomial(rows - alike, moved, size=None if moved.ndim > 1 else size))
+        found.append(common + multinomial(rng, np.full(size, rows - alike), moved))
     return setting.session * np.concatenate(found, axis=1)
 
 
@@ -182,15 +184,18 @@ def _moved(p, effect):
     return moved / moved.sum(axis=1, keepdims=True)
 
 
-def rejects(windows, prepared, m, *, above, p):
-    """Windows that `judge` calls drift: a test of p at most `p` beyond the critical statistic."""
-    found = m > above
-    beyond = np.flatnonzero(found)
+def rejects(windows, prepared, m):
+    """Windows that `judge` calls drift, and those that it would call warn: M above the critical statistic and a test of a small
+    p beyond it."""
+    asked = ((prepared.critical, prepared.alpha), (prepared.warn_critical, prepared.warn_p))
+    found = [m > above for above, _ in asked]
+    beyond = np.flatnonzero(found[0] | found[1])
     for at in range(0, len(beyond), TOGETHER):
         own = beyond[at : at + TOGETHER]
         some = Extract(*(getattr(windows, name)[own] for name in Extract.__slots__))
         evidence = weigh(some, prepared.frame, prepared.tolerances, prepared.level, prepared.past)
-        found[own] = ((evidence.x > above) & (evidence.p <= p)).any(axis=1)
+        for one, (above, p) in zip(found, asked, strict=True):
+            one[own] = ((evidence.x > above) & (evidence.p <= p)).any(axis=1)
     return found
 
 

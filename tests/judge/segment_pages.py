@@ -21,6 +21,7 @@ from tests.judge.build import (
     uniform,
     zipf,
 )
+from tests.judge.drawing import multinomial
 from tests.judge.pages import Month, openings
 
 SHARES = {"country": (0.4, 0.25, 0.15, 0.1, 0.05, 0.04, 0.01), "tier": (0.6, 0.3, 0.1, 0.0)}
@@ -79,11 +80,12 @@ def _draw(rng, setting, chances, size):
     score = rng.normal(0.0, setting.movement, (size, len(chances))) if setting.movement else None
     found = []
     for at, p in enumerate(chances):
-        moved = np.tile(p, (size, 1))
+        moved = p
         if score is not None:
+            moved = np.tile(p, (size, 1))
             moved[:, 3:] *= np.exp(score[:, at, None] * np.linspace(-1.7, 1.7, len(p) - 3))
             moved /= moved.sum(axis=1, keepdims=True)
-        found.append(rng.multinomial(rows.T, moved[None, :, :]))
+        found.append(multinomial(rng, rows.T, moved))
     cells = np.concatenate(found, axis=2).reshape(*joint.shape, size, -1)
     parts = [cells.sum(axis=1 - axis) for axis in range(2)]
     return cells.sum(axis=(0, 1)), dict(zip(SHARES, parts, strict=True))
