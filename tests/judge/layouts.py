@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.layout import BELOW, FIRST_BIN, NOVEL, OTHER
+from monitor.judge.catalogue import NEYMAN
 from monitor.judge.frame import Frame, build_frame
 from monitor.reference.bins import coarse_groups
 from tests.judge.build import categorical_profile, numeric_profile, plan, reference
@@ -33,7 +34,7 @@ class Layout(NamedTuple):
 
     name: str
     test: str
-    """The test of its whole distribution: "psi" (and "ks") or "g"."""
+    """The test of its whole distribution: "psi" (and "ks" and "neyman") or "g"."""
     draw: Callable[[np.random.Generator, int, int], tuple[np.ndarray, np.ndarray, np.ndarray]]
     """As (rng, m, features) → counts, chances, and the novelty that each reference foretells: float64[features]."""
     bins: int = 0
@@ -47,7 +48,7 @@ def world(layout: Layout, rng: np.random.Generator, m: int, features: int, *, ru
     counts, chances, novelty = layout.draw(rng, m, features)
     profiles = [_profile(layout, f"f{i}", counts[i], float(novelty[i])) for i in range(features)]
     whole = reference(profiles, counts.reshape(1, -1), timed=False, **more)
-    return World(build_frame(whole, plan(profiles, rules=rules)), chances)
+    return World(build_frame(whole, plan(profiles, rules=rules, detectors=(NEYMAN,))), chances)
 
 
 def seeded(seed: int, name: str, *numbers: int) -> np.random.Generator:

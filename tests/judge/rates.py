@@ -1,4 +1,4 @@
-"""How often psi, ks and g reject without a change, at every level.
+"""How often psi, ks, neyman and g reject without a change, at every level.
 
 Windows are drawn as `tests.judge.tilted` does and judged by `weigh`, all features in one call. `tests.judge.sums`
 has the ratios.
@@ -17,6 +17,7 @@ from kernels.layout import LATENCY_BINS
 from kernels.scores import SLOTS
 from monitor.judge.extract import Counts, Extract, extract
 from monitor.judge.frame import Frame
+from monitor.judge.samples import neyman_samples
 from monitor.judge.tolerances import Tolerances
 from monitor.judge.weigh import Evidence, weigh
 from tests.judge.layouts import Layout, World, seeded, world
@@ -42,7 +43,7 @@ FULL = 20.0
 class Rate(NamedTuple):
     """How often one test rejects, and what is asked of it.
 
-    voting         slots that vote, on average; of ratios the share of hits
+    voting         slots that vote, on average; of neyman polynomials; of ratios the share of hits
     asked          number of levels, the largest first, at which something is asked
     has_floor      whether LOWEST is asked, too
     rates, errors  of each level, realised ÷ nominal and its standard error, from the spread between references
@@ -76,7 +77,7 @@ class Rate(NamedTuple):
 
 
 def rates(layout: Layout, n: int, times: int, *, references: int, seed: int) -> list[Rate]:
-    """Of psi and ks, or g, of one layout; tolerance 0. A reference is met by WINDOWS windows."""
+    """Of psi, ks and neyman, or g, of one layout; tolerance 0. A reference is met by WINDOWS windows."""
     m = max(times * n, LEAST[times])
     rng = seeded(seed, layout.name, n, times)
     found, voting = [], []
@@ -86,11 +87,11 @@ def rates(layout: Layout, n: int, times: int, *, references: int, seed: int) -> 
         found.append(shares)
         voting.append(slots)
     shares = np.concatenate(found, axis=1)
-    return list(_rates(layout, n, m, shares, float(np.mean(voting))))
+    return list(_rates(layout, n, m, shares, np.mean(voting, axis=0)))
 
 
-def _once(rng: np.random.Generator, one: World, n: int) -> tuple[np.ndarray, float]:
-    """Realised ÷ nominal of each reference: float64[tests, references, levels]; and slots that vote."""
+def _once(rng: np.random.Generator, one: World, n: int) -> tuple[np.ndarray, list[float]]:
+    """Realised ÷ nominal of each reference: float64[tests, references, levels]; and what votes in psi or g, ks, neyman."""
     drawn = draw(rng, one, n, WINDOWS)
     rows = np.full(WINDOWS, n)
     none = np.zeros(WINDOWS, np.int64)
@@ -101,7 +102,9 @@ def _once(rng: np.random.Generator, one: World, n: int) -> tuple[np.ndarray, flo
     )
     p = weighed(extracted, one.frame).p.reshape(WINDOWS, -1, FEATURES)
     found = [((p <= level) * drawn.weights[:, None, :]).mean(axis=0) / level for level in LEVELS]
-    return np.stack(found, axis=2), float(extracted.divergence[:, :, SLOTS].mean())
+    slots = float(extracted.divergence[:, :, SLOTS].mean())
+    polynomials = neyman_samples(extracted, one.frame)[1] if one.frame.bases else np.zeros(1)
+    return np.stack(found, axis=2), [slots, slots, float(polynomials.mean())]
 
 
 def weighed(extracted: Extract, frame: Frame) -> Evidence:
@@ -113,7 +116,9 @@ def weighed(extracted: Extract, frame: Frame) -> Evidence:
         frame,
         ratios=(),
         owner=frame.owner[:0],
-        labels=tuple(names[: features + numeric] for names in frame.labels),
+        labels=tuple(
+            (*names[: features + numeric], *names[len(names) - len(frame.bases) :]) for names in frame.labels
+        ),
     )
     shapes = replace(
         extracted, hits=np.empty((size, 0)), trials=np.empty((size, 0)), base=np.empty((size, 2, 0))
@@ -129,12 +134,13 @@ def rate_of(shares: np.ndarray, **known) -> Rate:
     return Rate(**known, rates=tuple(shares.mean(axis=0).tolist()), errors=tuple(errors.tolist()))
 
 
-def _rates(layout: Layout, n: int, m: int, shares: np.ndarray, voting: float) -> Iterator[Rate]:
-    for at, test in enumerate((layout.test, "ks")[: len(shares)]):
-        has_floor = voting >= 2
+def _rates(layout: Layout, n: int, m: int, shares: np.ndarray, voting: np.ndarray) -> Iterator[Rate]:
+    for at, test in enumerate((layout.test, "ks", "neyman")[: len(shares)]):
+        has_floor = test != "neyman" and voting[at] >= 2
         if test == "ks":
             has_floor = layout.bins > 0 and n / layout.bins >= FULL
         yield rate_of(
-            shares[at], layout=layout.name, test=test, n=n, m=m, trials=shares.shape[1] * WINDOWS, voting=voting,
+            shares[at], layout=layout.name, test=test, n=n, m=m, trials=shares.shape[1] * WINDOWS,
+            voting=float(voting[at]),
             asked=layout.asked, has_floor=has_floor,
         )  # fmt: skip

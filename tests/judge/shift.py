@@ -53,7 +53,7 @@ def power(sigma: float, n: int, m: int, *, references: int, seed: int) -> Power:
         )  # fmt: skip
         p = weighed(extract(windows, one.frame, left_out=False), one.frame).p
         psi += int((p[:, :FEATURES] <= LEVEL).sum())
-        found += int((p[:, FEATURES:] <= LEVEL).sum())
+        found += int((p[:, FEATURES : 2 * FEATURES] <= LEVEL).sum())
     return Power(sigma, n, m, rounds * FEATURES * WINDOWS, found, psi)
 
 

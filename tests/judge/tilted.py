@@ -2,14 +2,15 @@
 
 A rate of 1e-5 would need millions of windows. Here windows come from a mixture: as they are; from a
 Dirichlet-multinomial about the same shares, whose variance is larger in all directions at once, as psi and g
-look for; and with the shares left of a cut raised or lowered, as ks looks for. The weight of a window is its
-true probability over that of the mixture, so weighted shares are unbiased whatever the mixture, and as it holds
+look for; with the shares left of a cut raised or lowered, as ks looks for; and with shares tilted along sums of
+neyman's polynomials. The weight of a window is its true probability over that of the mixture, so weighted shares are unbiased whatever the mixture, and as it holds
 windows as they are, no weight is larger than the number of its parts. Owen and Zhou 2000, "Safe and effective
 importance sampling".
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,8 @@ from scipy.stats import chi2
 from kernels.layout import BELOW, NUMERIC
 from kernels.vote import LEFT_OUT, vote
 from monitor.judge.extract import WIDE
+from monitor.judge.neyman import ORDER
+from tests.judge.drawing import multinomial
 from tests.judge.layouts import World
 
 AIM = 1e-4
@@ -26,6 +29,13 @@ AIM = 1e-4
 CUTS = 19
 FAR = 2.2
 """Kolmogorov's statistic is that large with a probability of 1e-4."""
+AWAY, MOST = 4.0, 3.0
+"""A little nearer than the 4.8 standard deviations that chi-square of 4 degrees of freedom exceeds with 1e-4: between
+DIRECTIONS the next is 45 degrees away. And the largest logarithm of a factor."""
+DIRECTIONS = np.concatenate([
+    np.eye(ORDER), -np.eye(ORDER), np.array(list(itertools.product([-0.5, 0.5], repeat=ORDER))),
+])  # fmt: skip
+"""float64[24, ORDER]: the corners of the regular body that has 24 in four dimensions."""
 
 
 class Drawn(NamedTuple):
@@ -42,23 +52,22 @@ def draw(rng: np.random.Generator, world: World, n: int, windows: int) -> Drawn:
     parts = _parts(world, n)
     mass = np.einsum("fs,fsp->fp", shares, parts)
     freedom = max(float(np.median((mass[:, :-1] > 0).sum(axis=1))) - 1.0, 0.0)
-    cuts = _cuts(world)
-    kinds = [0, *([1] if freedom and n > 4 * _wider(freedom) else []), *([2] if cuts.shape[1] else [])]
+    moves = {2: _moves(shares, _cuts(world), world, n), 3: _tilts(shares, world, n)}
+    moves = {one: moved for one, moved in moves.items() if moved.shape[1]}
+    kinds = [0, *([1] if freedom and n > 4 * _wider(freedom) else []), *moves]
     kind = rng.choice(kinds, (features, windows))
     spread = (n - _wider(freedom)) / (_wider(freedom) - 1.0) if 1 in kinds else 0.0
-    moved = _moves(shares, cuts, world, n)
     factor = np.ones((features, windows, slots))
     if 1 in kinds:
         factor[kind == 1] = _mixed(rng, mass, parts, spread, kind)
-    if 2 in kinds:
-        at, which = np.nonzero(kind == 2)
+    for one, moved in moves.items():
+        at, which = np.nonzero(kind == one)
         factor[at, which] = moved[at, rng.integers(moved.shape[1], size=len(at))]
-    chances = shares[:, None, :] * factor
-    counts = rng.multinomial(n, chances / chances.sum(axis=2, keepdims=True))
+    counts = multinomial(rng, np.full((features, windows), n), shares[:, None, :] * factor)
     density = np.ones((features, windows))
     if 1 in kinds:
         density += np.exp(_dirichlet(counts @ parts, mass, spread, n))
-    if 2 in kinds:
+    for moved in moves.values():
         density += np.exp(counts @ np.log(moved.transpose(0, 2, 1))).mean(axis=2)
     weights = len(kinds) / density
     return Drawn(counts.transpose(1, 0, 2).reshape(windows, -1), weights.T)
@@ -114,6 +123,21 @@ def _moves(shares: np.ndarray, cuts: np.ndarray, world: World, n: int) -> np.nda
         inside, outside = (to / left)[:, :, None], ((1.0 - to) / (1.0 - left))[:, :, None]
         found.append(np.where(cuts.T > 0, inside, np.where(finite > 0, outside, 1.0)))
     return np.concatenate(found, axis=1)
+
+
+def _tilts(shares: np.ndarray, world: World, n: int) -> np.ndarray:
+    """Factors of the shares, for each of DIRECTIONS: float64[features, directions or 0, slots].
+
+    Of a sum of polynomials that is large where few rows are as much as MOST may come.
+    """
+    features, slots = shares.shape
+    if not world.frame.bases:
+        return np.empty((features, 0, slots))
+    far = AWAY * np.sqrt(1.0 / n + 1.0 / world.frame.rows)
+    values = np.zeros((features, slots, ORDER))
+    values[:, BELOW:] = [basis.values for basis in world.frame.bases]
+    factor = np.exp(np.clip(far * (values @ DIRECTIONS.T).transpose(0, 2, 1), -MOST, MOST))
+    return np.asarray(factor / (factor * shares[:, None, :]).sum(axis=2, keepdims=True))
 
 
 def _mixed(
