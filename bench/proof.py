@@ -4,8 +4,8 @@
 
 Everything is drawn from `--seed` and the name of what is measured, so the same command prints the same figures, in
 whatever order and on however many cores. What was measured is kept in bench/proof.json part by part: a run that was
-broken off, or ended after `--within` seconds, goes on with `--go-on`. `--quick` has a column of its own; the page says
-how long it took. Exits with 1 when a goal is not met.
+broken off, or ended after `--within` seconds, goes on with `--go-on`, with the months of the other column. `--quick` has a
+column of its own; the page says how long it took. Exits with 1 when a goal is not met.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name in [name for name in column if name.split(":")[0] in chosen]:
         if not options.go_on or name not in wanted:
             del column[name]
+    if options.go_on:
+        column |= {name: found for name, found in _months(results).items() if name in wanted}
     left = [part for name, part in wanted.items() if name not in column]
     measure(left, column, results, within=options.within, workers=options.workers)
     text, is_met = proof_page.render(results)
@@ -90,6 +92,16 @@ def measure(
                 done += 1
                 say(f"{done} of {len(left)} ({time.monotonic() - begin:.0f} s): {part.name}")
                 _keep(results)
+
+
+def _months(results: dict[str, Any]) -> dict[str, Any]:
+    """Parts that are the same in every column: the first months of the full run are those of the quick one."""
+    return {
+        name: part
+        for column in results.values()
+        for name, part in column.items()
+        if name.startswith("pages:")
+    }
 
 
 def _rounded(value: Any) -> Any:

@@ -64,9 +64,14 @@ def _arguments(row: str, references: int) -> Iterator[tuple[str, tuple[Any, ...]
             yield f"{sigma} sigma, n = {n}, m = {m}", (sigma, n, m)
         return
     if row == "pages":
-        for first in range(0, references, MONTHS):
-            for at, setting in enumerate(SETTINGS):
-                yield f"{setting.name}, months from {first} on", (at, first)
+        quick = range(0, REFERENCES[row][1], MONTHS)
+        more = range(
+            quick.stop, references, MONTHS
+        )  # setting by setting: a run that is broken off has some whole
+        order = [(at, first) for first in quick for at in range(len(SETTINGS))]
+        order += [(at, first) for at in range(len(SETTINGS)) for first in more]
+        for at, first in order:
+            yield f"{SETTINGS[at].name}, months from {first} on", (at, first)
         return
     for at, layout in enumerate(layouts.LAYOUTS if row == "rates" else sums.LAYOUTS):
         for n in rates.SIZES:
