@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bench import proof, proof_page
-from bench.proof_parts import ROWS, SETTINGS, parts
+from bench.proof_parts import MONTHS, ROWS, SETTINGS, parts
 from tests.judge import early_pages
 
 
@@ -33,7 +33,7 @@ def test_a_page_of_nothing_says_so() -> None:
     """Every goal stands there before anything was measured, and none is missed."""
     text, is_met = proof_page.render({})
     assert is_met
-    assert text.count("not measured | not measured |") == 10
+    assert text.count("not measured | not measured |") == 12
 
 
 def test_goals_are_met_by_the_limits_of_what_was_measured() -> None:
@@ -81,3 +81,32 @@ def test_a_run_that_is_ended_keeps_what_was_measured(tmp_path, monkeypatch, caps
     )
     with pytest.raises(SystemExit):
         proof.main(["--only", "everything"])
+
+
+def test_the_months_of_the_quick_run_are_the_first_of_the_full_one() -> None:
+    """By name and arguments, so that a run that goes on takes them over; then every setting has its others together."""
+    quick, full = (list(parts(["pages"], quick=quick, seed=1)) for quick in (True, False))
+    assert [(part.name, part.arguments) for part in full[: len(quick)]] == [
+        (part.name, part.arguments) for part in quick
+    ]
+    assert len({part.name for part in full}) == len(full)
+    rest = [part.arguments[0] for part in full[len(quick) :]]
+    assert rest == sorted(rest)
+    months = [part.arguments[1] for part in full if part.arguments[0] == 3]
+    assert months == list(range(0, 200, MONTHS))
+
+
+def test_a_run_that_goes_on_takes_over_the_months_of_the_other_column(tmp_path, monkeypatch) -> None:
+    """And one that begins anew measures them."""
+    monkeypatch.setattr(proof, "RESULTS", tmp_path / "proof.json")
+    monkeypatch.setattr(proof, "PAGE", tmp_path / "PROOF.md")
+    measured: list[list[str]] = []
+    monkeypatch.setattr(proof, "measure", lambda left, *_, **__: measured.append([one.name for one in left]))
+    every = [one.name for one in parts(["pages"], quick=True, seed=1)]
+    month = [SETTINGS[0].name, 0, 1, 1, 2, 0]
+    known = {name: {"on": "here", "seconds": 1.0, "rows": [month] * 10} for name in every}
+    proof.RESULTS.write_text(json.dumps({"quick": known}))
+    for more in (["--go-on"], []):
+        proof.main(["--only", "pages", *more])
+    assert not set(measured[0]) & set(every)
+    assert len(measured[0]) + len(every) == len(measured[1])

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from scipy.stats import binom
 
-from bench import proof, proof_parts
 from monitor.judge import ratios
 from monitor.judge.extract import reference_ratios
 from tests.judge import layouts, pages, rates, shift, sums, tilted
@@ -94,32 +91,3 @@ def test_consecutive_drift_windows_are_one_page():
     warn = np.array([0, 0, 0, 0, 0, 0, 0, 1, 0, 0], bool)
     assert pages.openings(drift, np.zeros(10, bool)) == 3
     assert pages.openings(drift, warn) == 2
-
-
-def test_the_months_of_the_quick_run_are_the_first_of_the_full_one():
-    """By name and arguments, so that a run that goes on takes them over; then every setting has its others together."""
-    quick, full = (list(proof_parts.parts(["pages"], quick=quick, seed=1)) for quick in (True, False))
-    assert [(part.name, part.arguments) for part in full[: len(quick)]] == [
-        (part.name, part.arguments) for part in quick
-    ]
-    assert len({part.name for part in full}) == len(full)
-    rest = [part.arguments[0] for part in full[len(quick) :]]
-    assert rest == sorted(rest)
-    months = [part.arguments[1] for part in full if part.arguments[0] == 3]
-    assert months == list(range(0, 200, proof_parts.MONTHS))
-
-
-def test_a_run_that_goes_on_takes_over_the_months_of_the_other_column(tmp_path, monkeypatch):
-    """And one that begins anew measures them."""
-    monkeypatch.setattr(proof, "RESULTS", tmp_path / "proof.json")
-    monkeypatch.setattr(proof, "PAGE", tmp_path / "PROOF.md")
-    measured: list[list[str]] = []
-    monkeypatch.setattr(proof, "measure", lambda left, *_, **__: measured.append([one.name for one in left]))
-    every = [one.name for one in proof_parts.parts(["pages"], quick=True, seed=1)]
-    month = [pages.SETTINGS[0].name, 0, 1, 1, 2, 0]
-    known = {name: {"on": "here", "seconds": 1.0, "rows": [month] * 10} for name in every}
-    proof.RESULTS.write_text(json.dumps({"quick": known}))
-    for more in (["--go-on"], []):
-        proof.main(["--only", "pages", *more])
-    assert not set(measured[0]) & set(every)
-    assert len(measured[0]) + len(every) == len(measured[1])
