@@ -7,7 +7,7 @@ has the ratios.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -87,7 +87,7 @@ def rates(layout: Layout, n: int, times: int, *, references: int, seed: int) -> 
         found.append(shares)
         voting.append(slots)
     shares = np.concatenate(found, axis=1)
-    return list(_rates(layout, n, m, shares, np.mean(voting, axis=0)))
+    return list(_rates(layout, n, m, shares, np.mean(voting, axis=0).tolist()))
 
 
 def _once(rng: np.random.Generator, one: World, n: int) -> tuple[np.ndarray, list[float]]:
@@ -134,13 +134,13 @@ def rate_of(shares: np.ndarray, **known) -> Rate:
     return Rate(**known, rates=tuple(shares.mean(axis=0).tolist()), errors=tuple(errors.tolist()))
 
 
-def _rates(layout: Layout, n: int, m: int, shares: np.ndarray, voting: np.ndarray) -> Iterator[Rate]:
+def _rates(layout: Layout, n: int, m: int, shares: np.ndarray, voting: Sequence[float]) -> Iterator[Rate]:
     for at, test in enumerate((layout.test, "ks", "neyman")[: len(shares)]):
         has_floor = test != "neyman" and voting[at] >= 2
         if test == "ks":
             has_floor = layout.bins > 0 and n / layout.bins >= FULL
         yield rate_of(
             shares[at], layout=layout.name, test=test, n=n, m=m, trials=shares.shape[1] * WINDOWS,
-            voting=float(voting[at]),
+            voting=voting[at],
             asked=layout.asked, has_floor=has_floor,
         )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -25,6 +27,9 @@ def test_rates_stay_near_nominal():
             assert high > 0.9, one
             assert one.limits(4)[0] < 2.0, one
             assert one.trials == 6_000
+            assert json.loads(json.dumps(one))[7] is one.has_floor, (
+                "a figure is plain values, which are kept as JSON"
+            )
 
 
 @pytest.mark.parametrize("at", [1, 3, 7, 11])
