@@ -12,15 +12,13 @@ the judge names the feature in are diagnosed. For onsets a change begins in one 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from bench.figure import figure, say
+from bench.machine import on_all_cores
 from tests.judge import changes, onsets
 
 SEEDS = 1_000
@@ -59,13 +57,12 @@ def measure(seeds: int, tries: int, *, every: int = 1) -> dict[str, Measured]:
     """By kind, on all cores; of every so many cases."""
     kinds = list(dict.fromkeys(case.kind for case in changes.cases()[::every]))
     found = {}
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn")) as pool:
-        arguments = zip(*((kind, seeds, tries, every) for kind in kinds), strict=True)
-        for kind, one in zip(kinds, pool.map(_measured, *arguments), strict=True):
-            off = one.dated.off
-            right = ", ".join(f"{row.right:.1%} of {row.seeds}" for row in one.named.rows.values())
-            say(f"  {kind}: named right {right}; dated {_within(off):.1%} of {len(off)}")
-            found[kind] = one
+    tasks = [(kind, seeds, tries, every) for kind in kinds]
+    for kind, one in zip(kinds, on_all_cores(_measured, tasks), strict=True):
+        off = one.dated.off
+        right = ", ".join(f"{row.right:.1%} of {row.seeds}" for row in one.named.rows.values())
+        say(f"  {kind}: named right {right}; dated {_within(off):.1%} of {len(off)}")
+        found[kind] = one
     return found
 
 

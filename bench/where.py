@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.figure import figure, say
+from bench.machine import on_all_cores
 from tests.judge.places import FORMS, drifted, oracle, said, world
 
 SEEDS = 200
@@ -43,25 +44,34 @@ class Cell(NamedTuple):
 
 
 def cells(seeds: int, forms: Sequence[str], *, most: int = SIZES[-1]) -> Iterator[Cell]:
-    """Of samples of up to `most` rows."""
+    """Of samples of up to `most` rows, on all cores."""
+    tasks = [
+        (form, mass, seeds, most if form == ONE else min(most, USUAL))
+        for form in forms
+        for mass in FORMS.get(form, (None, CHANGES))[1]
+    ]
+    for found in on_all_cores(_cells, tasks):
+        say(f"{found[0].form} {found[0].size:g}: {[dict(one.told) for one in found]}")
+        yield from found
+
+
+def _cells(form: str, mass: float, seeds: int, most: int) -> list[Cell]:
+    """In a process of its own."""
     own = world()
-    for form in forms:
-        sizes = [size for size in SIZES if size <= (most if form == ONE else min(most, USUAL))]
-        guilty, masses = FORMS.get(form, (None, CHANGES))
-        for mass in masses:
-            told: dict[int, Counter[str]] = {size: Counter() for size in sizes}
-            known = {size: np.zeros(2) for size in sizes}
-            for seed in range(seeds):
-                if guilty is None:
-                    case = drifted(own, seed, (), max(sizes), goal=mass)
-                else:
-                    case = drifted(own, seed, guilty(own, mass, seed), max(sizes))
-                for size in sizes:
-                    told[size][said(own, case, size)] += 1
-                    if form == ONE:
-                        known[size] += oracle(own, case, size)
-            say(f"{form} {mass:g}: {[dict(one) for one in told.values()]}")
-            yield from (Cell(form, mass, size, told[size], tuple(known[size] / seeds)) for size in sizes)
+    sizes = [size for size in SIZES if size <= most]
+    guilty = FORMS.get(form, (None,))[0]
+    told: dict[int, Counter[str]] = {size: Counter() for size in sizes}
+    known = {size: np.zeros(2) for size in sizes}
+    for seed in range(seeds):
+        if guilty is None:
+            case = drifted(own, seed, (), max(sizes), goal=mass)
+        else:
+            case = drifted(own, seed, guilty(own, mass, seed), max(sizes))
+        for size in sizes:
+            told[size][said(own, case, size)] += 1
+            if form == ONE:
+                known[size] += oracle(own, case, size)
+    return [Cell(form, mass, size, told[size], tuple(known[size] / seeds)) for size in sizes]
 
 
 def figures(*, smoke: bool = False) -> list[dict[str, Any]]:
