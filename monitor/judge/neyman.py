@@ -4,7 +4,7 @@ The rows of a window have mid-ranks in the reference. Of the first ORDER Legendr
 and of variance 1 by the reference, z are the differences of the means between window and reference, made uncorrelated by the
 covariance in both together. Then y = Σ z² / k, with k = 1/n + 1/m, is under no change nearly chi-square of ORDER degrees of freedom
 (Neyman 1937; of two samples, with mid-ranks for ties, Mukhopadhyay and Parzen 2020). By the covariance of the reference alone it
-would be exceeded ten times too often at 1e-5 where n is 55 and m 220; together, 0.2 to 1.4 times.
+would be exceeded ten times too often at 1e-5 where n is 55 and m 220; together 2 times where m is large, and `inflation` is for that.
 
 What changes a feature as a whole mostly shows in these few: psi spreads over up to 20 slots what they gather. A change of the
 density by a factor 1 + h has Σ z² ≤ E h², which is the PSI of a small change: k · y is in units of PSI, and the tolerance
@@ -32,6 +32,8 @@ ORDER = 4
 PEAKED = 0.045
 """Fourth moment ÷ rows up to which a mean counts as normal: that of the share of a slot with 20 expected rows, as those
 that vote in psi have."""
+FURTHEST = 40.0
+"""y beyond which `inflation` grows no more: a chance of 4e-8."""
 FLAT = 1e-9
 """Share of a polynomial's variance below which nothing is left of it beside those of lower order."""
 _PAIRS = np.triu_indices(ORDER)
@@ -44,11 +46,14 @@ class Basis:
     slots   first and last + 1 of its slots of finite values
     values  float64[slots, ORDER]  of mean 0, variance 1 and uncorrelated in the reference; 0 where it has too few values
     least   float64[ORDER]  effective rows from which each votes, inf where it never does; never less than the one before
+    third, fourth  float64[ORDER]  of the first 1 to ORDER together, what `inflation` takes of their cumulants
     """
 
     slots: tuple[int, int]
     values: Array
     least: Array
+    third: Array
+    fourth: Array
 
 
 def bases(counts: NDArray[np.int64], layout: Layout) -> tuple[Basis, ...]:
@@ -66,8 +71,19 @@ def bases(counts: NDArray[np.int64], layout: Layout) -> tuple[Basis, ...]:
     for at, (own, share) in enumerate(zip(centred, shares, strict=True)):
         values = _solved(root[at : at + 1], stays[at : at + 1], own)
         least = np.where(stays[at], share @ values**4 / PEAKED, np.inf)
-        found.append(Basis(slots[at], values, np.maximum.accumulate(least)))
+        found.append(Basis(slots[at], values, np.maximum.accumulate(least), *_cumulants(values, share)))
     return tuple(found)
+
+
+def _cumulants(values: Array, share: Array) -> tuple[Array, Array]:
+    """Σ κ_iij κ_jkk + ⅔ Σ κ_ijk², and Σ κ_iijj, over the first 1 to ORDER polynomials: float64[ORDER] each."""
+    square = values**2
+    of_two = np.einsum("s,si,sj->ij", share, square, square)
+    third = np.einsum("s,si,sj,sk->ijk", share, values, values, values, optimize=True)
+    orders = range(1, ORDER + 1)
+    own = [third[:p, :p, :p] for p in orders]
+    skew = [(np.einsum("iij->j", one) ** 2).sum() + 2.0 / 3.0 * (one**2).sum() for one in own]
+    return np.array(skew), np.array([of_two[:p, :p].sum() - p * (p + 2) for p in orders])
 
 
 def neyman_scores(counts: NDArray[np.int64], frame: Frame, *, left: int, cap: float) -> Array:
@@ -106,6 +122,26 @@ def order_of(n: Array, frame: Frame) -> Array:
     """How many polynomials vote in windows of so many effective rows: float64[windows, numeric]."""
     least = np.array([basis.least for basis in frame.bases]).reshape(-1, ORDER)
     return np.asarray((n[:, :, None] >= least).sum(axis=2), np.float64)
+
+
+def inflation(y: Array, order: Array, n: Array, m: Array, frame: Frame) -> Array:
+    """By what y is larger than a chi-square of `order` degrees of freedom that is exceeded as often: float64[windows, numeric].
+
+    Rows are skewed and have fourth cumulants; to the order of 1/n that makes 1 and a quadratic of y (Harris 1985), here of two
+    samples. 1 of very many rows. y divided by it keeps its order.
+    """
+    p = np.maximum(order, 1.0)
+    at = np.arange(len(frame.bases)), (p - 1.0).astype(np.int64)
+    third = np.array([basis.third for basis in frame.bases]).reshape(-1, ORDER)[at]
+    fourth = np.array([basis.fourth for basis in frame.bases]).reshape(-1, ORDER)[at]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        k = 1.0 / n + 1.0 / m
+        skewed = third * (1.0 / n**2 - 1.0 / m**2) ** 2 / k**3
+        peaked = fourth * (1.0 / n**3 + 1.0 / m**3) / k**2
+    u = np.minimum(y, FURTHEST)
+    once = u / (p + 2.0)
+    more = (peaked * (once - 1.0) + skewed * (once * u / (p + 4.0) - 2.0 * once + 1.0)) / (4.0 * p)
+    return np.where((order > 0) & np.isfinite(more), 1.0 + more, 1.0)
 
 
 def shown(windows: Array, frame: Frame) -> Array:

@@ -10,7 +10,7 @@ from kernels.scores import PSI, G, M, N
 from monitor.judge.extract import CAP, Extract
 from monitor.judge.frame import Frame
 from monitor.judge.joint import LEAST, nearly_chi, variance
-from monitor.judge.neyman import ORDER, order_of
+from monitor.judge.neyman import ORDER, inflation, order_of
 
 Array = NDArray[np.float64]
 
@@ -61,9 +61,9 @@ def joint_samples(windows: Extract, frame: Frame) -> tuple[Array, Array, Array, 
     return np.where(known, y, 0.0), n, m, np.broadcast_to(df, y.shape)
 
 
-def neyman_samples(windows: Extract, frame: Frame) -> tuple[Array, Array, Array, Array]:
-    """y (chi-square under no change), its degrees of freedom, n and m (effective rows) of neyman: float64[windows, numeric or
-    0]."""
+def neyman_samples(windows: Extract, frame: Frame) -> tuple[Array, Array, Array, Array, Array]:
+    """y, by what it is too large, its degrees of freedom as a chi-square under no change, n and m (effective rows) of neyman:
+    float64[windows, numeric or 0]."""
     z, n, m = windows.neyman[:, :, :ORDER], windows.neyman[:, :, ORDER], windows.neyman[:, :, ORDER + 1]
     design = frame.design[frame.numeric][: len(frame.bases)]
     n, m = np.minimum(n, CAP * m) / design, m / design
@@ -71,4 +71,4 @@ def neyman_samples(windows: Extract, frame: Frame) -> tuple[Array, Array, Array,
     votes = np.arange(ORDER) < order[:, :, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         y = np.nan_to_num((z**2 * votes).sum(axis=2) / variance(n, m), posinf=0.0)
-    return y, np.where((n > 0) & (m > 0), order, 0.0), n, m
+    return y, inflation(y, order, n, m, frame), np.where((n > 0) & (m > 0), order, 0.0), n, m

@@ -64,10 +64,12 @@ class _Square(NamedTuple):
     """A sum of squares with a chi-square null of `df` degrees of freedom: float64[windows, tests] each.
 
     y, its threshold `limit`, noncentrality `nc` of the tolerance, effective rows n and m, k = 1/n + 1/m, 0 where either is 0.
+    The sum of squares itself and its threshold are `shown` times larger.
     """
 
     x: Array
     y: Array
+    shown: Array | float
     limit: Array
     df: Array
     nc: Array
@@ -233,8 +235,9 @@ def _joint_x(windows: Extract, frame: Frame, tolerances: Tolerances, level: floa
 
 def _neyman_x(windows: Extract, frame: Frame, tolerances: Tolerances, level: float) -> _Square:
     """Its tolerance is that of psi."""
-    y, df, n, m = neyman_samples(windows, frame)
-    return _square(y, df, n, m, tolerances.divergence[..., frame.numeric[: len(frame.bases)]], level)
+    y, by, df, n, m = neyman_samples(windows, frame)
+    tolerance = tolerances.divergence[..., frame.numeric[: len(frame.bases)]]
+    return _square(y / by, df, n, m, tolerance, level)._replace(shown=by)
 
 
 def _square(y: Array, df: Array, n: Array, m: Array, tolerance: Array, level: float) -> _Square:
@@ -242,17 +245,17 @@ def _square(y: Array, df: Array, n: Array, m: Array, tolerance: Array, level: fl
     with np.errstate(divide="ignore", invalid="ignore"):
         nc = np.where(k > 0, tolerance / k, 0.0)
     limit = np.where(k > 0, chi.isf(level, df, nc), np.inf)
-    return _Square(np.sqrt(y / limit), y, limit, df, nc, n, m, k, np.broadcast_to(tolerance, y.shape))
+    return _Square(np.sqrt(y / limit), y, 1.0, limit, df, nc, n, m, k, np.broadcast_to(tolerance, y.shape))
 
 
 def _in_psi(one: _Square) -> tuple[Array, ...]:
     """Score, threshold and what is beyond noise in units of PSI, k · y."""
-    threshold = np.where(
-        np.isfinite(one.limit), one.k * np.where(np.isfinite(one.limit), one.limit, 0.0), np.inf
-    )
+    known = np.isfinite(one.limit)
+    unit = one.k * one.shown
+    threshold = np.where(known, unit * np.where(known, one.limit, 0.0), np.inf)
     p = np.where(one.k > 0, chi.sf(one.y, one.df, one.nc), 1.0)
     return (
-        one.k * one.y,
+        unit * one.y,
         threshold,
         one.x,
         p,
