@@ -40,7 +40,8 @@ def sparse(rows):
     rows = np.asarray(rows, np.int64)
     used = rows != 0
     indptr = np.concatenate([[0], np.cumsum(np.count_nonzero(used, axis=1))]).astype(np.int64)
-    return indptr, (np.flatnonzero(used) % rows.shape[1]).astype(np.int32), rows[used]
+    columns = np.broadcast_to(np.arange(rows.shape[1], dtype=np.int32), rows.shape)
+    return indptr, columns[used], rows[used]
 
 
 def reference(profiles, panes, *, errors=None, latency=None, timed=True, pane=HOUR, start=0, name="january"):
