@@ -165,8 +165,9 @@ def _goal(what: str, goal: str, columns: Sequence[Sequence[rates.Rate]], levels:
 
 
 def _rate_tables(found: Found, row: str) -> Iterable[str]:
-    """One per layout and test; in full where that was measured."""
-    measured = found["full"][row] or found["quick"][row]
+    """One per layout and test; each row in full where that was measured."""
+    full = {_setting(one) for one in found["full"][row]}
+    measured = found["full"][row] + [one for one in found["quick"][row] if _setting(one) not in full]
     share = "slots" if row == "rates" else "share"
     for layout in dict.fromkeys(one.layout for one in measured):
         own = [one for one in measured if one.layout == layout]
@@ -184,6 +185,10 @@ def _rate_tables(found: Found, row: str) -> Iterable[str]:
     yield f"| always fires | | | | | {' | '.join(f'{1 / level:,.0f}' for level in rates.LEVELS)} |"
     yield "|---|---|---|---|---|---|---|---|---|---|"
     yield "| never fires | | | | | 0 | 0 | 0 | 0 | 0 |"
+
+
+def _setting(one: rates.Rate) -> tuple[Any, ...]:
+    return one.layout, one.test, one.n, one.m
 
 
 def _tests(own: Iterable[rates.Rate]) -> dict[str, None]:

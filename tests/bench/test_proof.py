@@ -47,6 +47,15 @@ def test_goals_are_met_by_the_limits_of_what_was_measured() -> None:
     assert "| PSI ▾ | 1,000 | 20,000 | 20 | 100 | **0.60 (0.57–0.63) not met** |" in text
 
 
+def test_a_table_shows_each_setting_in_full_where_that_was_measured() -> None:
+    """What the full run has not come to yet is that of the quick one."""
+    text, _ = proof_page.render(
+        {"full": {"rates: x": part(rate(1.0))}, "quick": {"rates: x": part(rate(0.9), rate(0.8, test="ks"))}}
+    )
+    rows = [line for line in text.splitlines() if line.startswith(("| PSI ▾ |", "| KS ▾ |"))]
+    assert [row.split("|")[6].split()[0] for row in rows] == ["0.80", "1.00"]
+
+
 def test_months_are_summed_up_by_setting() -> None:
     """Twice the budget is too much, and nothing is too little."""
     for pages, state in ((4, "**not met**"), (0, "**not met**"), (2, "met")):
