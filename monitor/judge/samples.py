@@ -62,8 +62,8 @@ def joint_samples(windows: Extract, frame: Frame) -> tuple[Array, Array, Array, 
 
 
 def neyman_samples(windows: Extract, frame: Frame) -> tuple[Array, Array, Array, Array, Array]:
-    """y, by what it is too large, its degrees of freedom as a chi-square under no change, n and m (effective rows) of neyman:
-    float64[windows, numeric or 0]."""
+    """y, its degrees of freedom as a chi-square under no change, by what y is too large for one, n and m (effective rows) of
+    neyman: float64[windows, numeric or 0]."""
     z, n, m = windows.neyman[:, :, :ORDER], windows.neyman[:, :, ORDER], windows.neyman[:, :, ORDER + 1]
     design = frame.design[frame.numeric][: len(frame.bases)]
     n, m = np.minimum(n, CAP * m) / design, m / design
@@ -71,4 +71,4 @@ def neyman_samples(windows: Extract, frame: Frame) -> tuple[Array, Array, Array,
     votes = np.arange(ORDER) < order[:, :, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         y = np.nan_to_num((z**2 * votes).sum(axis=2) / variance(n, m), posinf=0.0)
-    return y, inflation(y, order, n, m, frame), np.where((n > 0) & (m > 0), order, 0.0), n, m
+    return y, np.where((n > 0) & (m > 0), order, 0.0), inflation(y, order, n, m, frame), n, m

@@ -235,7 +235,7 @@ def _joint_x(windows: Extract, frame: Frame, tolerances: Tolerances, level: floa
 
 def _neyman_x(windows: Extract, frame: Frame, tolerances: Tolerances, level: float) -> _Square:
     """Its tolerance is that of psi."""
-    y, by, df, n, m = neyman_samples(windows, frame)
+    y, df, by, n, m = neyman_samples(windows, frame)
     tolerance = tolerances.divergence[..., frame.numeric[: len(frame.bases)]]
     return _square(y / by, df, n, m, tolerance, level)._replace(shown=by)
 

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.polynomial import legendre
+from scipy import stats
 
 from kernels.layout import BELOW, FIRST_BIN, LATENCY_BINS
 from monitor.judge import catalogue as names
 from monitor.judge.diagnose import diagnose
 from monitor.judge.extract import CAP, Counts, extract
+from monitor.judge.frame import build_frame
 from monitor.judge.neyman import FURTHEST, ORDER, PEAKED, bases, inflation
 from monitor.judge.policy import judge
 from monitor.judge.prepare import prepare
@@ -214,6 +216,23 @@ def test_the_correction_is_by_cumulants_of_the_rows_of_both_sides(ready):
     few = inflation(y, order, np.full(y.shape, 60.0), many, of.frame)
     assert (np.diff(y / few, axis=0) > 0).all()
     assert (few[100:] > 1.0).all()
+
+
+@pytest.mark.parametrize(("share", "more"), [(0.3, 1), (0.1, 1), (0.1, 2), (0.05, 1), (0.01, 1), (0.01, 5)])
+def test_two_values_are_corrected_no_further_than_they_are_skewed(share, more):
+    """By the exact law of the rarer one's rows, from as few rows on as vote: a larger y is more, and rare levels come."""
+    counts = np.r_[np.zeros(FIRST_BIN), 1e7 * (1 - share), 1e7 * share, np.zeros(BINS - 1)].astype(np.int64)
+    frame = build_frame(reference(OWN[:1], counts[None]), plan(OWN[:1]))
+    n = int(np.ceil(frame.bases[0].least[0])) * more
+    y = np.r_[
+        np.linspace(0.0, 2 * FURTHEST, 400), (np.arange(n + 1) - n * share) ** 2 / (n * share * (1 - share))
+    ][:, None]
+    one = np.ones(y.shape)
+    fair = (y / inflation(y, one, n * one, 1e15 * one, frame))[:, 0]
+    assert (np.diff(fair[:400]) > 0).all()
+    law = stats.binom.pmf(np.arange(n + 1), n, share)
+    for level in (1e-4, 1e-5, 1e-6):
+        assert 0.1 < law[stats.chi2.sf(fair[400:], 1) <= level].sum() / level < 2
 
 
 def test_a_wider_feature_is_found_in_windows_that_are_too_small_for_the_others(ready):
