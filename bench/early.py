@@ -16,7 +16,7 @@ from scipy.stats import ncx2, norm
 from bench.figure import figure, say
 from kernels.layout import FIRST_BIN
 from monitor.judge.early import WIDTH, Ball, log_e, see, uncertainty
-from monitor.judge.onset import contributions, likeliest
+from monitor.judge.onset import Evidence, contributions, likeliest
 from tests.judge import early_pages, pages
 
 GROUPS, ALPHA, EVERY = 20, 0.0028, 400
@@ -116,7 +116,7 @@ def _onset(kind: str, rows: int, runs: int) -> dict:
                 rows // panes, q if pane < began else changed(size)
             )
         ball = _ball(rng, 450 * rows, tolerance=0.0)
-        off.append(likeliest(contributions(counts, ball, ordered)[:, 0]) - began)
+        off.append(likeliest(contributions(Evidence(counts), ball, ordered)[:, 0]) - began)
     return figure(
         f"onset within one pane of 24: {kind}, {rows:,} rows",
         "share",

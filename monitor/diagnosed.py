@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import structlog
 
 from monitor import metrics
@@ -73,10 +72,10 @@ def dated(verdict: Verdict, spec: WindowSpec, *, prepared: Prepared, panes: Call
     if held.plan.season != "none" or not tests or span <= 0:
         return verdict
     starts = range(verdict.end - (verdict.end - first) // span * span, verdict.end, span)
-    counts = [held.slots(spec, low, low + span, own.slots) for low in starts]
+    windows = (held.window(spec, low, low + span) for low in starts)
     before = sum(low < verdict.start for low in starts)
     named = dict.fromkeys(test.feature for test in tests)
-    at = onset(np.array(counts), own.slots, named, before=before) if counts else None
+    at = onset(windows, own.slots, own.frame, named, before=before, is_part=bool(part))
     if at is None:
         return verdict
     since = held.window(spec, starts[at], verdict.end).offsets

@@ -130,7 +130,7 @@ def of_part(profile: FeatureProfile, reference: NDArray[np.int64]) -> FeaturePro
     edges, share = profile.edges, mass / mass.sum()
     middle, width = 0.5 * (edges[1:] + edges[:-1]), np.diff(edges)
     mean = float(share @ middle)
-    std = float(np.sqrt(max(share @ (middle**2 + width**2 / 12.0) - mean**2, 0.0)))
+    std = float(np.sqrt(max(share @ (middle**2 + width**2 / 12.0) - np.square(mean), 0.0)))
     below = np.concatenate([[0.0], np.cumsum(share)])
     low, center, high = (float(np.interp(q, below, edges)) for q in (0.25, 0.5, 0.75))
     return replace(profile, mean=mean, std=std, center=center, iqr=high - low)

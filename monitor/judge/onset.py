@@ -1,24 +1,31 @@
 """Since when there has been a change that was found.
 
 Rows from some pane on are held against the reference by a likelihood ratio. What they may be instead is nobody's guess, so
-it is an average over many alternatives, of three sorts:
+it is an average over many alternatives, of five sorts:
 
     any        whatever lies around the reference, by Dirichlet distributions: learns slowly, as it may be anything
     one slot   missing, novel, stuck, clipped: one slot has more rows than it had, or fewer, in all others alike
     by rank    values of a number lean, spread or skew: ln p/q is a polynomial of their rank
+    moved      all values of a number are shifted or spread, see `monitor.judge.moves`
+    smooth     they are distributed otherwise, in whatever smooth way
 
-The latter two are exponential tilts p ∝ q exp(θ φ), for which the ratio is exp(θ Σ φ − n A(θ)): exact, whatever the size.
+The second and third are exponential tilts p ∝ q exp(θ φ), for which the ratio is exp(θ Σ φ − n A(θ)): exact, whatever the
+size. The latter two go by the bins that are counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.layout import BELOW, FIRST_BIN
 from monitor.judge.early import WIDTH, Array, Ball, Slots, build_ball
+from monitor.judge.frame import Frame
+from monitor.judge.moves import Numbers, average, numbers
+from monitor.verdict import Window
 
 NEAR = (25.0, 100.0, 400.0, 1600.0)
 """How closely alternatives lie around the reference, as rows. An e-value that expects anything (½ in
@@ -34,24 +41,63 @@ OWN = 1.1
 """Weight of a pane among its neighbours. What is sought is the pane with most of the likelihood within one pane of it, not
 the likeliest: that is up to 3 in 100 better at it. By a little more weight of its own a pane that stands out is hit."""
 FEATURES = 20
-"""Features that are looked at, at 10 ms each in 300 panes: more say nothing else."""
+"""Features that are looked at, at 30 ms each in 300 panes: more say nothing else."""
+NOTHING = np.zeros(0)
 
 
-def onset(panes: NDArray[np.int64], slots: Slots, features: Iterable[str], *, before: int) -> int | None:
-    """Number of the pane from which on `features` have changed: panes int64[panes, rows, WIDTH], of which `before` lie before
-    the window.
+class Evidence(NamedTuple):
+    """What dates a change: the rows of each pane, in two widths of slots.
 
-    Without tolerance: with it small changes would be dated late. `features` in the order of x, of which the first are
-    looked at. None where these slots do not tell: vectors, or no rows.
+    panes    int64[panes, rows, WIDTH]
+    values   of each row the numbers and float64[panes, slots], the rows in their slots; None where it has none that can move
+    """
+
+    panes: NDArray[np.int64]
+    values: Sequence[tuple[Numbers, Array] | None] = ()
+
+
+def onset(
+    panes: Iterable[Window],
+    slots: Slots,
+    frame: Frame,
+    features: Iterable[str],
+    *,
+    before: int,
+    is_part: bool = False,
+) -> int | None:
+    """Number of the pane from which on `features` have changed; `before` of them lie before the window.
+
+    Without tolerance: with it small changes would be dated late. `slots` are those of `frame`, and `is_part` says that it is
+    of one segment. `features` in the order of x, of which the first are looked at. None where these slots do not
+    tell: vectors, or no rows. `panes` are gone through once.
     """
     known = {name: row for row, name in enumerate(slots.names)}
     rows = np.array([known[name] for name in features if name in known][:FEATURES], np.int64)
-    if not len(rows) or not panes[:, rows].any():
+    own = _evidence(panes, slots, frame, rows, is_part=is_part)
+    if not own.panes.any():
         return None
     ball = build_ball(slots, np.zeros(slots.rows - 2), ratio=np.zeros(slots.rows)).take(rows)
-    likelihood = contributions(panes[:, rows], ball, slots.ordered[rows]).sum(axis=1)
+    likelihood = contributions(own, ball, slots.ordered[rows]).sum(axis=1)
     likelihood[:before] += np.log(BEFORE)
     return likeliest(likelihood)
+
+
+def _evidence(
+    panes: Iterable[Window], slots: Slots, frame: Frame, rows: NDArray[np.int64], *, is_part: bool
+) -> Evidence:
+    """What there is of some rows of `slots`."""
+    found = [
+        numbers(frame, row, is_part=is_part) if ordered else None
+        for row, ordered in zip(rows.tolist(), slots.ordered[rows].tolist(), strict=True)
+    ]
+    coarse, fine = [], []
+    for one in panes:
+        seen = slots.count(one.counts, rows=one.rows, errors=one.errors, latency=one.latency)
+        coarse.append(seen[rows])
+        fine.append([own.folded(one.counts) if own else NOTHING for own in found])
+    columns = [np.array(column) for column in zip(*fine, strict=True)]
+    values = [(own, column) if own else None for own, column in zip(found, columns, strict=False)]
+    return Evidence(np.array(coarse, np.int64), values)
 
 
 def likeliest(likelihood: Array) -> int:
@@ -60,12 +106,12 @@ def likeliest(likelihood: Array) -> int:
     return int((weight[:-2] + OWN * weight[1:-1] + weight[2:]).argmax())
 
 
-def contributions(panes: NDArray[np.int64], ball: Ball, ordered: NDArray[np.bool_]) -> Array:
-    """log of the likelihood ratio to q of the rows from each pane on: [panes, rows, WIDTH] → float64[panes, rows].
+def contributions(own: Evidence, ball: Ball, ordered: NDArray[np.bool_]) -> Array:
+    """log of the likelihood ratio to q of the rows from each pane on: float64[panes, rows].
 
     ordered  bool[rows]: of numbers, whose slots have an order
     """
-    counts = np.cumsum(panes[::-1], axis=0)[::-1] / ball.design[:, None]
+    counts = _from_each_on(own.panes) / ball.design[:, None]
     found = np.empty(counts.shape[:2])
     for row, numeric in enumerate(ordered.tolist()):
         used = ball.used[row]
@@ -73,8 +119,15 @@ def contributions(panes: NDArray[np.int64], ball: Ball, ordered: NDArray[np.bool
         sorts = [_around(c, q), _tilted(c, q, np.eye(len(q)))]
         if numeric:
             sorts.append(_tilted(c, q, _by_rank(q, np.flatnonzero(used))))
-        found[:, row] = _average(np.array(sorts))
+        if own.values and (values := own.values[row]) is not None:
+            sorts += values[0].likelihoods(_from_each_on(values[1]) / ball.design[row])
+        found[:, row] = average(np.array(sorts))
     return found
+
+
+def _from_each_on(panes: NDArray[Any]) -> NDArray[Any]:
+    """Sums of the panes from each on."""
+    return np.asarray(np.cumsum(panes[::-1], axis=0)[::-1])
 
 
 def _around(c: Array, q: Array) -> Array:
@@ -86,7 +139,7 @@ def _around(c: Array, q: Array) -> Array:
         (gammaln(c + near * q) - gammaln(near * q)).sum(axis=-1) + gammaln(near) - gammaln(n + near)
         for near in NEAR
     ]
-    return _average(np.array(found)) - c @ np.log(q)
+    return average(np.array(found)) - c @ np.log(q)
 
 
 def _tilted(c: Array, q: Array, directions: Array) -> Array:
@@ -101,7 +154,7 @@ def _tilted(c: Array, q: Array, directions: Array) -> Array:
     theta = np.concatenate([np.negative(TILTS), TILTS])[:, None]
     log_mean = logsumexp(np.log(q) + theta[:, :, None] * phi, axis=-1)
     sums, n = c @ phi.T, c.sum(axis=-1)
-    return _average((theta * sums[:, None] - n[:, None, None] * log_mean).reshape(len(c), -1).T)
+    return average((theta * sums[:, None] - n[:, None, None] * log_mean).reshape(len(c), -1).T)
 
 
 def _by_rank(q: Array, slots: NDArray[np.int64]) -> Array:
@@ -113,8 +166,3 @@ def _by_rank(q: Array, slots: NDArray[np.int64]) -> Array:
     found = np.zeros((DEGREES, len(slots)))
     found[:, ranked] = np.polynomial.legendre.legvander(2 * rank - 1, DEGREES).T[1:]
     return found
-
-
-def _average(logarithms: Array) -> Array:
-    """log of the average over the first axis."""
-    return np.asarray(np.logaddexp.reduce(logarithms, axis=0) - np.log(len(logarithms)))

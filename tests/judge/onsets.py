@@ -5,20 +5,21 @@ from __future__ import annotations
 import functools
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from kernels.layout import LATENCY_BINS
-from monitor.judge.early import build_ball
+from monitor.judge.column import LEAK
 from monitor.judge.onset import BEFORE, likeliest, onset
+from monitor.verdict import Window
 from tests.judge.changes import FRESH, Case, Detected, World, counted, detected, draw, just_detected, reaches
 
 PANES = 24
 """Of the window; as many ordinary ones of the step before it are searched too."""
 PLACES = 24
 """Cases and panes per kind for which a size is sought, at least."""
-KNOWN = 200_000
+KNOWN = 1_000_000
 """Changed rows by which somebody knows what they are distributed like."""
 
 
@@ -33,7 +34,7 @@ class Begins(NamedTuple):
 class Dated(NamedTuple):
     """Detected windows of one kind: by how many panes each was dated too late.
 
-    known  the same, had one known which feature changes, and to which shares of its slots: nobody can do better by them
+    known  the same, had one known which feature changes, and to which shares of its finest slots: nobody can do better by them
     """
 
     off: np.ndarray
@@ -84,23 +85,24 @@ def panes_of(rows: int) -> np.ndarray:
 
 
 def _informed(own: World, case: Case, size: float) -> np.ndarray:
-    """ln p/q of the slots of the feature, p after the change: float64[rows, WIDTH], 0 for what has not changed."""
+    """ln p/q of the slots of the layout, p after the change: float64[slots], 0 of all other features."""
     rng = np.random.Generator(np.random.Philox([FRESH, zlib.crc32(str(case).encode())]))
     columns = draw(rng, KNOWN)
     columns[case.feature] = case.change(rng, columns[case.feature], size)
-    slots = own.prepared.slots
-    ball = build_ball(slots, np.zeros(slots.rows - 2), ratio=np.zeros(slots.rows))
-    row = slots.names.index(case.feature)
     changed = counted(own, columns, np.zeros(KNOWN, np.int64), 1)[0].counts[0]
-    counts = slots.count(changed, rows=KNOWN, errors=0, latency=np.zeros(LATENCY_BINS, np.int64))[row] + 0.5
-    used, found = ball.used[row], np.zeros(ball.used.shape)
-    found[row, used] = np.log(counts[used] / counts[used].sum() / ball.shares[row, used])
+    frame, found = own.prepared.frame, np.zeros(len(changed))
+    row = [profile.name for profile in frame.features].index(case.feature)
+    part = slice(*frame.layout.start[row : row + 2].tolist())
+    after, before = changed[part] + 0.5, frame.counts[part] + 0.5
+    after, before = after / after.sum(), before / before.sum()
+    found[part] = np.log(((1.0 - LEAK) * after + LEAK * before) / before)
     return found
 
 
 def _off(own: World, one: Begins, informed: np.ndarray, count: int) -> Iterator[tuple[int, int]]:
     """Panes too late, as dated and as it would be by `informed`."""
     seed = FRESH + (zlib.crc32(str(one.case).encode()) << 16)
+    prepared = own.prepared
     for number in range(3 * count):
         found = detected(own, one.case, one.size, seed + number)
         if found is None or count == 0:
@@ -108,21 +110,21 @@ def _off(own: World, one: Begins, informed: np.ndarray, count: int) -> Iterator[
         count -= 1
         named = dict.fromkeys(test.feature for test in found.verdict.named)
         seen = panes(own, found, seed + number)
-        at = onset(seen, own.prepared.slots, named, before=PANES)
+        at = onset(seen, prepared.slots, prepared.frame, named, before=PANES)
         assert at is not None
-        likelihood = np.cumsum((seen * informed).sum(axis=(1, 2))[::-1])[::-1].copy()
+        each = np.array([pane.counts @ informed for pane in seen])
+        likelihood = np.cumsum(each[::-1])[::-1].copy()
         likelihood[:PANES] += np.log(BEFORE)
         yield at - PANES - one.began, likeliest(likelihood) - PANES - one.began
 
 
-def panes(own: World, found: Detected, seed: int) -> np.ndarray:
-    """The panes of an ordinary window and of this one, in the slots that onsets are looked for in."""
+def panes(own: World, found: Detected, seed: int) -> list[Window]:
+    """The panes of an ordinary window and of this one."""
     before = draw(np.random.Generator(np.random.Philox([seed, 1])), own.rows)
-    slots, latency = own.prepared.slots, np.zeros(LATENCY_BINS, np.int64)
     out = []
     for columns in (before, found.columns):
         of = panes_of(own.rows)
         cells, _ = counted(own, columns, of, PANES)
         rows = np.bincount(of, minlength=PANES).tolist()
-        out += [slots.count(cells.counts[i], rows=rows[i], errors=0, latency=latency) for i in range(PANES)]
-    return np.array(out)
+        out += [replace(found.window, counts=cells.counts[i], rows=rows[i]) for i in range(PANES)]
+    return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from itertools import product
 from math import prod
@@ -9,15 +10,25 @@ from math import prod
 import numpy as np
 import pytest
 
-from kernels.layout import LATENCY_BINS, NOVEL
+from kernels.layout import NOVEL
 from monitor.judge.early import WIDTH, Ball
-from monitor.judge.onset import contributions, likeliest, onset
+from monitor.judge.onset import Evidence, contributions, likeliest, onset
 from monitor.judge.prepare import Prepared, prepare
-from tests.judge.build import CHANCES, HOUR, OWN, categorical_profile, draw, plan, reference, zipf
+from monitor.verdict import Window
+from tests.judge.build import (
+    CHANCES,
+    HOUR,
+    OWN,
+    categorical_profile,
+    draw,
+    plan,
+    reference,
+    window,
+    zipf,
+)
 from tests.judge.changes import cases, world
 from tests.judge.onsets import dated
 
-NONE = np.zeros(LATENCY_BINS, np.int64)
 SHARES = {0: 0.1, 2: 0.2, 3: 0.3, 4: 0.15, 5: 0.25}
 """Missing, below, above, and two groups."""
 
@@ -29,14 +40,16 @@ def prepared() -> Prepared:
     return prepare(reference(OWN, own, pane=HOUR), model, model.windows[0])
 
 
-def panes(*parts, seed=2) -> np.ndarray:
+def panes(*parts, seed=2) -> list[Window]:
     """Of (chances, rows a pane, panes) after each other."""
-    rng, slots = np.random.default_rng(seed), prepared().slots
-    return np.array([
-        slots.count(counts, rows=rows, errors=0, latency=NONE)
-        for chances, rows, count in parts
-        for counts in draw(rng, chances, rows, count)
-    ])  # fmt: skip
+    rng = np.random.default_rng(seed)
+    return [
+        window(OWN, counts) for chances, rows, count in parts for counts in draw(rng, chances, rows, count)
+    ]
+
+
+def dated_by(own: Prepared, seen: list[Window], features: Iterable[str], *, before: int = 0) -> int | None:
+    return onset(seen, own.slots, own.frame, features, before=before)
 
 
 @pytest.mark.parametrize("numeric", [True, False])
@@ -48,7 +61,7 @@ def test_contributions_are_likelihood_ratios(numeric) -> None:
     total = 0.0
     for rows in product(SHARES, repeat=4):
         counts = np.bincount(rows, minlength=WIDTH)[None, None, :]
-        ratio = np.exp(contributions(counts, ball, np.array([numeric]))[0, 0])
+        ratio = np.exp(contributions(Evidence(counts), ball, np.array([numeric]))[0, 0])
         total += ratio * prod(SHARES[slot] for slot in rows)
     assert total == pytest.approx(1.0)
 
@@ -61,7 +74,7 @@ def test_rows_of_a_cluster_count_as_fewer() -> None:
     counts[:, 0, list(SHARES)] = np.random.default_rng(3).poisson(4.0, (3, 5))
     found = [
         contributions(
-            counts * times,
+            Evidence(counts * times),
             Ball(shares, shares > 0, np.full(1, times), np.ones(1), np.zeros(1)),
             np.array([True]),
         )
@@ -75,23 +88,23 @@ def test_a_change_is_dated_in_its_pane() -> None:
     moved = [CHANCES[0].copy(), CHANCES[1]]
     moved[0][3:20] *= 4
     moved[0] /= moved[0].sum()
-    slots = prepared().slots
     for began in (0, 5, 23):
         own = panes((CHANCES, 300, began), (moved, 300, 24 - began))
-        assert onset(own, slots, {"age"}, before=0) == began
-        assert onset(own, slots, (), before=0) is None
-    assert onset(np.zeros_like(own), slots, {"age"}, before=0) is None
+        assert dated_by(prepared(), own, {"age"}) == began
+        assert dated_by(prepared(), own, ()) is None
+    assert dated_by(prepared(), [window(OWN, np.zeros_like(own[0].counts))], {"age"}) is None
+    assert dated_by(prepared(), [], {"age"}) is None
 
 
 def test_a_pane_before_the_window_is_less_likely(monkeypatch) -> None:
     """It was judged too, and was no drift: the less it is taken for, the sooner another one is named."""
-    slots, found = prepared().slots, []
+    found = []
     lost = [(1 - 0.06) * CHANCES[0], CHANCES[1]]
     lost[0][0] += 0.06
     own = panes((CHANCES, 60, 9), (lost, 60, 15))
     for weight in (1.0, 0.5, 1e-300):
         monkeypatch.setattr("monitor.judge.onset.BEFORE", weight)
-        found.append(onset(own, slots, {"age"}, before=14))
+        found.append(dated_by(prepared(), own, {"age"}, before=14))
     assert found == sorted(found)
     assert found[0] < 12 <= 13 <= found[-1]
 
@@ -101,7 +114,7 @@ def test_a_few_values_in_one_slot_are_dated() -> None:
     lost = [(1 - 0.06) * CHANCES[0], CHANCES[1]]
     lost[0][0] += 0.06
     own = panes((CHANCES, 60, 12), (lost, 60, 12))
-    at = onset(own, prepared().slots, {"age"}, before=0)
+    at = dated_by(prepared(), own, {"age"})
     assert at is not None
     assert abs(at - 12) <= 1
 
@@ -116,8 +129,7 @@ def test_novel_categories_are_dated_beside_many_small_ones(seed) -> None:
     rng, model = np.random.default_rng(seed), plan(own)
     past = prepare(reference(own, draw(rng, [usual], 2_000, 60)), model, model.windows[0])
     counts = np.concatenate([draw(rng, [usual], 80, 36), draw(rng, [changed], 80, 12)])
-    own_panes = np.array([past.slots.count(c, rows=80, errors=0, latency=NONE) for c in counts])
-    at = onset(own_panes, past.slots, ["city"], before=24)
+    at = dated_by(past, [window(own, one) for one in counts], ["city"], before=24)
     assert at is not None
     assert abs(at - 36) <= 2
 
