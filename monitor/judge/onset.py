@@ -34,7 +34,7 @@ TILTS = tuple(0.01 * 2.0 ** (k / 2) for k in range(17))
 """θ, in standard deviations of φ, either way: from what a million rows just show to another distribution."""
 DEGREES = 6
 """Of the polynomials. Of changes that are just found in 24 panes of 83 rows, who knows what the rows are distributed like after
-them dates 94 % of shifts and 90 % of changed shapes within a pane. `bench.diagnosis`"""
+them dates 94 % of shifts and 91 % of changed shapes within a pane. `bench.diagnosis`"""
 BEFORE = 0.5
 """Weight of a pane before the window, which the judge has seen and did not call a drift."""
 OWN = 1.1

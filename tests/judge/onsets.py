@@ -88,7 +88,8 @@ def _informed(own: World, case: Case, size: float) -> np.ndarray:
     """ln p/q of the slots of the layout, p after the change: float64[slots], 0 of all other features."""
     rng = np.random.Generator(np.random.Philox([FRESH, zlib.crc32(str(case).encode())]))
     columns = draw(rng, KNOWN)
-    columns[case.feature] = case.change(rng, columns[case.feature], size)
+    windows = np.split(columns[case.feature], KNOWN // own.rows)  # of which each has its own limit to clip at
+    columns[case.feature] = np.concatenate([case.change(rng, values, size) for values in windows])
     changed = counted(own, columns, np.zeros(KNOWN, np.int64), 1)[0].counts[0]
     frame, found = own.prepared.frame, np.zeros(len(changed))
     row = [profile.name for profile in frame.features].index(case.feature)
