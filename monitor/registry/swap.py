@@ -28,7 +28,7 @@ class Offer:
     """As of `Reign`."""
     borrowed: bool = False
     context: Context | None = None
-    """None: of a reference that is known already."""
+    """None: it has no reference of its own, so that the last known one judges: which that is tells `swap`."""
     content: bytes = b""
     """Of the reference; empty for one that is known."""
 
@@ -42,6 +42,11 @@ def swap(state: StateLog, judgement: Judgement, offer: Offer, *, now: int) -> No
     """
     reigns, base = judgement.reigns, judgement.context
     current = reigns.current
+    if offer.context is None and current is not None:
+        # what was asked by may be older than what judges now: a version with a reference needs no loan
+        if current.version == offer.version:
+            return
+        offer = replace(offer, digest=current.digest, borrowed=True)
     same = current is not None and (current.version, current.digest) == (offer.version, offer.digest)
     if current is not None and same and (offer.borrowed or not current.borrowed):
         return
