@@ -90,8 +90,8 @@ def hold_callback(name: str, hold: Hold) -> None:
 
 
 def hold_last(hold: Hold) -> None:
-    """In the last checkpoint, for longer than is waited for."""
-    daemon.JOIN = 2.0
+    """In the last checkpoint, for longer than is waited for, which is long enough to come there on a busy machine."""
+    daemon.JOIN = 10.0
     close = Ingest.close
 
     def held(ingest):
