@@ -127,8 +127,8 @@ def test_rows_that_did_not_change_are_not_likelier(rows) -> None:
 
 
 @pytest.mark.parametrize("is_part", [False, True])
-def test_values_as_far_apart_as_numbers_go_are_left_out(is_part) -> None:
-    """A sentinel of the largest number there is: nothing can be moved by a part of that, and nothing warns."""
+def test_values_as_far_apart_as_numbers_go_neither_warn_nor_make_nan(is_part) -> None:
+    """A sentinel of the largest number there is: its feature is left out, or all that is said of it is finite."""
     rng = np.random.default_rng(9)
     values = np.where(rng.random(4_000) < 0.01, np.finfo(float).max, rng.integers(0, 3, 4_000))
     past = build(Table({"x": values}, events=np.arange(4_000) * 10_000), model="m", name="r", pane=HOUR)
@@ -151,7 +151,7 @@ def test_more_bins_are_taken_together() -> None:
     assert (folded[0], folded[-1]) == (counts[0, BELOW], counts[0, -1])
 
 
-def test_a_spread_that_shows_in_the_tails_is_told_by_the_finest_slots() -> None:
+def test_a_spread_that_shows_in_the_tails_is_told_by_the_bins_that_are_counted() -> None:
     """Rows from the outermost bins are more likely when values are spread more."""
     own = numbers(prepared().frame, 0, is_part=False)
     assert own is not None
