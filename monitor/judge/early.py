@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.layout import CATEGORICAL, FIRST_BIN, MISSING, NOVEL, NUMERIC, OTHER
+from kernels.nearest import likeliest
 from monitor.judge import catalogue as names
 from monitor.judge.frame import Frame
 
@@ -36,9 +37,6 @@ rows, both after 7,600, and 0.09 after 2,400 instead of 3,600 (20 slots, toleran
 alone learns large changes slowly: three slots that all rows go to are found in 72 rows by the first, and not by it."""
 UNCERTAIN = 0.01
 """The reference's own shares lie further from the truth than its part of ε this often."""
-_STEPS = 40
-_REACH = 30.0
-"""λ/n is sought between e**-30 and e**30; 40 halvings leave 5e-11 of its logarithm."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -263,7 +261,8 @@ def log_e(seen: Seen, ball: Ball, widened: float = 1.0) -> Array:
     c, marginal, likely = seen
     unlikely = marginal > likely
     row = np.broadcast_to(np.arange(len(ball.size)), unlikely.shape)[unlikely]
-    largest = _largest(c[unlikely], ball.shares[row], (ball.radius[row] * widened) ** 2)
+    largest = np.empty(len(row))
+    likeliest(largest, c[unlikely], ball.shares, row, (ball.radius[row] * widened) ** 2)
     found = np.full(unlikely.shape, -np.inf)
     found[unlikely] = marginal[unlikely] - largest
     return np.where(found > 0, found, -np.inf)
@@ -280,37 +279,6 @@ def _prior(ball: Ball) -> _Prior:
         own = np.where(ball.used, prior, 1.0)
         found.append((own, gammaln(own), whole, gammaln(whole)))
     return _Prior(tuple(found), np.log(np.where(ball.used, ball.shares, 1.0)))
-
-
-def _largest(c: Array, q: Array, epsilon: Array) -> Array:
-    """max Σ c ln p over KL(q ‖ p) ≤ ε, each of many: the maximiser is (c + λq)/(n + λ).
-
-    What is returned is at most the halving of λ too large, never too small.
-    """
-    n = c.sum(axis=1, keepdims=True)
-    within = q > 0
-    entropy = (q * np.log(np.where(within, q, 1.0))).sum(axis=1)
-    mixed = _log_mixed(c, q, n, np.full(len(c), -_REACH), within)
-    outside = np.flatnonzero(entropy - (q * mixed).sum(axis=1) > epsilon)  # few, where nothing changed
-    found = (c * mixed).sum(axis=1)
-    left = epsilon[outside] - entropy[outside]
-    found[outside] = _nearest(c[outside], q[outside], n[outside], left, within[outside])
-    return np.asarray(found)
-
-
-def _nearest(c: Array, q: Array, n: Array, left: Array, within: NDArray[np.bool_]) -> Array:
-    """The same of counts whose own shares lie outside; `left` is ε less Σ q ln q."""
-    low, high = np.full(len(c), -_REACH), np.full(len(c), _REACH)
-    for _ in range(_STEPS if len(c) else 0):
-        middle = (low + high) / 2
-        far = -(q * _log_mixed(c, q, n, middle, within)).sum(axis=1) > left
-        low, high = np.where(far, middle, low), np.where(far, high, middle)
-    return np.asarray((c * _log_mixed(c, q, n, low, within)).sum(axis=1))
-
-
-def _log_mixed(c: Array, q: Array, n: Array, exponent: Array, within: NDArray[np.bool_]) -> Array:
-    weight = np.exp(exponent)[:, None]
-    return np.asarray(np.log(np.where(within, (c / n + weight * q) / (1.0 + weight), 1.0)))
 
 
 def average(found: Array, of: int = 0) -> float:
