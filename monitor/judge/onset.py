@@ -1,22 +1,23 @@
 """Since when there has been a change that was found.
 
-Rows from some pane on are held against the reference by a likelihood ratio. What they may be instead is nobody's guess, so
-it is an average over many alternatives, of five sorts:
+Rows from some pane on are held against those before it, with the reference's, by a likelihood ratio: a reference of few rows
+differs from all panes alike, which is no change. What they may be instead is nobody's guess, so it is an average over many
+alternatives, of five sorts:
 
-    any        whatever lies around the reference, by Dirichlet distributions: learns slowly, as it may be anything
+    any        whatever lies around what was before, by Dirichlet distributions: learns slowly, as it may be anything
     one slot   missing, novel, stuck, clipped: one slot has more rows than it had, or fewer, in all others alike
     by rank    values of a number lean, spread or skew: ln p/q is a polynomial of their rank
     moved      all values of a number are shifted or spread, see `monitor.judge.moves`
     smooth     they are distributed otherwise, in whatever smooth way
 
-The second and third are exponential tilts p ∝ q exp(θ φ), for which the ratio is exp(θ Σ φ − n A(θ)): exact, whatever the
-size. The latter two go by the bins that are counted.
+The second and third are exponential tilts p ∝ q exp(θ φ). The latter two go by the bins that are counted. Of all but the first
+sort the ratio is that of a logistic regression, see `kernels.tilted`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,8 @@ from numpy.typing import NDArray
 from kernels.layout import BELOW, FIRST_BIN
 from monitor.judge.early import WIDTH, Array, Ball, Slots, build_ball
 from monitor.judge.frame import Frame
-from monitor.judge.moves import Numbers, average, numbers
+from monitor.judge.moves import Numbers, numbers, range_of
+from monitor.judge.split import Split, average, split
 from monitor.verdict import Window
 
 NEAR = (25.0, 100.0, 400.0, 1600.0)
@@ -41,19 +43,19 @@ OWN = 1.1
 """Weight of a pane among its neighbours. What is sought is the pane with most of the likelihood within one pane of it, not
 the likeliest: that is up to 3 in 100 better at it. By a little more weight of its own a pane that stands out is hit."""
 FEATURES = 20
-"""Features that are looked at, at 30 ms each in 300 panes: more say nothing else."""
-NOTHING = np.zeros(0)
+"""Features that are looked at, at 100 ms each in 300 panes: more say nothing else."""
+NOTHING = np.zeros(0, np.int64)
 
 
 class Evidence(NamedTuple):
     """What dates a change: the rows of each pane, in two widths of slots.
 
     panes    int64[panes, rows, WIDTH]
-    values   of each row the numbers and float64[panes, slots], the rows in their slots; None where it has none that can move
+    values   of each row the numbers; None where it has none that can move
     """
 
     panes: NDArray[np.int64]
-    values: Sequence[tuple[Numbers, Array] | None] = ()
+    values: Sequence[Numbers | None] = ()
 
 
 def onset(
@@ -86,17 +88,17 @@ def _evidence(
     panes: Iterable[Window], slots: Slots, frame: Frame, rows: NDArray[np.int64], *, is_part: bool
 ) -> Evidence:
     """What there is of some rows of `slots`."""
-    found = [
-        numbers(frame, row, is_part=is_part) if ordered else None
-        for row, ordered in zip(rows.tolist(), slots.ordered[rows].tolist(), strict=True)
-    ]
-    coarse, fine = [], []
+    ranges = [range_of(frame, row) if slots.ordered[row] else None for row in rows.tolist()]
+    coarse, fine, total = [], [], np.zeros(len(frame.counts), np.int64)
     for one in panes:
         seen = slots.count(one.counts, rows=one.rows, errors=one.errors, latency=one.latency)
         coarse.append(seen[rows])
-        fine.append([own.folded(one.counts) if own else NOTHING for own in found])
-    columns = [np.array(column) for column in zip(*fine, strict=True)]
-    values = [(own, column) if own else None for own, column in zip(found, columns, strict=False)]
+        fine.append([own.folded(one.counts) if own else NOTHING for own in ranges])
+        total += one.counts
+    values = [
+        numbers(frame, row, np.array(column), total, is_part=is_part) if own else None
+        for row, own, column in zip(rows.tolist(), ranges, zip(*fine, strict=True), strict=False)
+    ]
     return Evidence(np.array(coarse, np.int64), values)
 
 
@@ -107,54 +109,58 @@ def likeliest(likelihood: Array) -> int:
 
 
 def contributions(own: Evidence, ball: Ball, ordered: NDArray[np.bool_]) -> Array:
-    """log of the likelihood ratio to q of the rows from each pane on: float64[panes, rows].
+    """log of the likelihood ratio of a change with each pane to none: float64[panes, rows].
 
     ordered  bool[rows]: of numbers, whose slots have an order
     """
-    counts = _from_each_on(own.panes) / ball.design[:, None]
-    found = np.empty(counts.shape[:2])
+    found = np.empty(own.panes.shape[:2])
     for row, numeric in enumerate(ordered.tolist()):
         used = ball.used[row]
-        c, q = counts[:, row, used], ball.shares[row, used]
-        sorts = [_around(c, q), _tilted(c, q, np.eye(len(q)))]
+        known = ball.shares[row, used] * max(ball.size[row], 1.0)
+        rows = split(own.panes[:, row, used], known, ball.design[row])
+        sorts = [_around(rows), _one_slot(rows)]
         if numeric:
-            sorts.append(_tilted(c, q, _by_rank(q, np.flatnonzero(used))))
+            sorts.append(_tilted(rows, _by_rank(rows.shares, np.flatnonzero(used))))
         if own.values and (values := own.values[row]) is not None:
-            sorts += values[0].likelihoods(_from_each_on(values[1]) / ball.design[row])
+            sorts += values.likelihoods()
         found[:, row] = average(np.array(sorts))
     return found
 
 
-def _from_each_on(panes: NDArray[Any]) -> NDArray[Any]:
-    """Sums of the panes from each on."""
-    return np.asarray(np.cumsum(panes[::-1], axis=0)[::-1])
-
-
-def _around(c: Array, q: Array) -> Array:
-    """Of a mixture of Dirichlet distributions around q: float64[panes]."""
+def _around(rows: Split) -> Array:
+    """Of a mixture of Dirichlet distributions around what is known before each pane: float64[panes]."""
     from scipy.special import gammaln
 
-    n = c.sum(axis=-1)
+    known = rows.known + rows.before
+    q, n = known / known.sum(axis=1, keepdims=True), rows.rows
     found = [
-        (gammaln(c + near * q) - gammaln(near * q)).sum(axis=-1) + gammaln(near) - gammaln(n + near)
+        (gammaln(rows.after + near * q) - gammaln(near * q)).sum(axis=1) + gammaln(near) - gammaln(n + near)
         for near in NEAR
     ]
-    return average(np.array(found)) - c @ np.log(q)
+    whole = known.sum(axis=1) + n
+    unchanged = (gammaln(known + rows.after) - gammaln(known)).sum(axis=1)
+    return np.asarray(average(np.array(found)) - unchanged - gammaln(whole - n) + gammaln(whole))
 
 
-def _tilted(c: Array, q: Array, directions: Array) -> Array:
+def _one_slot(rows: Split) -> Array:
+    """Of tilts by one slot each: float64[panes]."""
+    theta = np.concatenate([np.negative(TILTS), TILTS])
+    found = []
+    for slot, share in enumerate(rows.shares.tolist() if len(rows.shares) > 1 else ()):
+        ways = np.stack([theta / np.sqrt(share * (1.0 - share)), np.zeros(len(theta))], axis=1)
+        found.append(rows.one(slot).tilted(ways))
+    return average(np.concatenate(found)) if found else np.zeros(len(rows.after))
+
+
+def _tilted(rows: Split, directions: Array) -> Array:
     """Of tilts by float64[directions, slots]: float64[panes]. A direction of no use is left out."""
-    from scipy.special import logsumexp
-
-    centred = directions - (directions @ q)[:, None]
-    deviation = np.sqrt(centred**2 @ q)
+    centred = directions - (directions @ rows.shares)[:, None]
+    deviation = np.sqrt(centred**2 @ rows.shares)
     phi = centred[deviation > 0] / deviation[deviation > 0, None]
     if not len(phi):
-        return np.zeros(len(c))
-    theta = np.concatenate([np.negative(TILTS), TILTS])[:, None]
-    log_mean = logsumexp(np.log(q) + theta[:, :, None] * phi, axis=-1)
-    sums, n = c @ phi.T, c.sum(axis=-1)
-    return average((theta * sums[:, None] - n[:, None, None] * log_mean).reshape(len(c), -1).T)
+        return np.zeros(len(rows.after))
+    theta = np.concatenate([np.negative(TILTS), TILTS])[:, None, None]
+    return average(rows.tilted((theta * phi).reshape(-1, phi.shape[1])))
 
 
 def _by_rank(q: Array, slots: NDArray[np.int64]) -> Array:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from kernels.layout import BELOW, FIRST_BIN
-from monitor.judge.early import Array
-from monitor.judge.moves import FINEST, SIZES, Numbers, numbers
+from monitor.judge.frame import Frame
+from monitor.judge.moves import FINEST, SIZES, Numbers, numbers, range_of
 from monitor.judge.prepare import Prepared, prepare
 from monitor.reference.build import build
 from monitor.reference.table import Table
@@ -27,7 +27,14 @@ def prepared() -> Prepared:
     return prepare(own, model, model.windows[0])
 
 
-def of_slots(mass: dict[int, int]) -> Numbers | None:
+def built(frame: Frame, panes: np.ndarray | None = None, *, is_part: bool = False) -> Numbers | None:
+    """Of the first feature and panes int64[panes, slots of the layout], or one without rows."""
+    own = range_of(frame, 0)
+    seen = np.zeros((1, len(frame.counts)), np.int64) if panes is None else panes
+    return numbers(frame, 0, np.array([own.folded(one) for one in seen]), seen.sum(axis=0), is_part=is_part)
+
+
+def of_slots(mass: dict[int, int], panes: np.ndarray | None = None) -> Numbers | None:
     """Of a feature on [0, 1) in 256 bins that has these rows in some of its slots."""
     profile = numeric_profile("x")
     counts = np.zeros((40, profile.slots), np.int64)
@@ -38,28 +45,21 @@ def of_slots(mass: dict[int, int]) -> Numbers | None:
     mean = float(values.mean()) if len(values) else float("nan")
     own = [replace(profile, mean=mean, std=std)]
     model = plan(own)
-    return numbers(prepare(reference(own, counts), model, model.windows[0]).frame, 0, is_part=False)
-
-
-def usual(own: Numbers) -> Array:
-    """q of its slots."""
-    rows = prepared().frame.counts[own.low : own.high] + 0.5
-    return np.asarray(rows / rows.sum())
+    return built(prepare(reference(own, counts), model, model.windows[0]).frame, panes)
 
 
 def test_what_is_moved_is_a_distribution_that_lies_where_it_was_moved_to() -> None:
     """Up or down by so many standard deviations, wider or narrower by such a factor."""
-    own = numbers(prepared().frame, 0, is_part=False)
+    own = built(prepared().frame)
     assert own is not None
-    assert own.low == BELOW
-    p = np.exp(own.moved) * usual(own)
+    p = np.exp(own.moved) * own.rows.shares
     np.testing.assert_allclose(p.sum(axis=1), 1.0)
     middle = np.concatenate([[0.0], (np.arange(64) + 0.5) / 64, [1.0]])
     mean = p @ middle
     std = np.sqrt(p @ middle**2 - mean**2)
     at = 4 * 8  # of the size 0.08
     assert SIZES[8] == pytest.approx(0.08)
-    usual_mean = float(usual(own) @ middle)
+    usual_mean = float(own.rows.shares @ middle)
     profile = prepared().frame.features[0]
     assert mean[at + SHIFT_UP] - usual_mean == pytest.approx(0.08 * profile.std, rel=0.15)
     assert usual_mean - mean[at + SHIFT_DOWN] == pytest.approx(0.08 * profile.std, rel=0.15)
@@ -69,22 +69,21 @@ def test_what_is_moved_is_a_distribution_that_lies_where_it_was_moved_to() -> No
 
 def test_waves_do_not_depend_on_each_other() -> None:
     """Of mean 0 and orthonormal, whether slots are many or a few have all."""
-    own = numbers(prepared().frame, 0, is_part=False)
+    own = built(prepared().frame)
     assert own is not None
-    np.testing.assert_allclose(own.waves @ usual(own), 0.0, atol=1e-9)
-    np.testing.assert_allclose((own.waves * usual(own)) @ own.waves.T, np.eye(len(own.waves)), atol=1e-6)
+    np.testing.assert_allclose(own.waves @ own.rows.shares, 0.0, atol=1e-9)
+    np.testing.assert_allclose((own.waves * own.rows.shares) @ own.waves.T, np.eye(len(own.waves)), atol=1e-6)
 
 
 def test_a_feature_of_two_values_has_one_wave_that_counts() -> None:
     """All cosines say the same of it: what one says is not counted 24 times."""
-    two = of_slots({FIRST_BIN + 10: 600, FIRST_BIN + 200: 400})
+    more = np.zeros((1, numeric_profile("x").slots), np.int64)
+    more[0, [FIRST_BIN + 10, FIRST_BIN + 200]] = 500, 500
+    two = of_slots({FIRST_BIN + 10: 600, FIRST_BIN + 200: 400}, more)
     assert two is not None
     assert two.variance[:-1].sum() < 0.01 * two.variance[-1]
-    low, high = FIRST_BIN + 10 - BELOW, FIRST_BIN + 200 - BELOW
-    more = np.zeros((1, two.moved.shape[1]))
-    more[0, [low, high]] = 500, 500
     # ½ χ² of 100 more of 1,000 is 20.8: no likelihood ratio is more
-    assert 10 < two.likelihoods(more)[1][0] < 20.8
+    assert 10 < two.likelihoods()[1][0] < 20.8
 
 
 @pytest.mark.parametrize("mass", [{}, {FIRST_BIN + 7: 1_000}, {0: 1_000}])
@@ -95,17 +94,15 @@ def test_values_that_do_not_vary_are_left_out(mass) -> None:
 
 def test_smooth_is_an_integral_over_waves(monkeypatch) -> None:
     """As an average over many factors drawn from the prior, with their likelihood ratios as they are."""
-    own = numbers(prepared().frame, 0, is_part=False)
+    rng, frame = np.random.default_rng(7), prepared().frame
+    own = built(frame, draw(rng, CHANCES, 700, 3))
     assert own is not None
     height = 0.08
     monkeypatch.setattr("monitor.judge.moves.HEIGHTS", (height,))
-    rng, q = np.random.default_rng(7), usual(own)
-    counts = rng.multinomial(2_000, q, 3).astype(float)
-    factors = height * np.sqrt(own.variance) * rng.normal(size=(50_000, len(own.variance)))
-    tilted = factors @ own.waves
-    logs = tilted @ counts.T - 2_000 * np.log(np.exp(tilted) @ q)[:, None]
+    factors = height * np.sqrt(own.variance) * rng.normal(size=(20_000, len(own.variance)))
+    logs = own.rows.tilted(factors @ own.waves)
     naive = np.logaddexp.reduce(logs, axis=0) - np.log(len(factors))
-    np.testing.assert_allclose(own.likelihoods(counts)[1], naive, atol=0.1)
+    np.testing.assert_allclose(own.likelihoods()[1], naive, atol=0.1)
 
 
 @pytest.mark.parametrize("rows", [1_000, 5_000, 20_000, 720_000])
@@ -116,11 +113,11 @@ def test_rows_that_did_not_change_are_not_likelier(rows) -> None:
     model = plan(profile)
     past = np.zeros((40, profile[0].slots), np.int64)
     past[:, FIRST_BIN:-1] = rng.multinomial(rows // 40, np.full(256, 1 / 256), 40)
-    own = numbers(prepare(reference(profile, past), model, model.windows[0]).frame, 0, is_part=False)
+    now = np.zeros((1, profile[0].slots), np.int64)
+    now[0, FIRST_BIN:-1] = rng.multinomial(4_000, np.full(256, 1 / 256))
+    own = built(prepare(reference(profile, past), model, model.windows[0]).frame, now)
     assert own is not None
-    now = np.zeros((1, len(own.q)))
-    now[0, 1:-1] = rng.multinomial(4_000, np.full(256, 1 / 256))
-    moved, smooth = own.likelihoods(now)
+    moved, smooth = own.likelihoods()
     print(f"{rows}: moved {moved[0]:.1f}, smooth {smooth[0]:.1f}")
     assert moved[0] < 2.0
     assert smooth[0] < 5.0
@@ -133,9 +130,10 @@ def test_values_as_far_apart_as_numbers_go_neither_warn_nor_make_nan(is_part) ->
     values = np.where(rng.random(4_000) < 0.01, np.finfo(float).max, rng.integers(0, 3, 4_000))
     past = build(Table({"x": values}, events=np.arange(4_000) * 10_000), model="m", name="r", pane=HOUR)
     model = plan(past.features)
-    own = numbers(prepare(past, model, model.windows[0]).frame, 0, is_part=is_part)
+    frame = prepare(past, model, model.windows[0]).frame
+    own = built(frame, np.ones((2, len(frame.counts)), np.int64), is_part=is_part)
     assert own is None or np.isfinite(own.moved).all()
-    assert own is None or all(np.isfinite(one).all() for one in own.likelihoods(np.ones((2, len(own.q)))))
+    assert own is None or all(np.isfinite(one).all() for one in own.likelihoods())
 
 
 def test_more_bins_are_taken_together() -> None:
@@ -143,19 +141,20 @@ def test_more_bins_are_taken_together() -> None:
     profile = [replace(numeric_profile("x", 4_096), mean=0.5, std=12**-0.5)]
     counts = np.random.default_rng(5).poisson(3.0, (40, profile[0].slots))
     model = plan(profile)
-    own = numbers(prepare(reference(profile, counts), model, model.windows[0]).frame, 0, is_part=False)
-    assert own is not None
-    folded = own.folded(counts[0])
-    assert len(folded) == len(own.q) == FINEST + 2
+    folded = range_of(prepare(reference(profile, counts), model, model.windows[0]).frame, 0).folded(counts[0])
+    assert len(folded) == FINEST + 2
     assert folded.sum() == counts[0, BELOW:].sum()
     assert (folded[0], folded[-1]) == (counts[0, BELOW], counts[0, -1])
 
 
 def test_a_spread_that_shows_in_the_tails_is_told_by_the_bins_that_are_counted() -> None:
     """Rows from the outermost bins are more likely when values are spread more."""
-    own = numbers(prepared().frame, 0, is_part=False)
-    assert own is not None
-    tails = np.zeros((1, own.moved.shape[1]))
-    tails[0, [0, 1, -2, -1]] = 5
-    assert own.likelihoods(tails)[0][0] > 5
-    assert own.likelihoods(20 * usual(own)[None])[0][0] < 0
+    frame = prepared().frame
+    tails = np.zeros((1, len(frame.counts)), np.int64)
+    low, high = range_of(frame, 0)[:2]
+    tails[0, [low, low + 1, high - 2, high - 1]] = 5
+    wider, usual = built(frame, tails), built(frame, frame.counts[None] // 20)
+    assert wider is not None
+    assert usual is not None
+    assert wider.likelihoods()[0][0] > 5
+    assert usual.likelihoods()[0][0] < 0
