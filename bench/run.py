@@ -69,7 +69,7 @@ GROUPS = {
     "gpu": Group("bench.gpu", 900),
     "diagnosis": Group("bench.diagnosis", 3600, usual=False),
     "early": Group("bench.early", 3600, usual=False),
-    "where": Group("bench.where", 3600, usual=False),
+    "where": Group("bench.where", 7200, usual=False),
     "detection": Group("bench.detection", 7200, smoke=False, usual=False),
     "soak": Group("bench.soak", 3600, smoke=False, usual=False),
 }
