@@ -78,7 +78,7 @@ def rough_threshold(level: float, n: Array, y: Array, m: Array, tau: Array) -> A
     with np.errstate(divide="ignore", invalid="ignore"):
         theta = np.clip(y / m + tau, 0.0, 1.0)
         spread = np.sqrt(theta * (1.0 - theta) * (1.0 / n + 1.0 / m))
-    return np.where((n > 0) & (m > 0), tau - ndtri(level) * np.nan_to_num(spread), np.inf)
+    return np.where((n > 0) & (m > 0), tau - ndtri(level) * np.nan_to_num(spread, posinf=0.0), np.inf)
 
 
 def tolerance_needed(level: float, x: Array, n: Array, y: Array, m: Array) -> Array:

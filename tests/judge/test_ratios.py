@@ -100,3 +100,11 @@ def test_what_is_kept_of_thresholds_changes_no_bit():
         for one, own in zip(found, anew, strict=True):
             np.testing.assert_array_equal(one, own[:40])
             np.testing.assert_array_equal(one, own[-40:])
+
+
+def test_no_rows_on_a_side_are_no_number_that_overflows():
+    """What a ratio has to exceed is then beyond all, without a warning."""
+    n, y, m, tau = (
+        np.array(own) for own in ([0.0, 10.0, 5.0], [0.0, 3.0, 0.0], [10.0, 0.0, 0.0], [0.005, 0.005, 0.01])
+    )
+    np.testing.assert_array_equal(ratios.rough_threshold(1e-4, n, y, m, tau), np.inf)
