@@ -82,7 +82,8 @@ def likeliest(out: Array, counts: Array, shares: Array, rows: Array, epsilon: Ar
     rows     int64[cells]           which q each is held against
     epsilon  float64[cells]         not negative
 
-    λ is too small by CLOSE of its logarithm at most, and never too large: what is found is never less than the largest.
+    λ is too small by CLOSE of its logarithm at most, and never too large but by rounding: what is found is not less than the
+    largest.
     """
     u = np.empty(counts.shape[1])
     for cell in range(len(out)):

@@ -14,7 +14,9 @@ from kernels.jit import kernel
 from kernels.layout import Array
 
 CLOSE = 0.01
-"""Of a logarithm is left open before the next term of its series is added: some 0.001 / sqrt(rows) remain."""
+"""Of a logarithm is left open before the next term of its series is added."""
+NEVER = -30.0
+"""A logarithm that is as good as none."""
 STRIDE = 2.0
 MOST = 100
 """Most steps to an intercept; one is usual, as it is nearly that of the pane after it."""
@@ -92,8 +94,10 @@ def _alone(shares: Array, weights: Array) -> float:
     return -np.log(mean)
 
 
-@kernel("void(float64[:, ::1], const float64[::1], float64, const float64[::1], const float64[:, ::1])")
-def tilt(out: Array, rows: Array, total: float, shares: Array, ways: Array) -> None:
+@kernel(
+    "void(float64[:, ::1], const float64[::1], float64, const float64[::1], const float64[:, ::1], int64)"
+)
+def tilt(out: Array, rows: Array, total: float, shares: Array, ways: Array, sizes: int) -> None:
     """Logarithms of the likelihood ratios of many ways and panes.
 
     out     float64[ways, panes]  Σ way over the rows from each pane on; what is missing of the logarithm is added
@@ -101,13 +105,18 @@ def tilt(out: Array, rows: Array, total: float, shares: Array, ways: Array) -> N
     total   all rows, with the reference's
     shares  float64[slots]        of all rows, none 0
     ways    float64[ways, slots]  ln p/q, but for a constant
+    sizes   so many ways after each other are of one direction, ascending
+
+    Along a direction the logarithm is concave, from 0 of no change: past NEVER all larger sizes have what the last one had.
     """
     weights = np.empty(len(shares))
     for way in range(len(ways)):
         top = _scale(weights, ways, way)
         a = _alone(shares, weights)
         for pane in range(len(rows) - 1, -1, -1):
-            if rows[pane] > 0.0:
+            if way % sizes > 0 and out[way - 1, pane] < NEVER:
+                out[way, pane] = out[way - 1, pane]
+            elif rows[pane] > 0.0:
                 part = rows[pane] / total
                 a = _intercept(shares, weights, rows[pane], part, a)
                 out[way, pane] += _of_all(shares, weights, rows[pane], part, a) - rows[pane] * top

@@ -30,6 +30,9 @@ STEEPNESS = 2.0
 """The variance of a wave falls by this power of its number."""
 HEIGHTS = tuple(0.02 * 4.0**k for k in range(4))
 """Standard deviation of the first wave."""
+FAR = 2.0
+"""Range of ln p/q beyond which the likelihood is looked for along the way, too."""
+NEARER = (0.7, 0.5, 0.35, 0.25, 0.18, 0.125)
 LEAST = 1e-9
 """A wave of less of the first one's variance is made of the others: where a feature has a few values only."""
 
@@ -38,7 +41,7 @@ class Numbers(NamedTuple):
     """The values of one numeric feature, of a reference and of panes together, in slots.
 
     rows       of the reference and of the panes
-    moved      float64[ways, slots]   ln p/q
+    moved      float64[4, SIZES, slots]  ln p/q: shifted up, down, spread wider, narrower
     waves      float64[waves, slots]  orthonormal, of mean 0 over all rows
     variance   float64[waves]         of their factors
     """
@@ -52,6 +55,10 @@ class Numbers(NamedTuple):
         """log of the likelihood ratio to no change of a change with each pane, by both sorts: float64[panes] each."""
         return [average(self.rows.tilted(self.moved)), self._smooth()]
 
+    def until(self, pane: int) -> Numbers:
+        """See `Split.until`."""
+        return self._replace(rows=self.rows.until(pane))
+
     def _smooth(self) -> Array:
         """By Laplace's method, with the likelihood ratio as it is at the expected factors."""
         rows = self.rows
@@ -61,9 +68,19 @@ class Numbers(NamedTuple):
         for height in HEIGHTS:
             prior = height**2 * self.variance
             factors = sums * prior / (1.0 + n * prior)
-            ratio = rows.tilted_each(factors @ self.waves)
-            found.append(ratio - 0.5 * (factors**2 / prior + np.log1p(n * prior)).sum(axis=1))
+            found.append(self._peak(factors, prior) - 0.5 * np.log1p(n * prior).sum(axis=1))
         return average(np.array(found))
+
+    def _peak(self, factors: Array, prior: Array) -> Array:
+        """log of likelihood and prior at these factors float64[panes, waves], or nearer to 0 where they are far and that is
+        likelier: they are of a quadratic that is far from it there, as where whole numbers have become fractions."""
+        ways, cost = factors @ self.waves, 0.5 * (factors**2 / prior).sum(axis=1)
+        found = self.rows.tilted_each(ways) - cost
+        if (far := np.ptp(ways, axis=1) > FAR).any():
+            for part in NEARER:
+                nearer = self.rows.of_panes(far).tilted_each(part * ways[far]) - part**2 * cost[far]
+                found[far] = np.maximum(found[far], nearer)
+        return np.asarray(found)
 
 
 class Range(NamedTuple):
@@ -117,7 +134,7 @@ def numbers(
             [(1.0 - LEAK) * values.shifted(a, b) + LEAK * values.shares for a, b in _ways(values)]
         )
         moved = np.add.reduceat(moved, own.starts, axis=1)
-        moved = np.log(moved / q)
+        moved = np.log(moved / q).reshape(-1, len(SIZES), len(q))
     if not np.isfinite(moved).all():
         return None
     known = np.add.reduceat(reference + 0.5, own.starts) / profile.design
@@ -127,10 +144,12 @@ def numbers(
 
 def _ways(own: Column) -> Iterator[tuple[float, float]]:
     """(a, b) of a·x + b."""
-    for size in SIZES:
-        for shift in (size, -size):
-            yield 1.0, shift * own.profile.std
-        for factor in (1.0 + size, 1.0 / (1.0 + size)):
+    for sign in (1.0, -1.0):
+        for size in SIZES:
+            yield 1.0, sign * size * own.profile.std
+    for sign in (1.0, -1.0):
+        for size in SIZES:
+            factor = (1.0 + size) ** sign
             yield factor, (1.0 - factor) * own.profile.mean
 
 

@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 class Split(NamedTuple):
     """By every pane at once.
 
-    known   float64[slots]         rows of the reference, effective, none 0
+    known   float64[slots]         rows of the reference, effective, none 0; and of panes after the change
     after   float64[panes, slots]  rows from each pane on, effective
     rows    float64[panes]         of them
     total   of all rows
@@ -34,10 +34,11 @@ class Split(NamedTuple):
         return np.asarray(self.after[0] - self.after)
 
     def tilted(self, ways: Array) -> Array:
-        """log of the likelihood ratio to no change where q becomes q exp(a + way): float64[ways, panes] of
-        float64[ways, slots]. Neither q nor a is known: see `kernels.tilted`."""
-        out = np.ascontiguousarray(ways @ self.after.T)
-        tilt(out, self.rows, self.total, self.shares, np.ascontiguousarray(ways))
+        """log of the likelihood ratio to no change where q becomes q exp(a + way): float64[directions * sizes, panes] of
+        float64[directions, sizes, slots], sizes ascending. Neither q nor a is known: see `kernels.tilted`."""
+        flat = np.ascontiguousarray(ways).reshape(-1, ways.shape[2])
+        out = np.ascontiguousarray(flat @ self.after.T)
+        tilt(out, self.rows, self.total, self.shares, flat, ways.shape[1])
         return out
 
     def tilted_each(self, ways: Array) -> Array:
@@ -45,6 +46,15 @@ class Split(NamedTuple):
         out = np.asarray((ways * self.after).sum(axis=1))
         tilt_each(out, self.rows, self.total, self.shares, np.ascontiguousarray(ways))
         return out
+
+    def of_panes(self, some: NDArray[np.bool_]) -> Split:
+        """Of some panes, for `tilted_each`."""
+        return self._replace(after=self.after[some], rows=self.rows[some])
+
+    def until(self, pane: int) -> Split:
+        """Of the panes before one: the rows from it on are as those before a change."""
+        known, after = self.known + self.after[pane], self.after[:pane] - self.after[pane]
+        return self._replace(known=known, after=after, rows=after.sum(axis=1))
 
     def one(self, slot: int) -> Split:
         """Of two slots: this one, and all others."""

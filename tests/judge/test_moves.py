@@ -17,7 +17,7 @@ from monitor.reference.table import Table
 from tests.judge.build import CHANCES, HOUR, OWN, draw, numeric_profile, plan, reference
 
 SHIFT_UP, SHIFT_DOWN, WIDER, NARROWER = range(4)
-"""Of each size, in this order."""
+"""In this order, each of all sizes."""
 
 
 @cache
@@ -53,18 +53,18 @@ def test_what_is_moved_is_a_distribution_that_lies_where_it_was_moved_to() -> No
     own = built(prepared().frame)
     assert own is not None
     p = np.exp(own.moved) * own.rows.shares
-    np.testing.assert_allclose(p.sum(axis=1), 1.0)
+    np.testing.assert_allclose(p.sum(axis=2), 1.0)
     middle = np.concatenate([[0.0], (np.arange(64) + 0.5) / 64, [1.0]])
     mean = p @ middle
     std = np.sqrt(p @ middle**2 - mean**2)
-    at = 4 * 8  # of the size 0.08
-    assert SIZES[8] == pytest.approx(0.08)
+    at = 8
+    assert SIZES[at] == pytest.approx(0.08)
     usual_mean = float(own.rows.shares @ middle)
     profile = prepared().frame.features[0]
-    assert mean[at + SHIFT_UP] - usual_mean == pytest.approx(0.08 * profile.std, rel=0.15)
-    assert usual_mean - mean[at + SHIFT_DOWN] == pytest.approx(0.08 * profile.std, rel=0.15)
-    assert std[at + WIDER] > std[at + NARROWER]
-    assert mean[at + WIDER] == pytest.approx(usual_mean, abs=0.002)
+    assert mean[SHIFT_UP, at] - usual_mean == pytest.approx(0.08 * profile.std, rel=0.15)
+    assert usual_mean - mean[SHIFT_DOWN, at] == pytest.approx(0.08 * profile.std, rel=0.15)
+    assert std[WIDER, at] > std[NARROWER, at]
+    assert mean[WIDER, at] == pytest.approx(usual_mean, abs=0.002)
 
 
 def test_waves_do_not_depend_on_each_other() -> None:
@@ -100,7 +100,7 @@ def test_smooth_is_an_integral_over_waves(monkeypatch) -> None:
     height = 0.08
     monkeypatch.setattr("monitor.judge.moves.HEIGHTS", (height,))
     factors = height * np.sqrt(own.variance) * rng.normal(size=(20_000, len(own.variance)))
-    logs = own.rows.tilted(factors @ own.waves)
+    logs = own.rows.tilted((factors @ own.waves)[:, None])
     naive = np.logaddexp.reduce(logs, axis=0) - np.log(len(factors))
     np.testing.assert_allclose(own.likelihoods()[1], naive, atol=0.1)
 

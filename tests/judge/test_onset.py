@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 from itertools import product
 from math import prod
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from kernels.layout import FIRST_BIN, NOVEL
 from monitor.judge.early import WIDTH, Ball
 from monitor.judge.onset import Evidence, contributions, likeliest, onset
 from monitor.judge.prepare import Prepared, prepare
+from monitor.reference.build import build
+from monitor.reference.table import Table
 from monitor.verdict import Window
 from tests.judge.build import (
     CHANCES,
@@ -26,7 +29,7 @@ from tests.judge.build import (
     window,
     zipf,
 )
-from tests.judge.changes import cases, world
+from tests.judge.changes import cases, counted, world
 from tests.judge.onsets import dated
 
 SHARES = {0: 0.1, 2: 0.2, 3: 0.3, 4: 0.15, 5: 0.25}
@@ -48,6 +51,11 @@ def panes(*parts, seed=2) -> list[Window]:
     ]
 
 
+def evidence(counts: np.ndarray) -> Evidence:
+    """Of panes int64[panes, 1, WIDTH] alone."""
+    return Evidence(counts, np.zeros(counts.shape[1:], np.int64))
+
+
 def dated_by(own: Prepared, seen: list[Window], features: Iterable[str], *, before: int = 0) -> int | None:
     return onset(seen, own.slots, own.frame, features, before=before)
 
@@ -61,7 +69,7 @@ def test_contributions_are_likelihood_ratios(numeric) -> None:
     total = 0.0
     for rows in product(SHARES, repeat=4):
         counts = np.bincount(rows, minlength=WIDTH)[None, None, :]
-        ratio = np.exp(contributions(Evidence(counts), ball, np.array([numeric]))[0, 0])
+        ratio = np.exp(contributions(evidence(counts), ball, np.array([numeric]))[0, 0])
         total += ratio * prod(SHARES[slot] for slot in rows)
     assert total == pytest.approx(1.0, abs=1e-4)
 
@@ -74,7 +82,7 @@ def test_rows_of_a_cluster_count_as_fewer() -> None:
     counts[:, 0, list(SHARES)] = np.random.default_rng(3).poisson(4.0, (3, 5))
     found = [
         contributions(
-            Evidence(counts * times),
+            evidence(counts * times),
             Ball(shares, shares > 0, np.full(1, times), np.ones(1), np.zeros(1)),
             np.array([True]),
         )
@@ -113,6 +121,56 @@ def test_a_small_reference_is_not_taken_for_what_was_usual(rows, size) -> None:
         at = dated_by(own, [window(OWN, one) for one in counts], ["age"], before=24)
         assert at is not None
         assert abs(at - began) <= 1, (at, began)
+
+
+@pytest.mark.parametrize(("began", "ended"), [(0, 30), (10, 30), (12, 18)])
+def test_the_end_of_a_change_is_not_its_beginning(began, ended) -> None:
+    """A reference of 1,000 rows and panes of 800: most rows before the end are of the change, and yet what comes after it is what
+    is usual. Without a second look the end was named."""
+    rng = np.random.default_rng([began, ended])
+    own = prepare(reference(OWN, draw(rng, CHANCES, 25, 40), pane=HOUR), plan(OWN), plan(OWN).windows[0])
+    moved = [CHANCES[0].copy(), CHANCES[1]]
+    moved[0][FIRST_BIN:-1] *= np.exp(np.linspace(-1.0, 1.0, len(moved[0]) - FIRST_BIN - 1))
+    moved[0] /= moved[0].sum()
+    parts = ((CHANCES, began), (moved, ended - began), (CHANCES, 48 - ended))
+    counts = np.concatenate([draw(rng, chances, 800, panes) for chances, panes in parts if panes])
+    at = dated_by(own, [window(OWN, one) for one in counts], ["age"], before=24)
+    assert at is not None
+    assert abs(at - began) <= 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda v, _: v + 0.3,
+        lambda v, _: 1.1 * v,
+        lambda v, rng: v + rng.random(v.shape),
+        lambda v, _: 0.4536 * v,
+    ],
+)
+def test_whole_numbers_that_become_fractions_are_dated(change) -> None:
+    """Bins that had nothing have much: too far from what was for a quadratic of the likelihood, which named the first pane."""
+    rng = np.random.default_rng(12)
+    past = build(Table({"x": rng.geometric(0.5, 100_000).astype(float)}, events=np.arange(100_000) * HOUR // 2_500),
+                 model="m", name="r", pane=HOUR)  # fmt: skip
+    own = prepare(past, plan(past.features), plan(past.features).windows[0])
+    for began in (26, 34, 42):
+        values = rng.geometric(0.5, (48, 83)).astype(float)
+        values[began:] = change(values[began:], rng)
+        cells, _ = counted(
+            SimpleNamespace(prepared=own, reference=past), {"x": values.ravel()}, np.arange(48).repeat(83), 48
+        )
+        seen = [window(past.features, one) for one in cells.counts]
+        at = dated_by(own, seen, ["x"], before=24)
+        assert at is not None
+        assert abs(at - began) <= 1
+
+
+def test_a_feature_without_slots_says_nothing() -> None:
+    """No pane is dated otherwise, or not at all, for records that have no latency anywhere."""
+    rng = np.random.default_rng(13)
+    own = [window(OWN, one) for one in draw(rng, [CHANCES[0][::-1].copy(), CHANCES[1]], 300, 12)]
+    assert dated_by(prepared(), own, ["age", "latency"]) == dated_by(prepared(), own, ["age"]) == 0
 
 
 def test_a_pane_before_the_window_is_less_likely(monkeypatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels.tilted import tilt, tilt_each
+from kernels.tilted import NEVER, tilt, tilt_each
 
 SLOTS = 5
 
@@ -22,7 +22,7 @@ def found(after, before, ways) -> float:
     after, whole = np.array(after, float), np.array(after, float) + before
     out = np.array([[after @ ways]])
     rows = np.array([after.sum()])
-    tilt(out, rows, float(whole.sum()), whole / whole.sum(), np.array([ways], float))
+    tilt(out, rows, float(whole.sum()), whole / whole.sum(), np.array([ways], float), 1)
     each = np.array([after @ ways])
     tilt_each(each, rows, float(whole.sum()), whole / whole.sum(), np.array([ways], float))
     assert out[0, 0] == pytest.approx(each[0], abs=1e-4)
@@ -94,6 +94,23 @@ def test_rows_that_are_drawn_alike_are_no_likelier_on_the_average():
     assert each.mean() == pytest.approx(1.0, abs=0.05 + 4 * each.std() / 4_000**0.5)
 
 
+def test_larger_sizes_of_a_direction_are_left_out_once_it_is_out_of_question():
+    """Up to NEVER nothing changes, and what is left out is below it, too."""
+    rng = np.random.default_rng(11)
+    after = np.cumsum(rng.poisson(40.0, (12, SLOTS))[::-1], axis=0)[::-1].astype(float)
+    whole = after[0] + rng.poisson(300.0, SLOTS)
+    sizes = np.geomspace(0.01, 4.0, 14)
+    ways = np.concatenate([sizes[:, None] * way for way in rng.normal(size=(6, SLOTS))])
+    arguments = after.sum(axis=1), float(whole.sum()), whole / whole.sum(), ways
+    each, along = np.ascontiguousarray(ways @ after.T), np.ascontiguousarray(ways @ after.T)
+    tilt(each, *arguments, 1)
+    tilt(along, *arguments, len(sizes))
+    kept = along >= NEVER
+    assert 0.1 < kept.mean() < 0.95
+    np.testing.assert_allclose(along[kept], each[kept], atol=1e-3)
+    assert (each[~kept] < NEVER + 1e-3).all()
+
+
 def test_panes_are_of_their_own():
     """Each pane has what it would have alone, and one without rows has nothing."""
     rng = np.random.default_rng(9)
@@ -102,7 +119,7 @@ def test_panes_are_of_their_own():
     after = np.cumsum(panes[::-1], axis=0)[::-1].astype(float)
     whole = after[0] + 33.0
     out = np.ascontiguousarray(ways @ after.T)
-    tilt(out, after.sum(axis=1), float(whole.sum()), whole / whole.sum(), ways)
+    tilt(out, after.sum(axis=1), float(whole.sum()), whole / whole.sum(), ways, 1)
     for way in range(7):
         alone = [found(one, whole - one, ways[way]) if one.any() else 0.0 for one in after]
         np.testing.assert_allclose(out[way], alone, atol=1e-3)
