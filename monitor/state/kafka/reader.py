@@ -71,7 +71,7 @@ class Reader:
         """The end offset, asked of the broker now. Safe to call from several threads."""
         try:
             self._listener.renew()
-            found = self._client.get_watermark_offsets(TopicPartition(*place), timeout=self._patience)
+            found = self._watermarks(place)
         except KafkaException as error:
             if error.args[0].code() in _ABSENT:
                 raise _missing(place) from error
@@ -82,6 +82,18 @@ class Reader:
             raise self._unread(place, f"no answer in {self._patience:g} s")
         self._listener.answered()
         return int(found[1])
+
+    def _watermarks(self, place: Place) -> tuple[int, int] | None:
+        """First and end offset. The library goes on for a quarter of an hour to say that a topic is not there, once it was not
+        for a moment, as where all brokers were fenced; unless it has to ask for the topic (librdkafka 2.16)."""
+        where = TopicPartition(*place)
+        try:
+            return self._client.get_watermark_offsets(where, timeout=self._patience)
+        except KafkaException as error:
+            if error.args[0].code() not in _ABSENT:
+                raise
+            self._client.list_topics(place.topic, timeout=self._patience)
+            return self._client.get_watermark_offsets(where, timeout=self._patience)
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has."""

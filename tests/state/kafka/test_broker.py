@@ -161,6 +161,24 @@ def test_a_topic_that_is_not_there(broker, topic):
             broker.read(place, 0)
 
 
+def test_a_topic_that_was_not_there_for_a_moment_is_found(broker, kafka, topic, request):
+    """Among others that were: what the library remembers of it, up to a quarter of an hour, is not believed."""
+    assert broker.end(Place(topic, 0)) == 0
+    place = Place(f"logs.{request.node.name}.later", 0)
+    for _ in range(3):
+        with pytest.raises(StateMissing, match=f"no such topic or partition - {place} - "):
+            broker.end(place)
+    kafka.create_topic(place.topic)
+    until = time.monotonic() + 10
+    while True:  # until all of the cluster knows of it
+        try:
+            assert broker.end(place) == 0
+            return
+        except StateMissing:
+            assert time.monotonic() < until
+        time.sleep(0.1)
+
+
 def test_a_record_that_is_refused_costs_no_other(broker, topic):
     """A record too large is unsettled; those of other threads are acknowledged all the same."""
     large, small = Place(topic, 0), Place(topic, 1)
