@@ -116,9 +116,7 @@ def _onset(kind: str, rows: int, runs: int) -> dict:
                 rows // panes, q if pane < began else changed(size)
             )
         ball = _ball(rng, 450 * rows, tolerance=0.0)
-        off.append(
-            likeliest(contributions(Evidence(counts, np.zeros_like(counts[0])), ball, ordered)[:, 0]) - began
-        )
+        off.append(likeliest(contributions(Evidence(counts), ball, ordered)[:, 0]) - began)
     return figure(
         f"onset within one pane of 24: {kind}, {rows:,} rows",
         "share",

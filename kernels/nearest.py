@@ -73,7 +73,7 @@ def _seek(u: Array, shares: Array, row: int, entropy: float, epsilon: float) -> 
 @kernel(
     "void(float64[::1], const float64[:, ::1], const float64[:, ::1], const int64[::1], const float64[::1])"
 )
-def likeliest(out: Array, counts: Array, shares: Array, rows: Array, epsilon: Array) -> None:
+def largest_likelihoods(out: Array, counts: Array, shares: Array, rows: Array, epsilon: Array) -> None:
     """max Σ c ln p over KL(q ‖ p) ≤ epsilon, of each of many c: the maximiser is (c/n + λq) / (1 + λ).
 
     out      float64[cells]

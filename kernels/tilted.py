@@ -14,13 +14,15 @@ from kernels.jit import kernel
 from kernels.layout import Array
 
 CLOSE = 0.01
-"""Of a logarithm is left open before the next term of its series is added."""
+"""What of a logarithm is left open before the next term of its series is added."""
 NEVER = -30.0
 """A logarithm that is as good as none."""
 STRIDE = 2.0
+"""Longest step to an intercept: where the function is flat Newton's are too long."""
 MOST = 100
 """Most steps to an intercept; one is usual, as it is nearly that of the pane after it."""
 FARTHEST = 200.0
+"""Largest intercept: DEEPEST and the logarithm of any number of rows lie within it."""
 DEEPEST = 60.0
 """Shares that are smaller by more than exp of it after a change, beside others, count as smaller by that: such a change is
 none that any row of theirs leaves possible."""

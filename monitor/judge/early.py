@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.layout import CATEGORICAL, FIRST_BIN, MISSING, NOVEL, NUMERIC, OTHER
-from kernels.nearest import likeliest
+from kernels.nearest import largest_likelihoods
 from monitor.judge import catalogue as names
 from monitor.judge.frame import Frame
 
@@ -262,7 +262,7 @@ def log_e(seen: Seen, ball: Ball, widened: float = 1.0) -> Array:
     unlikely = marginal > likely
     row = np.broadcast_to(np.arange(len(ball.size)), unlikely.shape)[unlikely]
     largest = np.empty(len(row))
-    likeliest(largest, c[unlikely], ball.shares, row, (ball.radius[row] * widened) ** 2)
+    largest_likelihoods(largest, c[unlikely], ball.shares, row, (ball.radius[row] * widened) ** 2)
     found = np.full(unlikely.shape, -np.inf)
     found[unlikely] = marginal[unlikely] - largest
     return np.where(found > 0, found, -np.inf)

@@ -55,10 +55,6 @@ class Numbers(NamedTuple):
         """log of the likelihood ratio to no change of a change with each pane, by both sorts: float64[panes] each."""
         return [average(self.rows.tilted(self.moved)), self._smooth()]
 
-    def until(self, pane: int) -> Numbers:
-        """See `Split.until`."""
-        return self._replace(rows=self.rows.until(pane))
-
     def _smooth(self) -> Array:
         """By Laplace's method, with the likelihood ratio as it is at the expected factors."""
         rows = self.rows

@@ -36,7 +36,7 @@ TILTS = tuple(0.01 * 2.0 ** (k / 2) for k in range(17))
 """θ, in standard deviations of φ, either way: from what a million rows just show to another distribution."""
 DEGREES = 6
 """Of the polynomials. Of changes that are just found in 24 panes of 83 rows, who knows what the rows are distributed like after
-them dates 94 % of shifts and 91 % of changed shapes within a pane. `bench.diagnosis`"""
+them dates 94 % of shifts and 90 % of changed shapes within a pane. `bench.diagnosis`"""
 BEFORE = 0.5
 """Weight of a pane before the window, which the judge has seen and did not call a drift."""
 ENDED = 0.1
@@ -54,18 +54,11 @@ class Evidence(NamedTuple):
     """What dates a change: the rows of each pane, in two widths of slots.
 
     panes    int64[panes, rows, WIDTH]
-    later    int64[rows, WIDTH]  rows after a change that ended, which are as those before it
     values   of each row the numbers; None where it has none that can move
     """
 
     panes: NDArray[np.int64]
-    later: NDArray[np.int64]
     values: Sequence[Numbers | None] = ()
-
-    def until(self, pane: int) -> Evidence:
-        """Of a change that ended with a pane."""
-        values = [own.until(pane) if own else None for own in self.values]
-        return Evidence(self.panes[:pane], self.later + self.panes[pane:].sum(axis=0), values)
 
 
 def onset(
@@ -92,15 +85,17 @@ def onset(
     likelihood = _likelihood(own, ball, slots.ordered[rows], before)
     at = likeliest(likelihood)
     if (own.panes[:at].sum(axis=(0, 2)) / ball.design > ball.size).any():
-        ended = _likelihood(own.until(at), ball, slots.ordered[rows], before)
+        ended = _likelihood(own, ball, slots.ordered[rows], before, until=at)
         if average(ended) + np.log(len(ended) / len(likelihood) * ENDED) > average(likelihood):
             return likeliest(ended)
     return at
 
 
-def _likelihood(own: Evidence, ball: Ball, ordered: NDArray[np.bool_], before: int) -> Array:
+def _likelihood(
+    own: Evidence, ball: Ball, ordered: NDArray[np.bool_], before: int, *, until: int | None = None
+) -> Array:
     """Of all features together, with the weight of panes: float64[panes]."""
-    found = contributions(own, ball, ordered).sum(axis=1)
+    found = contributions(own, ball, ordered, until=until).sum(axis=1)
     found[:before] += np.log(BEFORE)
     return np.asarray(found)
 
@@ -120,8 +115,7 @@ def _evidence(
         numbers(frame, row, np.array(column), total, is_part=is_part) if own else None
         for row, own, column in zip(rows.tolist(), ranges, zip(*fine, strict=True), strict=False)
     ]
-    counts = np.array(coarse, np.int64).reshape(len(coarse), len(rows), WIDTH)
-    return Evidence(counts, np.zeros(counts.shape[1:], np.int64), values)
+    return Evidence(np.array(coarse, np.int64), values)
 
 
 def likeliest(likelihood: Array) -> int:
@@ -130,25 +124,26 @@ def likeliest(likelihood: Array) -> int:
     return int((weight[:-2] + OWN * weight[1:-1] + weight[2:]).argmax())
 
 
-def contributions(own: Evidence, ball: Ball, ordered: NDArray[np.bool_]) -> Array:
+def contributions(
+    own: Evidence, ball: Ball, ordered: NDArray[np.bool_], *, until: int | None = None
+) -> Array:
     """log of the likelihood ratio of a change with each pane to none: float64[panes, rows].
 
     ordered  bool[rows]: of numbers, whose slots have an order
+    until    the change ended with this pane, and only those before it are looked at
     """
-    found = np.empty(own.panes.shape[:2])
+    found = np.zeros((len(own.panes[:until]), len(ordered)))
     for row, numeric in enumerate(ordered.tolist()):
         used = ball.used[row]
         if not used.any():
-            found[:, row] = 0.0
             continue
         known = ball.shares[row, used] * max(ball.size[row], 1.0)
-        known = known + own.later[row, used] / ball.design[row]
-        rows = split(own.panes[:, row, used], known, ball.design[row])
+        rows = split(own.panes[:, row, used], known, ball.design[row]).until(until)
         sorts = [_around(rows), _one_slot(rows)]
         if numeric:
             sorts.append(_tilted(rows, _by_rank(rows.shares, np.flatnonzero(used))))
         if own.values and (values := own.values[row]) is not None:
-            sorts += values.likelihoods()
+            sorts += values._replace(rows=values.rows.until(until)).likelihoods()
         found[:, row] = average(np.array(sorts))
     return found
 

@@ -51,8 +51,10 @@ class Split(NamedTuple):
         """Of some panes, for `tilted_each`."""
         return self._replace(after=self.after[some], rows=self.rows[some])
 
-    def until(self, pane: int) -> Split:
-        """Of the panes before one: the rows from it on are as those before a change."""
+    def until(self, pane: int | None) -> Split:
+        """Of the panes before one: the rows from it on are as those before a change. None: of all."""
+        if pane is None:
+            return self
         known, after = self.known + self.after[pane], self.after[:pane] - self.after[pane]
         return self._replace(known=known, after=after, rows=after.sum(axis=1))
 

@@ -51,11 +51,6 @@ def panes(*parts, seed=2) -> list[Window]:
     ]
 
 
-def evidence(counts: np.ndarray) -> Evidence:
-    """Of panes int64[panes, 1, WIDTH] alone."""
-    return Evidence(counts, np.zeros(counts.shape[1:], np.int64))
-
-
 def dated_by(own: Prepared, seen: list[Window], features: Iterable[str], *, before: int = 0) -> int | None:
     return onset(seen, own.slots, own.frame, features, before=before)
 
@@ -69,7 +64,7 @@ def test_contributions_are_likelihood_ratios(numeric) -> None:
     total = 0.0
     for rows in product(SHARES, repeat=4):
         counts = np.bincount(rows, minlength=WIDTH)[None, None, :]
-        ratio = np.exp(contributions(evidence(counts), ball, np.array([numeric]))[0, 0])
+        ratio = np.exp(contributions(Evidence(counts), ball, np.array([numeric]))[0, 0])
         total += ratio * prod(SHARES[slot] for slot in rows)
     assert total == pytest.approx(1.0, abs=1e-4)
 
@@ -82,7 +77,7 @@ def test_rows_of_a_cluster_count_as_fewer() -> None:
     counts[:, 0, list(SHARES)] = np.random.default_rng(3).poisson(4.0, (3, 5))
     found = [
         contributions(
-            evidence(counts * times),
+            Evidence(counts * times),
             Ball(shares, shares > 0, np.full(1, times), np.ones(1), np.zeros(1)),
             np.array([True]),
         )

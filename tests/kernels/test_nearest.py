@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
-from kernels.nearest import CLOSE, REACH, likeliest
+from kernels.nearest import CLOSE, REACH, largest_likelihoods
 
 SLOTS = 6
 
@@ -22,7 +22,9 @@ def found(counts, shares, epsilon) -> float:
     """What the kernel says of one row of counts."""
     out = np.full(1, np.nan)
     q = np.array([shares], float)
-    likeliest(out, np.array([counts], float), q / q.sum(), np.zeros(1, np.int64), np.array([epsilon], float))
+    largest_likelihoods(
+        out, np.array([counts], float), q / q.sum(), np.zeros(1, np.int64), np.array([epsilon], float)
+    )
     return float(out[0])
 
 
@@ -103,7 +105,7 @@ def test_many_rows_are_held_each_against_its_own():
     counts[::50] = 0.0
     epsilon = rng.choice([0.0, 1e-3, 0.05], 200)
     out = np.full(200, np.nan)
-    likeliest(out, counts, q, rows, epsilon)
+    largest_likelihoods(out, counts, q, rows, epsilon)
     each = [naive(c, q[row], far) for c, row, far in zip(counts, rows, epsilon, strict=True)]
     np.testing.assert_allclose(out, each, atol=1e-3)
     assert (out[::50] == 0).all()
